@@ -1,0 +1,204 @@
+//! From the command line to the daemon of an instance: administration.
+//!
+//! The control socket serves these and everything in [`host`](super::host). Whoever may open the socket,
+//! which is the owner of the instance, may do all of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Done, method};
+use crate::address::PeerAddress;
+use crate::id::{IssuerHash, PeerId, TokenId};
+use crate::wire::host::Peer;
+
+/// Asks how the service is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Status {}
+method!(Status, "service.status", ServiceStatus);
+
+/// How the service is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// The folder of the instance.
+    pub instance: String,
+    /// The hash of its key.
+    pub issuer: IssuerHash,
+    /// The version of the program.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// Where it listens; absent when the instance was opened by a command, without a service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<PeerAddress>,
+    /// When it started (RFC 3339).
+    pub started: String,
+    /// Sessions with peers that are open now.
+    pub sessions: u64,
+    /// What was counted since the database was made.
+    pub counts: Counts,
+}
+
+/// Publications and what became of them. All from the database, so that they survive restarts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Accepted here.
+    pub published: u64,
+    /// Stored by subscribers: the sum over all subscriptions.
+    pub delivered: u64,
+    /// Not yet stored by subscribers: the sum over all subscriptions.
+    pub undelivered: u64,
+    /// Taken into the inbox: the sum over all of our subscriptions.
+    pub stored: u64,
+    /// Handled by receivers.
+    pub handled: u64,
+    /// In the inbox and not yet handled.
+    pub waiting: u64,
+    /// Given up, with a reason.
+    pub dead: u64,
+}
+
+/// Stops the service: refuse new work, finish what is under way for a bounded time, end.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Stop {}
+method!(Stop, "service.stop", Done);
+
+/// Asks for the instance's issuer hash.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Issuer {}
+method!(Issuer, "tokens.issuer", IssuerHash);
+
+/// Issues an authentication token.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct IssueToken {
+    /// Who may use it: `vt://ID`, `ipv4://CIDR`, `ipv6://CIDR`. Absent: everyone who has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearers: Option<Vec<String>>,
+    /// Actions that may be performed; `*` for all.
+    #[serde(default)]
+    pub performable: Vec<String>,
+    /// Actions that may be published for; `*` for all.
+    #[serde(default)]
+    pub publishable: Vec<String>,
+    /// Actions that may be subscribed to; `*` for all.
+    #[serde(default)]
+    pub subscribable: Vec<String>,
+    /// Seconds from now until it may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<i64>,
+    /// Seconds from now until it ends; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<i64>,
+}
+method!(IssueToken, "tokens.issue", Token);
+
+/// Lists the tokens that this instance issued.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListTokens {}
+method!(ListTokens, "tokens.list", Vec<Token>);
+
+/// Shows one issued token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShowToken {
+    /// Which one.
+    pub token: TokenId,
+    /// Whether to include the token itself, which is a secret.
+    #[serde(default)]
+    pub raw: bool,
+}
+method!(ShowToken, "tokens.show", Token);
+
+/// Deletes an issued token and closes the sessions that it opened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RevokeToken {
+    /// Which one.
+    pub token: TokenId,
+}
+method!(RevokeToken, "tokens.revoke", Revoked);
+
+/// What went with the token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Revoked {
+    /// Which token it was.
+    pub id: TokenId,
+    /// How many live sessions ended.
+    pub sessions: u64,
+    /// How many subscriptions made with it ended.
+    pub subscriptions: u64,
+}
+
+/// An issued token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Token {
+    /// Its `jti`.
+    pub id: TokenId,
+    /// `Authentication` or `Publisher Authentication`, as in the original.
+    #[serde(rename = "use")]
+    pub usage: String,
+    /// The hash of the issuing instance's key.
+    pub issuer: IssuerHash,
+    /// When it was issued (RFC 3339).
+    pub issued: String,
+    /// From when it may be used (RFC 3339).
+    pub effective: String,
+    /// When it ends (RFC 3339); absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// Where its holder will look for us.
+    pub addresses: Vec<PeerAddress>,
+    /// Who may use it.
+    pub bearers: Vec<String>,
+    /// What may be performed with it.
+    pub performable: Vec<String>,
+    /// What may be published for with it.
+    pub publishable: Vec<String>,
+    /// What may be subscribed to with it.
+    pub subscribable: Vec<String>,
+    /// For a subscription token: to which action.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscribed_to: Vec<String>,
+    /// For a subscription token: the receiver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receiver: Option<String>,
+    /// The token itself, a secret: only when it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+}
+
+/// Stores a token that another instance issued, after logging in with it once.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AddPeer {
+    /// The token.
+    pub token: String,
+}
+method!(AddPeer, "peers.add", Peer);
+
+/// Shows the token of a peer, which is a secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShowPeerToken {
+    /// Which peer.
+    pub peer: PeerId,
+}
+method!(ShowPeerToken, "peers.token", PeerToken);
+
+/// The token of a peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerToken {
+    /// The token itself.
+    pub raw: String,
+}
+
+/// Forgets a peer, ends the subscriptions held there, and closes its sessions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemovePeer {
+    /// Which one.
+    pub peer: PeerId,
+}
+method!(RemovePeer, "peers.remove", PeerRemoved);
+
+/// What went with the peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerRemoved {
+    /// Which peer it was.
+    pub id: PeerId,
+    /// How many of our subscriptions there ended.
+    pub subscriptions: u64,
+}

@@ -1,0 +1,197 @@
+use std::fmt;
+
+use jsonrpsee::types::ErrorObjectOwned;
+use serde::{Deserialize, Serialize};
+
+use super::Raw;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {
+        /// What kind of failure it is. Programs decide by this, never by the message.
+        ///
+        /// The numbers are the JSON-RPC error codes; they stand outside the reserved range.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[$doc])* $variant = $number,)*
+        }
+
+        impl ErrorCode {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The JSON-RPC error code.
+            pub fn number(self) -> i32 {
+                self as i32
+            }
+
+            /// The name, as `--json` shows it.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The code with this number; what is unknown counts as [`Internal`](Self::Internal).
+            pub fn from_number(number: i32) -> Self {
+                match number {
+                    $($number => Self::$variant,)*
+                    -32700 | -32600 | -32602 => Self::InvalidInput,
+                    -32601 => Self::UnknownMethod,
+                    _ => Self::Internal,
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The action ran and failed.
+    Failed = 1, "failed";
+    /// What was sent is not what the method takes.
+    InvalidInput = 2, "invalid-input";
+    /// The method does not exist here, or not in this state of the session.
+    UnknownMethod = 3, "unknown-method";
+    /// Authenticated, but not allowed.
+    NotPermitted = 4, "not-permitted";
+    /// There is no action, receiver, peer, token or subscription of that name.
+    NotFound = 5, "not-found";
+    /// The peer could not be reached.
+    Unreachable = 6, "unreachable";
+    /// A queue or a limit is full; try again later.
+    Busy = 7, "busy";
+    /// Larger than what is taken.
+    TooLarge = 8, "too-large";
+    /// The worker or the connection died; whether it was done is unknown.
+    Lost = 9, "lost";
+    /// Ended at the caller's wish.
+    Cancelled = 10, "cancelled";
+    /// Ended at its deadline.
+    TimedOut = 11, "timed-out";
+    /// The disk is full; nothing was accepted.
+    StorageFull = 12, "storage-full";
+    /// The other side speaks another version of the protocol.
+    UnsupportedVersion = 13, "unsupported-version";
+    /// It exists already.
+    AlreadyExists = 14, "already-exists";
+    /// The service is stopping.
+    ShuttingDown = 15, "shutting-down";
+    /// A fault of this program; its log has the cause.
+    Internal = 16, "internal";
+    /// The token was not accepted: garbage, expired, revoked, or not for this bearer.
+    TokenRefused = 17, "token-refused";
+    /// The publication came through too many hops.
+    TooManyHops = 18, "too-many-hops";
+    /// A plugin cannot be run: not executable, its runtime is missing, it does not start.
+    PluginBroken = 19, "plugin-broken";
+    /// A receiver will never take this publication.
+    Rejected = 20, "rejected";
+    /// A receiver cannot take this publication now.
+    RetryLater = 21, "retry-later";
+    /// The other side is not who it should be.
+    WrongPeer = 22, "wrong-peer";
+    /// The service of this instance is not running.
+    NotRunning = 23, "not-running";
+    /// The command was used in a wrong way.
+    Usage = 24, "usage";
+}
+
+/// Why something was not done, for programs (code), people (message, hint) and callers (data).
+#[derive(Debug, Clone, thiserror::Error)]
+pub struct Failure {
+    /// What kind it is.
+    pub code: ErrorCode,
+    /// What failed, on what, and why. One line, without a full stop.
+    pub message: String,
+    /// What to try.
+    pub hint: Option<String>,
+    /// For [`ErrorCode::Failed`]: what the action threw, if that is more than a message.
+    pub data: Option<Raw>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None, data: None }
+    }
+
+    /// Says what to try.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what the action threw.
+    #[must_use]
+    pub fn data(mut self, data: Option<Raw>) -> Self {
+        self.data = data;
+        self
+    }
+
+    /// Whether the same request may well succeed later.
+    pub fn is_temporary(&self) -> bool {
+        use ErrorCode::*;
+        matches!(self.code, Unreachable | Busy | Lost | TimedOut | StorageFull | ShuttingDown | RetryLater | Internal)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// The `data` of a JSON-RPC error object.
+#[derive(Serialize, Deserialize)]
+struct ErrorData {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::raw::present")]
+    thrown: Option<Raw>,
+}
+
+impl From<Failure> for ErrorObjectOwned {
+    fn from(failure: Failure) -> Self {
+        let data = (failure.hint.is_some() || failure.data.is_some())
+            .then_some(ErrorData { hint: failure.hint, thrown: failure.data });
+        ErrorObjectOwned::owned(failure.code.number(), failure.message, data)
+    }
+}
+
+impl From<ErrorObjectOwned> for Failure {
+    /// Takes any error object: one of another implementation may carry any data, or none.
+    fn from(error: ErrorObjectOwned) -> Self {
+        let data = error.data().and_then(|data| serde_json::from_str::<ErrorData>(data.get()).ok());
+        let (hint, thrown) = data.map_or((None, None), |data| (data.hint, data.thrown));
+        Self { code: ErrorCode::from_number(error.code()), message: error.message().to_owned(), hint, data: thrown }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_survives_the_wire() {
+        let thrown = serde_json::from_str("{\"errno\":-2}").expect("JSON");
+        let sent = Failure::new(ErrorCode::Failed, "no such file").hint("make it").data(Some(thrown));
+        let text = serde_json::to_string(&ErrorObjectOwned::from(sent.clone())).expect("serializes");
+        assert_eq!(text, r#"{"code":1,"message":"no such file","data":{"hint":"make it","thrown":{"errno":-2}}}"#);
+        let got = Failure::from(serde_json::from_str::<ErrorObjectOwned>(&text).expect("an error object"));
+        assert_eq!((got.code, got.message, got.hint), (sent.code, sent.message, sent.hint));
+    }
+
+    #[test]
+    fn numbers_and_names_are_unique() {
+        for (i, code) in ErrorCode::ALL.iter().enumerate() {
+            assert_eq!(ErrorCode::from_number(code.number()), *code);
+            assert!(ErrorCode::ALL[..i].iter().all(|other| other.name() != code.name()));
+        }
+    }
+
+    #[test]
+    fn foreign_errors_are_taken() {
+        let foreign = r#"{"code":-32601,"message":"Method not found","data":[1,2]}"#;
+        let failure = Failure::from(serde_json::from_str::<ErrorObjectOwned>(foreign).expect("an error object"));
+        assert_eq!(failure.code, ErrorCode::UnknownMethod);
+    }
+}

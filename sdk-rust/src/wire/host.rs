@@ -1,0 +1,288 @@
+//! The Coattail API: what a worker, and the command line, may ask of the daemon of its instance.
+//!
+//! It acts with the rights of the instance itself: on the local instance anything, on a peer what the
+//! peer's token allows.
+
+use serde::{Deserialize, Serialize};
+
+use super::peer::Published;
+use super::plugin::Kind;
+use super::raw::{Raw, present};
+use super::{Done, method};
+use crate::address::PeerAddress;
+use crate::id::{CallId, IssuerHash, PeerId, SubscriptionId};
+use crate::name::{ActionName, ReceiverName};
+
+/// Lists actions, of this instance or of a peer.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListActions {
+    /// Whose; absent for this instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerId>,
+}
+method!(ListActions, "actions.list", Vec<Entry>);
+
+/// Lists receivers, of this instance or of a peer.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListReceivers {
+    /// Whose; absent for this instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerId>,
+}
+method!(ListReceivers, "receivers.list", Vec<Entry>);
+
+/// An action or a receiver, and what may be done with it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Which of the two it is.
+    pub kind: Kind,
+    /// May be performed.
+    pub performable: bool,
+    /// May be published for.
+    pub publishable: bool,
+    /// May be subscribed to.
+    pub subscribable: bool,
+    /// How it is run: `node`, `python`, `sh`, `executable`; absent for a peer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// What its owner says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Why it cannot be run: two files of one name, a missing runtime, no execute bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Performs an action, here or at a peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Perform {
+    /// Made by the caller; [`Cancel`] names it. Absent: the daemon makes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
+    /// Where; absent for this instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerId>,
+    /// What.
+    pub action: ActionName,
+    /// What to give to it; absent and `null` differ.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub input: Option<Raw>,
+    /// Whether to publish the result.
+    #[serde(default)]
+    pub publish: bool,
+    /// Milliseconds to wait; absent: the default of the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The call that a worker is handling while it asks: carries cause and hops on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<CallId>,
+}
+method!(Perform, "actions.perform", Performed);
+
+/// The action succeeded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Performed {
+    /// Which call it was.
+    pub call: CallId,
+    /// What it returned; absent if it returned nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub result: Option<Raw>,
+    /// The publication of the result, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<Published>,
+    /// Why the result could not be published, although the action succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication_error: Option<String>,
+}
+
+/// Ends a call that this connection made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cancel {
+    /// Which call.
+    pub call: CallId,
+}
+method!(Cancel, "actions.cancel", Done);
+
+/// Publishes a value for an action without performing it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Publish {
+    /// Where; absent for this instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerId>,
+    /// In whose log.
+    pub action: ActionName,
+    /// What to publish.
+    pub input: Raw,
+    /// As in [`Perform`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<CallId>,
+}
+method!(Publish, "actions.publish", Published);
+
+/// Subscribes a receiver of this instance to an action of a peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Subscribe {
+    /// Whose publications.
+    pub peer: PeerId,
+    /// Of which action.
+    pub action: ActionName,
+    /// Who handles them here.
+    pub receiver: ReceiverName,
+}
+method!(Subscribe, "actions.subscribe", Subscription);
+
+/// A subscription of this instance at a peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Subscription {
+    /// The `jti` of the subscription token, the same at both ends.
+    pub id: SubscriptionId,
+    /// At whom.
+    pub peer: PeerId,
+    /// To what.
+    pub action: ActionName,
+    /// Who handles it here.
+    pub receiver: ReceiverName,
+    /// The sequence after which publications are delivered, as the publisher told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
+}
+
+/// Ends a subscription of this instance. At the peer it ends now, or when the peer can be reached again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Unsubscribe {
+    /// At whom.
+    pub peer: PeerId,
+    /// To what.
+    pub action: ActionName,
+    /// Who handled it here.
+    pub receiver: ReceiverName,
+}
+method!(Unsubscribe, "actions.unsubscribe", Unsubscribed);
+
+/// The subscription is gone here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Unsubscribed {
+    /// Which one it was.
+    pub id: SubscriptionId,
+    /// Whether the peer has been told; if not, it learns of it at its next delivery.
+    pub told: bool,
+}
+
+/// Lists the peers of this instance.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListPeers {}
+method!(ListPeers, "peers.list", Vec<Peer>);
+
+/// Shows one peer of this instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShowPeer {
+    /// Which one.
+    pub peer: PeerId,
+}
+method!(ShowPeer, "peers.show", Peer);
+
+/// A remote instance that gave us a token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its id here.
+    pub id: PeerId,
+    /// The hash of its key.
+    pub issuer: IssuerHash,
+    /// Where it may be reached, tried in order.
+    pub addresses: Vec<PeerAddress>,
+    /// The id of the token it gave us.
+    pub token: String,
+    /// What the token says we may perform, until the peer says otherwise.
+    pub performable: Vec<String>,
+    /// What the token says we may publish for.
+    pub publishable: Vec<String>,
+    /// What the token says we may subscribe to.
+    pub subscribable: Vec<String>,
+    /// When the token ends (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// Whether a session with it is open now.
+    pub connected: bool,
+}
+
+/// Lists who is subscribed to this instance.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListSubscribers {}
+method!(ListSubscribers, "subscribers.list", Vec<Subscriber>);
+
+/// A subscription that a remote instance holds here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Subscriber {
+    /// The `jti` of the subscription token, the same at both ends.
+    pub id: SubscriptionId,
+    /// The hash of the subscriber's key.
+    pub issuer: IssuerHash,
+    /// Where it may be reached when it has not attached itself.
+    pub addresses: Vec<PeerAddress>,
+    /// To what.
+    pub action: ActionName,
+    /// Who handles it there.
+    pub receiver: ReceiverName,
+    /// The token with which it subscribed.
+    pub token: String,
+    /// Stored by the subscriber up to this sequence.
+    pub cursor: u64,
+    /// How many publications it is behind.
+    pub lag: u64,
+    /// Whether it is attached to a session now.
+    pub attached: bool,
+    /// Why the last delivery failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// Ends a subscription that a remote instance holds here, and tells it now or when it comes back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RevokeSubscriber {
+    /// Which one.
+    pub subscription: SubscriptionId,
+}
+method!(RevokeSubscriber, "subscribers.revoke", Unsubscribed);
+
+/// A worker's log line; a notification.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Log {
+    /// While handling which call; absent outside of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
+    /// How important.
+    pub level: Level,
+    /// What.
+    pub message: String,
+}
+method!(Log, "log", Done);
+
+/// How important a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// For whoever looks for a fault.
+    Debug,
+    /// What happens.
+    Info,
+    /// Not as it should be.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// How far a call has got; a notification.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which call.
+    pub call: CallId,
+    /// From 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fraction: Option<f64>,
+    /// What is being done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+method!(Progress, "progress", Done);

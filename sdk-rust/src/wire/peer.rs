@@ -1,0 +1,278 @@
+//! Between two daemons.
+//!
+//! Before authentication only [`Hello`] and [`Authenticate`] exist. Afterwards the wire is two-way: the
+//! side that dialled calls what its token grants; the other side calls back for what it was asked
+//! ([`IssueSubscription`]) and delivers to the subscriptions that were attached ([`Deliver`]).
+
+use serde::{Deserialize, Serialize};
+
+use super::raw::{Raw, present};
+use super::{Done, Publication, method};
+use crate::id::{CallId, PublicationId, SessionId, SubscriptionId, TokenId};
+use crate::name::{ActionName, ReceiverName};
+
+/// Says who is calling. The first message of a connection, from the side that dialled.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Hello {
+    /// The [`PROTOCOL`](super::PROTOCOL) that is spoken.
+    pub protocol: u32,
+    /// Name and version of the program, for logs.
+    pub software: String,
+    /// The text of the sender's public validation key file (PEM).
+    pub identity: String,
+    /// 32 random bytes, base64.
+    pub nonce: String,
+}
+method!(Hello, "session.hello", Welcome);
+
+/// Says who answers, and proves it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The protocol that is spoken.
+    pub protocol: u32,
+    /// Name and version of the program, for logs.
+    pub software: String,
+    /// The text of the answering side's public validation key file (PEM).
+    pub identity: String,
+    /// 32 random bytes, base64.
+    pub nonce: String,
+    /// Signature by that key over this channel and both nonces; base64.
+    pub proof: String,
+}
+
+/// Presents a token and proves the caller's key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Authenticate {
+    /// The token that the other side issued.
+    pub token: String,
+    /// Signature by the caller's key over this channel, both nonces and the token's id; base64.
+    pub proof: String,
+}
+method!(Authenticate, "session.authenticate", Authenticated);
+
+/// The token was accepted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Authenticated {
+    /// Names the session in both sides' logs.
+    pub session: SessionId,
+    /// What the token allows.
+    pub grants: Grants,
+    /// The clock of the answering side, in milliseconds since 1970-01-01 UTC.
+    pub server_time: i64,
+}
+
+/// Lists of action names; `*` stands for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grants {
+    /// May be performed.
+    #[serde(default)]
+    pub performable: Vec<String>,
+    /// May be published for.
+    #[serde(default)]
+    pub publishable: Vec<String>,
+    /// May be subscribed to.
+    #[serde(default)]
+    pub subscribable: Vec<String>,
+}
+
+/// Asks whether the other side still answers. Either side may.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Ping {}
+method!(Ping, "session.ping", Done);
+
+/// Lists the actions that the caller may use in any way.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListActions {}
+method!(ListActions, "actions.list", Vec<RemoteAction>);
+
+/// An action, and what the caller may do with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteAction {
+    /// Its name.
+    pub name: ActionName,
+    /// May be performed.
+    pub performable: bool,
+    /// May be published for.
+    pub publishable: bool,
+    /// May be subscribed to.
+    pub subscribable: bool,
+    /// What its owner says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// Lists the receivers that the caller may deliver to.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListReceivers {}
+method!(ListReceivers, "receivers.list", Vec<ReceiverName>);
+
+/// Performs an action.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Perform {
+    /// Made by the caller; [`Cancel`] names it.
+    pub call: CallId,
+    /// What to perform.
+    pub action: ActionName,
+    /// What to give to it; absent and `null` differ.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub input: Option<Raw>,
+    /// Whether to publish the result. Needs the right to publish, too.
+    #[serde(default)]
+    pub publish: bool,
+    /// Milliseconds after which the caller stops waiting, so that the work can end, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+method!(Perform, "actions.perform", Performed);
+
+/// The action succeeded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Performed {
+    /// What it returned; absent if it returned nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub result: Option<Raw>,
+    /// The publication of the result, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<Published>,
+    /// Why the result could not be published, although the action succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication_error: Option<String>,
+}
+
+/// A publication was accepted: it is on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Published {
+    /// Its id.
+    pub id: PublicationId,
+    /// Its place in the action's log.
+    pub sequence: u64,
+}
+
+/// Ends a call of this session. The call itself is answered as cancelled.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cancel {
+    /// Which call.
+    pub call: CallId,
+}
+method!(Cancel, "actions.cancel", Done);
+
+/// Publishes a value for an action without performing it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Publish {
+    /// In whose log.
+    pub action: ActionName,
+    /// What to publish.
+    pub input: Raw,
+}
+method!(Publish, "actions.publish", Published);
+
+/// Subscribes one of the caller's receivers to an action. Before the answer, the other side calls
+/// [`IssueSubscription`] on the same session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Subscribe {
+    /// Whose publications.
+    pub action: ActionName,
+    /// Who handles them at the caller.
+    pub receiver: ReceiverName,
+}
+method!(Subscribe, "actions.subscribe", Subscribed);
+
+/// The subscription is stored at the publisher.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Subscribed {
+    /// The id of the subscription token.
+    pub subscription: SubscriptionId,
+    /// The sequence after which publications will be delivered.
+    pub cursor: u64,
+}
+
+/// Publisher to subscriber, only while it handles [`Subscribe`] of this very session, action and receiver:
+/// asks for the token with which it may deliver.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IssueSubscription {
+    /// As in [`Subscribe`].
+    pub action: ActionName,
+    /// As in [`Subscribe`].
+    pub receiver: ReceiverName,
+    /// The publisher's validation token: its public key, signed by that key.
+    pub validation_token: String,
+    /// The token with which the subscriber is authenticated.
+    pub authentication_token: TokenId,
+}
+method!(IssueSubscription, "subscriptions.issue", IssuedSubscription);
+
+/// The token with which the publisher may deliver.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IssuedSubscription {
+    /// The subscription token.
+    pub token: String,
+}
+
+/// Subscriber to publisher: deliver over this session. Replaces what this session had attached before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attach {
+    /// The subscriptions that the caller holds at this publisher.
+    pub subscriptions: Vec<SubscriptionId>,
+}
+method!(Attach, "subscriptions.attach", Attached);
+
+/// What the publisher knows of what was attached.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attached {
+    /// Those that it has never had or has revoked: the subscriber can forget them.
+    pub unknown: Vec<SubscriptionId>,
+}
+
+/// Subscriber to publisher: the subscription ends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Unsubscribe {
+    /// Which one; it must be the caller's.
+    pub subscription: SubscriptionId,
+}
+method!(Unsubscribe, "subscriptions.end", Done);
+
+/// Publisher to subscriber: the subscription ends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Revoke {
+    /// Which one; it must be the caller's.
+    pub subscription: SubscriptionId,
+}
+method!(Revoke, "subscriptions.revoke", Done);
+
+/// Publisher to subscriber: publications of one action, in order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Deliver {
+    /// Who gets them. Each takes what comes after its own cursor.
+    pub to: Vec<Addressee>,
+    /// Consecutive in the action's log but for gaps that the publisher knows of.
+    pub publications: Vec<Publication>,
+}
+method!(Deliver, "publications.deliver", Stored);
+
+/// A subscription, and how far it has got.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Addressee {
+    /// The id of the subscription token.
+    pub subscription: SubscriptionId,
+    /// What comes after this sequence is for it.
+    pub after: u64,
+}
+
+/// What was delivered is on the subscriber's disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stored {
+    /// Subscriptions that did not take it, and why. All others have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
+}
+
+/// A subscription that did not take a delivery.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Refused {
+    /// Which one.
+    pub subscription: SubscriptionId,
+    /// An [`ErrorCode`](super::ErrorCode) number. `token-refused` ends the subscription.
+    pub code: i32,
+    /// For people.
+    pub message: String,
+}

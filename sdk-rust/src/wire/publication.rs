@@ -1,0 +1,46 @@
+use serde::{Deserialize, Serialize};
+
+use super::Raw;
+use crate::id::{IssuerHash, PublicationId};
+use crate::name::ActionName;
+
+/// A result made public, as it travels.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Publication {
+    /// The same at its origin and at everyone who gets it.
+    pub id: PublicationId,
+    /// The instance that published it.
+    pub issuer: IssuerHash,
+    /// The action in whose log it stands.
+    pub action: ActionName,
+    /// Its place in that log; the first is 1.
+    pub sequence: u64,
+    /// When it was accepted, in milliseconds since 1970-01-01 UTC.
+    pub time: i64,
+    /// What was published.
+    pub payload: Raw,
+    /// The publication that was being handled when this one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<PublicationId>,
+    /// How many publications led to this one.
+    #[serde(default)]
+    pub hops: u8,
+    /// Shows that `issuer` published it.
+    pub proof: GroupProof,
+}
+
+/// Shows that a publication belongs to a group that its issuer signed.
+///
+/// The leaves of a group (everything that one transaction accepted) form a Merkle tree as in RFC 9162,
+/// section 2.1. The root follows from the leaf and `path`, so it does not travel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupProof {
+    /// How many leaves the group has.
+    pub size: u32,
+    /// Which leaf this one is, from 0.
+    pub index: u32,
+    /// The inclusion path of RFC 9162, section 2.1.3, lowest first; base64.
+    pub path: Vec<String>,
+    /// The issuer's signature of size and root; base64.
+    pub signature: String,
+}

@@ -1,0 +1,37 @@
+//! JSON that is passed on and never looked into.
+
+use serde::{Deserialize as _, Deserializer};
+use serde_json::value::RawValue;
+
+/// A JSON text, kept byte for byte.
+pub type Raw = Box<RawValue>;
+
+/// Reads a field of type `Option<Raw>` so that `null` is a value and only absence is `None`: an action
+/// that is given `null` and one that is given nothing are told apart, as in the original.
+pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Raw>, D::Error> {
+    Raw::deserialize(deserializer).map(Some)
+}
+
+/// A JSON text without the line breaks that JSON allows between tokens.
+///
+/// Frames are lines, and what is signed must not change on its way, so texts are brought into this form
+/// where they enter. Inside a string a line break cannot occur unescaped, so that nothing but white space
+/// changes.
+pub fn one_line(raw: Raw) -> Raw {
+    if memchr::memchr2(b'\n', b'\r', raw.get().as_bytes()).is_none() {
+        return raw;
+    }
+    let text = raw.get().replace(['\n', '\r'], " ");
+    RawValue::from_string(text).expect("white space between the tokens of JSON is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_breaks_go_and_strings_stay() {
+        let raw: Raw = serde_json::from_str("{\r\n  \"a\": \"b\\n\",\n \"n\": 1.50 }").expect("JSON");
+        assert_eq!(one_line(raw).get(), "{    \"a\": \"b\\n\",  \"n\": 1.50 }");
+    }
+}
