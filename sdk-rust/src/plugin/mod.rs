@@ -1,1 +1,1 @@
-
+//! Write an action or a receiver as a native executable.

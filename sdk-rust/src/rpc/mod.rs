@@ -1,1 +1,23 @@
+//! A two-way JSON-RPC 2.0 session over lines of text: one engine for peers, plugins and the control socket.
+//!
+//! Frames are one JSON object per line ([`LineCodec`]). Those with a `method` go to a table of [`Methods`],
+//! those without one answer a call of ours. Both sides write through one bounded queue.
+//!
+//! The table and the types of the envelope are jsonrpsee's. The calls out are our own bookkeeping, because
+//! jsonrpsee's client ends at the first answer to a call it does not know, hides the ids that cancellation
+//! needs, and has a time limit of its own.
 
+mod frame;
+mod line;
+mod memory;
+mod pending;
+mod service;
+mod session;
+mod stdio;
+
+pub use frame::MAX_DEPTH;
+pub use line::{FrameLimit, LineCodec, LineError};
+pub use memory::pair;
+pub use service::{Facts, Service, Stray};
+pub use session::{CallError, Ended, Limits, Session};
+pub use stdio::{Stdio, claim_stdio};

@@ -45,7 +45,7 @@ macro_rules! method {
         }
     };
 }
-use method;
+pub(crate) use method;
 
 /// The answer that says no more than that it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize)]

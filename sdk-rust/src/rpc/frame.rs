@@ -1,0 +1,157 @@
+use std::borrow::Cow;
+
+use jsonrpsee::types::{ErrorObjectOwned, Id};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::wire::raw::{Raw, present};
+
+/// How deep arrays and objects may be nested in a frame: what the readers of most languages take.
+pub const MAX_DEPTH: usize = 128;
+
+/// A frame, by what is to be done with it.
+#[derive(Debug)]
+pub(super) enum Frame<'a> {
+    /// `method` and `id`: answer it.
+    Request { id: Id<'a>, method: Cow<'a, str>, params: Option<&'a RawValue> },
+    /// `method` without `id`: do it, answer nothing.
+    Notification { method: Cow<'a, str>, params: Option<&'a RawValue> },
+    /// Neither: it answers a call of ours.
+    Response { id: u64, outcome: Result<Raw, ErrorObjectOwned> },
+}
+
+/// Why a text is no frame.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAFrame {
+    /// No JSON, or no object with the members that JSON-RPC asks for.
+    #[error("not a JSON-RPC object: {0}")]
+    Malformed(String),
+    /// Nested deeper than [`MAX_DEPTH`].
+    #[error("nested deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    jsonrpc: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    id: Option<Id<'a>>,
+    #[serde(borrow, default)]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "present")]
+    result: Option<Raw>,
+    #[serde(default)]
+    error: Option<ErrorObjectOwned>,
+}
+
+/// Sorts a line. Total: whatever the other side sends ends here as one of the cases, or as an error.
+pub(super) fn classify(line: &str) -> Result<Frame<'_>, NotAFrame> {
+    if is_too_deep(line) {
+        return Err(NotAFrame::TooDeep);
+    }
+    let malformed = |why: &str| NotAFrame::Malformed(why.to_owned());
+    // Without this serde would read an array as the members in order.
+    if !line.trim_start().starts_with('{') {
+        return Err(malformed("not an object"));
+    }
+    let envelope: Envelope<'_> = serde_json::from_str(line).map_err(|error| malformed(&error.to_string()))?;
+    if envelope.jsonrpc.as_deref() != Some("2.0") {
+        return Err(malformed("`jsonrpc` is not \"2.0\""));
+    }
+    match (envelope.method, envelope.id) {
+        (Some(method), Some(id)) => Ok(Frame::Request { id, method, params: envelope.params }),
+        (Some(method), None) => Ok(Frame::Notification { method, params: envelope.params }),
+        (None, Some(Id::Number(id))) => match (envelope.result, envelope.error) {
+            (Some(result), None) => Ok(Frame::Response { id, outcome: Ok(result) }),
+            (None, Some(error)) => Ok(Frame::Response { id, outcome: Err(error) }),
+            _ => Err(malformed("neither a `method` nor exactly one of `result` and `error`")),
+        },
+        (None, _) => Err(malformed("neither a `method` nor the number of a call")),
+    }
+}
+
+fn is_too_deep(line: &str) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in line.bytes() {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_told_apart() {
+        let request = classify(r#"{"jsonrpc":"2.0","id":1,"method":"a.b","params":{"x":[1]}}"#);
+        assert!(
+            matches!(request, Ok(Frame::Request { id: Id::Number(1), method, params: Some(_) }) if method == "a.b")
+        );
+        let request = classify(r#"{"jsonrpc":"2.0","id":"x","method":"m","extra":[{}]}"#);
+        assert!(matches!(request, Ok(Frame::Request { id: Id::Str(_), params: None, .. })));
+        assert!(matches!(classify(r#"{"jsonrpc":"2.0","method":"m"}"#), Ok(Frame::Notification { .. })));
+        let response = classify(r#"{"jsonrpc":"2.0","id":7,"result":null}"#);
+        assert!(matches!(response, Ok(Frame::Response { id: 7, outcome: Ok(raw) }) if raw.get() == "null"));
+        let response = classify(r#"{"jsonrpc":"2.0","id":7,"error":{"code":1,"message":"m"}}"#);
+        assert!(matches!(response, Ok(Frame::Response { outcome: Err(error), .. }) if error.code() == 1));
+    }
+
+    #[test]
+    fn r1_whatever_comes_is_sorted_or_refused() {
+        let deep = |levels: usize| {
+            format!(r#"{{"jsonrpc":"2.0","method":"m","params":{}{}}}"#, "[".repeat(levels), "]".repeat(levels))
+        };
+        for line in [
+            "",
+            "x",
+            "null",
+            "[]",
+            "1",
+            "{}",
+            r#"[{"jsonrpc":"2.0","method":"m"}]"#,
+            "{\"jsonrpc\":\"2.0\"}",
+            r#"["2.0",1,"m"]"#,
+            r#"{"jsonrpc":"1.0","method":"m"}"#,
+            r#"{"jsonrpc":"2.0","id":{},"method":"m"}"#,
+            r#"{"jsonrpc":"2.0","id":-1,"result":1}"#,
+            r#"{"jsonrpc":"2.0","id":1}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":1,"error":{"code":1,"message":""}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"m"}"#,
+            r#"{"jsonrpc":"2.0","method":5}"#,
+            r#"{"jsonrpc":"2.0","id":1e999,"method":"m"}"#,
+            r#"{"jsonrpc":"2.0","method":"\ud800"}"#,
+            r#"{"chain":{},"opCode":"auth","parameters":{"chain":null}}"#,
+            "{\"jsonrpc\":\"2.0\",\"method\":\"m\"}}",
+        ] {
+            assert!(matches!(classify(line), Err(NotAFrame::Malformed(_))), "{line}");
+        }
+        assert!(classify(&deep(MAX_DEPTH - 1)).is_ok());
+        assert_eq!(classify(&deep(MAX_DEPTH)).err(), Some(NotAFrame::TooDeep));
+        assert_eq!(classify(&deep(1_000_000)).err(), Some(NotAFrame::TooDeep));
+        // Brackets inside a string do not nest.
+        assert!(classify(&format!(r#"{{"jsonrpc":"2.0","method":"m","params":["\"{}"]}}"#, "[".repeat(500))).is_ok());
+    }
+}

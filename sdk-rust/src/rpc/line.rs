@@ -1,0 +1,145 @@
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::BytesMut;
+use tokio_util::codec::Decoder;
+
+/// The longest frame that is taken, in bytes without the line end. Shared, so that it can be raised when
+/// the other side has authenticated.
+#[derive(Debug, Clone)]
+pub struct FrameLimit(Arc<AtomicUsize>);
+
+impl FrameLimit {
+    /// A limit of so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    /// Changes it for the frames that are still to come.
+    pub fn set(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The limit now.
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Why bytes are no frame. Each is a different fault of the other side.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// The line is longer than the limit.
+    #[error("a frame is longer than {limit} bytes")]
+    TooLong {
+        /// The limit.
+        limit: usize,
+    },
+    /// The stream ended inside a line.
+    #[error("the connection ended inside a frame, after {got} bytes")]
+    Torn {
+        /// How much of the line had come.
+        got: usize,
+    },
+    /// The line is no UTF-8.
+    #[error("a frame is not UTF-8")]
+    NotUtf8,
+    /// The stream failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// One text per line. An empty line and a `\r` before the line end are passed over.
+#[derive(Debug)]
+pub struct LineCodec {
+    limit: FrameLimit,
+    /// Bytes of the buffer that are known to hold no line end, so that a long line is scanned once.
+    scanned: usize,
+}
+
+impl LineCodec {
+    /// A codec that refuses lines over `limit`.
+    pub fn new(limit: FrameLimit) -> Self {
+        Self { limit, scanned: 0 }
+    }
+}
+
+impl Decoder for LineCodec {
+    type Item = String;
+    type Error = LineError;
+
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, LineError> {
+        loop {
+            let limit = self.limit.get();
+            let Some(end) = memchr::memchr(b'\n', &buffer[self.scanned..]).map(|at| self.scanned + at) else {
+                self.scanned = buffer.len();
+                return if buffer.len() > limit { Err(LineError::TooLong { limit }) } else { Ok(None) };
+            };
+            self.scanned = 0;
+            let line = buffer.split_to(end + 1);
+            let line = line[..end].strip_suffix(b"\r").unwrap_or(&line[..end]);
+            if line.len() > limit {
+                return Err(LineError::TooLong { limit });
+            }
+            if !line.is_empty() {
+                let text = str::from_utf8(line).map_err(|_| LineError::NotUtf8)?;
+                return Ok(Some(text.to_owned()));
+            }
+        }
+    }
+
+    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, LineError> {
+        match self.decode(buffer)? {
+            Some(line) => Ok(Some(line)),
+            None if buffer.is_empty() => Ok(None),
+            None => Err(LineError::Torn { got: buffer.len() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode_all(input: &[u8], piece: usize, limit: usize) -> Result<Vec<String>, LineError> {
+        let mut codec = LineCodec::new(FrameLimit::new(limit));
+        let mut buffer = BytesMut::new();
+        let mut lines = Vec::new();
+        for piece in input.chunks(piece) {
+            buffer.extend_from_slice(piece);
+            while let Some(line) = codec.decode(&mut buffer)? {
+                lines.push(line);
+            }
+        }
+        while let Some(line) = codec.decode_eof(&mut buffer)? {
+            lines.push(line);
+        }
+        Ok(lines)
+    }
+
+    #[test]
+    fn lines_come_whole_in_whatever_pieces() {
+        for piece in 1..12 {
+            let lines = decode_all(b"{\"a\":1}\r\n\n{\"b\":2}\n", piece, 100).expect("two frames");
+            assert_eq!(lines, ["{\"a\":1}", "{\"b\":2}"], "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn clean_end_torn_and_oversized_differ() {
+        assert!(decode_all(b"", 1, 10).expect("a clean end").is_empty());
+        assert!(matches!(decode_all(b"abc", 1, 10), Err(LineError::Torn { got: 3 })));
+        assert!(matches!(decode_all(b"12345678901\n", 20, 10), Err(LineError::TooLong { limit: 10 })));
+        assert!(matches!(decode_all(b"\xff\n", 1, 10), Err(LineError::NotUtf8)));
+    }
+
+    #[test]
+    fn s8_a_line_without_end_is_refused_at_the_limit() {
+        let mut codec = LineCodec::new(FrameLimit::new(64));
+        let mut buffer = BytesMut::from(&[b'x'; 65][..]);
+        assert!(matches!(codec.decode(&mut buffer), Err(LineError::TooLong { limit: 64 })));
+        // Exactly the limit is taken.
+        assert_eq!(decode_all(&[[b'x'; 64].as_slice(), b"\n"].concat(), 7, 64).expect("one frame").len(), 1);
+    }
+}

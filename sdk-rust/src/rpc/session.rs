@@ -1,0 +1,497 @@
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_util::codec::FramedRead;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::frame::{Frame, NotAFrame, classify};
+use super::pending::Pending;
+use super::service::{Answer, Service, Stray, refusal};
+use super::{FrameLimit, LineCodec, LineError};
+use crate::wire::raw::one_line;
+use crate::wire::{ErrorCode, Failure, Method, Raw};
+
+/// Frames that may wait to be written. The bytes are bounded apart, by [`Limits::outgoing`].
+const OUTGOING_FRAMES: usize = 256;
+
+/// Frames that are written between two flushes, at the most.
+const WRITE_BATCH: usize = 64;
+
+/// What a session takes and holds, at the most.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of a frame.
+    pub frame: FrameLimit,
+    /// Requests of the other side that are worked on at once; one more is refused as busy.
+    pub in_flight: usize,
+    /// Bytes that wait to be written. Whoever wants to send more waits.
+    pub outgoing: usize,
+    /// How long the other side may take to read what is written to it.
+    pub stall: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame: FrameLimit::new(8 * 1024 * 1024),
+            in_flight: 1024,
+            outgoing: 16 * 1024 * 1024,
+            stall: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The other side closed it between two frames.
+    #[error("closed by the other side")]
+    Closed,
+    /// This side ended it.
+    #[error("closed here")]
+    Cancelled,
+    /// What came was no line.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// What came was no frame.
+    #[error(transparent)]
+    NotAFrame(#[from] NotAFrame),
+    /// Nothing could be written any more.
+    #[error("could not write: {0}")]
+    Write(std::io::Error),
+    /// The other side did not read.
+    #[error("the other side has not read for {0:?}")]
+    Stalled(Duration),
+}
+
+/// Why a call of ours got no result.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The other side answered with a failure.
+    #[error(transparent)]
+    Refused(Failure),
+    /// The session ended before the answer came: it is unknown whether the call was done.
+    #[error("the connection was lost before `{method}` was answered")]
+    Lost {
+        /// The method that was called.
+        method: &'static str,
+    },
+    /// The session had ended before the call was sent.
+    #[error("the connection is closed")]
+    Closed,
+    /// The answer is not what the method answers.
+    #[error("the answer to `{method}` makes no sense: {source}")]
+    Nonsense {
+        /// The method that was called.
+        method: &'static str,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The call is too large for one frame.
+    #[error("`{method}` would take a frame of {size} bytes, {limit} are allowed")]
+    TooLarge {
+        /// The method that was called.
+        method: &'static str,
+        /// How large it would be.
+        size: usize,
+        /// How large it may be.
+        limit: usize,
+    },
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let message = error.to_string();
+        match error {
+            CallError::Refused(failure) => failure,
+            CallError::Lost { .. } => Failure::new(ErrorCode::Lost, message),
+            CallError::Closed => Failure::new(ErrorCode::Unreachable, message),
+            CallError::Nonsense { .. } => Failure::new(ErrorCode::Internal, message),
+            CallError::TooLarge { .. } => Failure::new(ErrorCode::TooLarge, message),
+        }
+    }
+}
+
+/// A two-way session. Cheap to clone; the last clone does not end it, its future does.
+#[derive(Debug, Clone)]
+pub struct Session {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pending: Pending,
+    outgoing: mpsc::Sender<Outgoing>,
+    budget: Arc<Semaphore>,
+    limits: Limits,
+    // Replaced when the other side has authenticated; never held over an await.
+    service: RwLock<Service>,
+    cancel: CancellationToken,
+    drain: CancellationToken,
+    ended: CancellationToken,
+}
+
+/// A frame that waits to be written, with its share of the budget.
+#[derive(Debug)]
+struct Outgoing {
+    frame: String,
+    _budget: OwnedSemaphorePermit,
+}
+
+impl Session {
+    /// A session over a stream of bytes. The caller owns the future: it spawns it, and waits for it.
+    pub fn new<R, W>(
+        reader: R,
+        writer: W,
+        service: Service,
+        stray: Stray,
+        limits: Limits,
+        cancel: CancellationToken,
+    ) -> (Self, impl Future<Output = Ended> + use<R, W>)
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
+        let (outgoing, queue) = mpsc::channel(OUTGOING_FRAMES);
+        let shared = Arc::new(Shared {
+            pending: Pending::default(),
+            outgoing,
+            budget: Arc::new(Semaphore::new(limits.outgoing)),
+            limits,
+            service: RwLock::new(service),
+            cancel,
+            drain: CancellationToken::new(),
+            ended: CancellationToken::new(),
+        });
+        let session = Self { shared: shared.clone() };
+        (session, run(shared, reader, writer, queue, stray))
+    }
+
+    /// Calls a method of the other side. There is no time limit: dropping the future forgets the call.
+    pub async fn call<M: Method>(&self, params: &M) -> Result<M::Reply, CallError> {
+        let method = M::NAME;
+        let mut waiting = self.shared.pending.begin().ok_or(CallError::Closed)?;
+        let frame = encode(Some(waiting.id), params);
+        self.shared.check_size(method, &frame)?;
+        self.shared.send(frame).await.map_err(|Gone| CallError::Closed)?;
+        let answer = (&mut waiting.answer).await.map_err(|_| CallError::Lost { method })?;
+        let raw = answer.map_err(|error| CallError::Refused(error.into()))?;
+        serde_json::from_str(raw.get()).map_err(|source| CallError::Nonsense { method, source })
+    }
+
+    /// As [`call`](Self::call), for at most so long.
+    pub async fn call_within<M: Method>(&self, limit: Duration, params: &M) -> Result<M::Reply, Failure> {
+        match timeout(limit, self.call(params)).await {
+            Ok(answer) => answer.map_err(Failure::from),
+            Err(_) => {
+                Err(Failure::new(ErrorCode::TimedOut, format!("`{}` was not answered within {limit:?}", M::NAME)))
+            }
+        }
+    }
+
+    /// Tells the other side something that is not answered.
+    pub async fn notify<M: Method>(&self, params: &M) -> Result<(), CallError> {
+        let frame = encode(None, params);
+        self.shared.check_size(M::NAME, &frame)?;
+        self.shared.send(frame).await.map_err(|Gone| CallError::Closed)
+    }
+
+    /// As [`notify`](Self::notify), from where nothing can be awaited. What finds no room is dropped: only for what
+    /// can be lost.
+    pub fn try_notify<M: Method>(&self, params: &M) {
+        self.shared.try_send(encode(None, params));
+    }
+
+    /// Serves other methods from the next frame on.
+    pub fn serve(&self, service: Service) {
+        *self.shared.service.write().unwrap_or_else(PoisonError::into_inner) = service;
+    }
+
+    /// Changes how long a frame may be, from the next one on.
+    pub fn set_frame_limit(&self, bytes: usize) {
+        self.shared.limits.frame.set(bytes);
+    }
+
+    /// Takes no more requests, finishes those under way, then ends.
+    pub fn drain(&self) {
+        self.shared.drain.cancel();
+    }
+
+    /// Ends the session now. Requests under way are dropped.
+    pub fn close(&self) {
+        self.shared.cancel.cancel();
+    }
+
+    /// Resolves when the session has ended.
+    pub async fn closed(&self) {
+        self.shared.ended.cancelled().await;
+    }
+
+    /// Whether the session has ended.
+    pub fn is_closed(&self) -> bool {
+        self.shared.ended.is_cancelled() || self.shared.cancel.is_cancelled()
+    }
+
+    /// How many of our calls wait for an answer.
+    pub fn waiting_calls(&self) -> usize {
+        self.shared.pending.len()
+    }
+
+    /// Whether two handles are of one session.
+    pub fn is_same(&self, other: &Session) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+/// The session has ended.
+struct Gone;
+
+impl Shared {
+    fn check_size(&self, method: &'static str, frame: &str) -> Result<(), CallError> {
+        let limit = self.limits.frame.get();
+        if frame.len() > limit { Err(CallError::TooLarge { method, size: frame.len(), limit }) } else { Ok(()) }
+    }
+
+    /// Waits for room, then queues. Cancel-safe: a frame is queued whole or not at all.
+    async fn send(&self, frame: String) -> Result<(), Gone> {
+        let share = self.share(&frame);
+        let work = async {
+            let budget = self.budget.clone().acquire_many_owned(share).await.map_err(|_| Gone)?;
+            self.outgoing.send(Outgoing { frame, _budget: budget }).await.map_err(|_| Gone)
+        };
+        tokio::select! {
+            biased;
+            () = self.ended.cancelled() => Err(Gone),
+            sent = work => sent,
+        }
+    }
+
+    fn try_send(&self, frame: String) {
+        let share = self.share(&frame);
+        if let Ok(budget) = self.budget.clone().try_acquire_many_owned(share) {
+            // A full or closed queue: the caller has said that it can be lost.
+            let _ = self.outgoing.try_send(Outgoing { frame, _budget: budget });
+        }
+    }
+
+    /// A frame larger than the whole budget takes all of it, and so goes alone.
+    fn share(&self, frame: &str) -> u32 {
+        u32::try_from(frame.len().clamp(1, self.limits.outgoing)).unwrap_or(u32::MAX)
+    }
+
+    fn service(&self) -> Service {
+        self.service.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn encode<M: Method>(id: Option<u64>, params: &M) -> String {
+    #[derive(serde::Serialize)]
+    struct Request<'a, M> {
+        jsonrpc: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+        method: &'static str,
+        params: &'a M,
+    }
+    let request = Request { jsonrpc: "2.0", id, method: M::NAME, params };
+    let raw = serde_json::value::to_raw_value(&request).expect("parameters are plain data with string keys");
+    to_line(raw)
+}
+
+/// A frame is a line: what was passed on as it came may still hold line breaks.
+fn to_line(raw: Raw) -> String {
+    let raw = one_line(raw);
+    let mut line = String::with_capacity(raw.get().len() + 1);
+    line.push_str(raw.get());
+    line
+}
+
+async fn run<R, W>(shared: Arc<Shared>, reader: R, writer: W, queue: mpsc::Receiver<Outgoing>, stray: Stray) -> Ended
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let handlers = TaskTracker::new();
+    // The writer has a token of its own: it outlives the reader until the last answers are out.
+    let stop_writing = CancellationToken::new();
+    let writing = write(writer, queue, shared.limits.stall, stop_writing.clone());
+    let reading = async {
+        let ended = read(&shared, reader, &handlers, &stray).await;
+        // Answers under way are still written if the end was wished for; a lost connection ends the work.
+        if !matches!(ended, Ended::Cancelled) || !shared.drain.is_cancelled() {
+            shared.cancel.cancel();
+        }
+        handlers.close();
+        tokio::select! {
+            biased;
+            () = shared.cancel.cancelled() => {}
+            () = handlers.wait() => {}
+        }
+        stop_writing.cancel();
+        ended
+    };
+    let ended = {
+        tokio::pin!(reading, writing);
+        tokio::select! {
+            ended = &mut reading => {
+                // What is queued is written, for as long as the other side reads.
+                let _ = timeout(shared.limits.stall, writing).await;
+                ended
+            }
+            failed = &mut writing => failed.map_or_else(|ended| ended, |()| Ended::Cancelled),
+        }
+    };
+    // Order: first nobody can add work, then those who wait are told, then the work under way is dropped and joined.
+    shared.ended.cancel();
+    shared.cancel.cancel();
+    shared.pending.close();
+    handlers.close();
+    handlers.wait().await;
+    ended
+}
+
+async fn read<R>(shared: &Arc<Shared>, reader: R, handlers: &TaskTracker, stray: &Stray) -> Ended
+where
+    R: AsyncRead + Unpin,
+{
+    let in_flight = Arc::new(Semaphore::new(shared.limits.in_flight));
+    let mut frames = FramedRead::new(reader, LineCodec::new(shared.limits.frame.clone()));
+    loop {
+        let line = tokio::select! {
+            biased;
+            () = shared.cancel.cancelled() => return Ended::Cancelled,
+            () = shared.drain.cancelled() => return Ended::Cancelled,
+            // `next` is cancel-safe: what was read stays in the buffer of `frames`.
+            line = frames.next() => match line {
+                Some(Ok(line)) => line,
+                Some(Err(error)) => {
+                    if matches!(stray, Stray::Close) && !matches!(error, LineError::Io(_) | LineError::Torn { .. }) {
+                        let code = match error { LineError::TooLong { .. } => ErrorCode::TooLarge, _ => ErrorCode::InvalidInput };
+                        refuse_and_close(shared, Failure::new(code, error.to_string())).await;
+                    }
+                    return error.into();
+                }
+                None => return Ended::Closed,
+            },
+        };
+        match classify(&line) {
+            Ok(Frame::Response { id, outcome }) => {
+                if let Err(count) = shared.pending.settle(id, outcome) {
+                    tracing::debug!(id, count, "dropped an answer that nobody waits for");
+                }
+            }
+            Ok(Frame::Request { id, method, params }) => {
+                let Ok(permit) = in_flight.clone().try_acquire_owned() else {
+                    let busy = Failure::new(
+                        ErrorCode::Busy,
+                        format!(
+                            "{} requests are under way on this connection, that is the limit",
+                            shared.limits.in_flight
+                        ),
+                    );
+                    if shared.send(refusal(id, busy).get().to_owned()).await.is_err() {
+                        return Ended::Cancelled;
+                    }
+                    continue;
+                };
+                let max_response = shared.limits.frame.get();
+                match shared.service().answer(id, &method, params, max_response) {
+                    Answer::Now(answer) => {
+                        if shared.send(to_line(answer)).await.is_err() {
+                            return Ended::Cancelled;
+                        }
+                    }
+                    Answer::Later(work) => {
+                        let shared = shared.clone();
+                        handlers.spawn(async move {
+                            tokio::select! {
+                                biased;
+                                // Dropping the work is what cancels it.
+                                () = shared.cancel.cancelled() => {}
+                                answer = work => { let _ = shared.send(to_line(answer)).await; }
+                            }
+                            drop(permit);
+                        });
+                    }
+                }
+            }
+            Ok(Frame::Notification { method, params }) => {
+                let answer =
+                    shared.service().answer(jsonrpsee::types::Id::Null, &method, params, shared.limits.frame.get());
+                if let Answer::Later(work) = answer
+                    && let Ok(permit) = in_flight.clone().try_acquire_owned()
+                {
+                    let cancel = shared.cancel.clone();
+                    handlers.spawn(async move {
+                        cancel.run_until_cancelled(work).await;
+                        drop(permit);
+                    });
+                }
+            }
+            Err(error) => match stray {
+                Stray::Line(pass_on) => pass_on(&line),
+                Stray::Close => {
+                    refuse_and_close(shared, Failure::new(ErrorCode::InvalidInput, error.to_string())).await;
+                    return error.into();
+                }
+            },
+        }
+    }
+}
+
+async fn refuse_and_close(shared: &Shared, failure: Failure) {
+    let answer = refusal(jsonrpsee::types::Id::Null, failure);
+    // The other side is gone already: then there is nobody to tell.
+    let _ = shared.send(answer.get().to_owned()).await;
+}
+
+async fn write<W>(
+    mut writer: W,
+    mut queue: mpsc::Receiver<Outgoing>,
+    stall: Duration,
+    stop: CancellationToken,
+) -> Result<(), Ended>
+where
+    W: AsyncWrite + Unpin,
+{
+    let mut batch = Vec::with_capacity(WRITE_BATCH);
+    let mut bytes = Vec::new();
+    loop {
+        let count = tokio::select! {
+            // Queue first: what is there is written before the stop is obeyed.
+            biased;
+            // `recv_many` is cancel-safe.
+            count = queue.recv_many(&mut batch, WRITE_BATCH) => count,
+            () = stop.cancelled() => 0,
+        };
+        if count == 0 {
+            let _ = timeout(stall, writer.shutdown()).await;
+            return Ok(());
+        }
+        bytes.clear();
+        for outgoing in &batch {
+            bytes.extend_from_slice(outgoing.frame.as_bytes());
+            bytes.push(b'\n');
+        }
+        let work = async {
+            writer.write_all(&bytes).await?;
+            writer.flush().await
+        };
+        match timeout(stall, work).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(Ended::Write(error)),
+            Err(_) => return Err(Ended::Stalled(stall)),
+        }
+        // Only now is the budget given back.
+        batch.clear();
+        bytes.shrink_to(64 * 1024);
+    }
+}
+
+#[cfg(test)]
+mod tests;
