@@ -3,3 +3,4 @@
 pub mod config;
 pub mod instance;
 pub mod keys;
+pub mod tokens;
