@@ -1,8 +1,8 @@
 //! What the owner of an instance may decide, read from `config.yml`.
 //!
-//! [`file`] is what is written there, [`resolve`] what it means: file and defaults become a [`Config`],
-//! checked once and never again. [`limits`] is the table of every bound, [`retry`] when to try again,
-//! [`duration`] how lengths of time are written, [`template`] the file that a new instance gets.
+//! [`file`](mod@file) is what is written there, [`resolve`] what it means: file and defaults become a
+//! [`Config`], checked once and never again. [`limits`] is the table of every bound, [`retry`] when to try
+//! again, [`duration`] how lengths of time are written, [`template`] the file that a new instance gets.
 
 pub mod duration;
 mod error;

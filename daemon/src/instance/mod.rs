@@ -1,7 +1,7 @@
 //! An instance: a folder with its settings, keys, plugins and database.
 //!
-//! [`Instance`] knows where everything is, [`create`] makes the folder whole or not at all, [`lock`] keeps
-//! two processes from working in it at once.
+//! [`Instance`] knows where everything is, [`NewInstance`] makes the folder whole or not at all,
+//! [`InstanceLock`] keeps two processes from working in it at once.
 
 mod create;
 mod layout;

@@ -1,7 +1,7 @@
 //! The keys of an instance.
 //!
-//! [`identity`] signs and verifies, [`tls`] makes and loads the certificate, [`file`] keeps private keys
-//! private and writes whole files or none.
+//! [`identity`] signs and verifies, [`tls`] makes and loads the certificate, [`file`](mod@file) keeps
+//! private keys private and writes whole files or none.
 
 mod error;
 pub mod file;
