@@ -1,1 +1,6 @@
+//! The Coattail daemon as a library.
 
+pub mod config;
+pub mod instance;
+pub mod keys;
+pub mod tokens;
