@@ -1,1 +1,3 @@
+//! The Coattail daemon as a library.
 
+pub mod store;
