@@ -3,4 +3,5 @@
 pub mod config;
 pub mod instance;
 pub mod keys;
+pub mod store;
 pub mod tokens;
