@@ -1,0 +1,74 @@
+use std::error::Error as StdError;
+
+use crate::wire::{ErrorCode, Failure};
+
+/// What a handler may fail with: any error, or a text (`Err("no such customer".into())`).
+///
+/// [`Reject`] and [`RetryLater`] say more than that it failed.
+pub type Error = Box<dyn StdError + Send + Sync>;
+
+/// The receiver will never take this publication: it goes to the dead letters.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct Reject(pub String);
+
+/// The receiver cannot take this publication now: it is called again later.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct RetryLater(pub String);
+
+/// The one place where an error of a handler becomes an answer.
+pub(super) fn to_failure(error: Error) -> Failure {
+    let error = match error.downcast::<Failure>() {
+        // A call that the handler made has failed. Its code speaks of that call, not of this one.
+        Ok(inner) => return Failure { code: ErrorCode::Failed, ..*inner },
+        Err(error) => error,
+    };
+    let code = if error.is::<Reject>() {
+        ErrorCode::Rejected
+    } else if error.is::<RetryLater>() {
+        ErrorCode::RetryLater
+    } else {
+        ErrorCode::Failed
+    };
+    Failure::new(code, with_causes(error.as_ref()))
+}
+
+fn with_causes(error: &(dyn StdError + 'static)) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Some errors print their cause themselves.
+        if !message.ends_with(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = error.source();
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("could not read the list")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn errors_keep_their_kind_and_their_causes() {
+        let io = || std::io::Error::other("disk on fire");
+        for (error, code, message) in [
+            ("plain text".into(), ErrorCode::Failed, "plain text"),
+            (Box::new(Outer(io())) as Error, ErrorCode::Failed, "could not read the list: disk on fire"),
+            (Box::new(io()), ErrorCode::Failed, "disk on fire"),
+            (Box::new(Reject("never".into())), ErrorCode::Rejected, "never"),
+            (Box::new(RetryLater("later".into())), ErrorCode::RetryLater, "later"),
+            (Box::new(Failure::new(ErrorCode::Lost, "gone")), ErrorCode::Failed, "gone"),
+        ] {
+            let failure = to_failure(error);
+            assert_eq!((failure.code, failure.message.as_str()), (code, message));
+        }
+    }
+}
