@@ -5,3 +5,26 @@ pub mod instance;
 pub mod keys;
 pub mod store;
 pub mod tokens;
+
+mod access;
+mod actions;
+mod api;
+mod create;
+mod daemon;
+mod door;
+mod failure;
+mod parts;
+mod plugins;
+mod publications;
+mod retention;
+mod running;
+mod service;
+mod session;
+mod signals;
+mod telemetry;
+mod transport;
+
+pub use create::{CreatedInstance, create_instance};
+pub use daemon::{Daemon, Purpose};
+pub use running::{RunningService, running_services};
+pub use service::run_service;

@@ -9,5 +9,5 @@ pub mod identity;
 pub mod tls;
 
 pub use error::KeyError;
-pub use identity::{Domain, Identity, PublicIdentity};
+pub use identity::{BadSignature, Domain, Identity, PublicIdentity};
 pub use tls::TlsIdentity;

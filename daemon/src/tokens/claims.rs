@@ -38,6 +38,14 @@ pub enum Use {
 }
 
 impl Use {
+    /// What it grants, as it is told to peers: a publisher has none of a client's rights.
+    pub fn grants(&self) -> coattail::wire::peer::Grants {
+        match self {
+            Self::Authentication(grants) => grants.to_wire(),
+            Self::PublisherAuthentication(_) => Default::default(),
+        }
+    }
+
     /// The name, as in the original.
     pub fn name(&self) -> &'static str {
         match self {
