@@ -324,21 +324,26 @@ mod tests {
     #[tokio::test]
     async fn a_failing_append_harms_no_other_and_leaves_no_hole() {
         let store = store();
-        let twice = || draft("a", "1");
-        let first = twice();
+        let one_more = || draft("a", "1");
+        let first = one_more();
         let id = first.id;
         store.append(first).await.unwrap();
 
         let again = |n: usize| Draft::new(id, action("a"), raw(&n.to_string()), 0);
-        let results = join_all((0..100).map(|n| store.append(if n % 3 == 0 { again(n) } else { twice() }))).await;
+        // A third fails half-way: with a draft that had its sequence already, which the next one must get.
+        let append = |n: usize| match n % 3 {
+            0 => store.append_all(vec![one_more(), again(n)]),
+            _ => store.append_all(vec![one_more()]),
+        };
+        let results = join_all((0..100).map(append)).await;
         for (n, result) in results.iter().enumerate() {
             assert_eq!(n % 3 == 0, matches!(result, Err(Error::Exists(_))), "{n}: {result:?}");
         }
-        // None of a batch that fails half-way is there, and its sequences are given to others.
-        let batch = vec![twice(), draft("new", "1"), again(0)];
+        // Nor is a log begun by a batch that fails.
+        let batch = vec![one_more(), draft("new", "1"), again(0)];
         assert!(matches!(store.append_all(batch).await, Err(Error::Exists(_))));
         assert_eq!(store.head(action("new")).await.unwrap(), None);
-        assert_eq!(store.append(twice()).await.unwrap().sequence, 68);
+        assert_eq!(store.append(one_more()).await.unwrap().sequence, 68);
         let batch = store.batch(action("a"), 0, 1000, usize::MAX).await.unwrap();
         assert!(batch.iter().map(|publication| publication.sequence).eq(1..=68));
         batch.iter().for_each(verify);
