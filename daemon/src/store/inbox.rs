@@ -70,15 +70,6 @@ pub struct InboxItem {
     pub hops: u8,
 }
 
-/// A publication that was given up.
-#[derive(Debug, Clone)]
-pub struct DeadLetter {
-    /// What was given up, and why: `reason` is always there.
-    pub item: InboxItem,
-    /// When, in milliseconds.
-    pub buried: i64,
-}
-
 impl Store {
     /// Takes a delivery into the inbox, in one transaction: payloads once, and a row for each subscription that has
     /// not had them, even if it has handled them since. `publications` are of one log, in ascending order.
@@ -162,75 +153,6 @@ impl Store {
                 reason
             ])?;
             if changed == 1 { Ok(()) } else { Err(Error::Missing("publication in the inbox")) }
-        })
-        .await
-    }
-
-    /// It is given up, after so many attempts and for this reason. `now` is in milliseconds.
-    pub async fn bury(
-        &self,
-        subscription: SubscriptionId,
-        sequence: u64,
-        attempts: u32,
-        reason: String,
-        now: i64,
-    ) -> Result<(), Error> {
-        self.write(move |group| {
-            let row = take_out(group.db(), "DELETE FROM inbox", subscription, sequence)?;
-            let key = subscription.to_string();
-            group
-                .db()
-                .prepare_cached(
-                    "INSERT INTO dead_letters (subscription, sequence, publication, attempts, reason, buried)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                )?
-                .execute(params![key, signed(sequence), row, attempts, reason, now])?;
-            group.tally.waiting -= 1;
-            group.tally.dead += 1;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Dead letters, those given up first first, at most `limit`.
-    pub async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, Error> {
-        self.read(move |db| {
-            let query = format!("{DEAD_LETTERS} ORDER BY buried, d.subscription, d.sequence LIMIT ?1");
-            Ok(db.prepare_cached(&query)?.query_map([limit], dead_letter)?.collect::<Result<_, _>>()?)
-        })
-        .await
-    }
-
-    /// One dead letter.
-    pub async fn dead_letter(&self, subscription: SubscriptionId, sequence: u64) -> Result<Option<DeadLetter>, Error> {
-        self.read(move |db| {
-            let query = format!("{DEAD_LETTERS} WHERE d.subscription = ?1 AND d.sequence = ?2");
-            let key = params![subscription.to_string(), signed(sequence)];
-            Ok(db.prepare_cached(&query)?.query_row(key, dead_letter).optional()?)
-        })
-        .await
-    }
-
-    /// Puts a dead letter back among what waits, as if it had never been tried.
-    pub async fn replay_dead_letter(&self, subscription: SubscriptionId, sequence: u64) -> Result<(), Error> {
-        self.write(move |group| {
-            let row = take_out(group.db(), "DELETE FROM dead_letters", subscription, sequence)?;
-            wait(group.db(), subscription, sequence, row)?;
-            group.tally.dead -= 1;
-            group.tally.waiting += 1;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Deletes a dead letter for good.
-    pub async fn drop_dead_letter(&self, subscription: SubscriptionId, sequence: u64) -> Result<(), Error> {
-        self.write(move |group| {
-            let row = take_out(group.db(), "DELETE FROM dead_letters", subscription, sequence)?;
-            release(group.db(), row)?;
-            forget_if_drained(group.db(), subscription)?;
-            group.tally.dead -= 1;
-            Ok(())
         })
         .await
     }
@@ -336,14 +258,19 @@ fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
     Ok(db.last_insert_rowid())
 }
 
-fn wait(db: &Connection, subscription: SubscriptionId, sequence: u64, row: i64) -> Result<(), Error> {
+pub(super) fn wait(db: &Connection, subscription: SubscriptionId, sequence: u64, row: i64) -> Result<(), Error> {
     db.prepare_cached("INSERT INTO inbox (subscription, sequence, publication) VALUES (?1, ?2, ?3)")?
         .execute(params![subscription.to_string(), signed(sequence), row])?;
     Ok(())
 }
 
 /// Deletes the row of a subscription and returns that of the payload, which it still counts for.
-fn take_out(db: &Connection, delete: &str, subscription: SubscriptionId, sequence: u64) -> Result<i64, Error> {
+pub(super) fn take_out(
+    db: &Connection,
+    delete: &str,
+    subscription: SubscriptionId,
+    sequence: u64,
+) -> Result<i64, Error> {
     let query = format!("{delete} WHERE subscription = ?1 AND sequence = ?2 RETURNING publication");
     let key = params![subscription.to_string(), signed(sequence)];
     let row = db.prepare_cached(&query)?.query_row(key, |row| row.get(0)).optional()?;
@@ -351,7 +278,7 @@ fn take_out(db: &Connection, delete: &str, subscription: SubscriptionId, sequenc
 }
 
 /// One row less needs a payload.
-fn release(db: &Connection, row: i64) -> Result<(), Error> {
+pub(super) fn release(db: &Connection, row: i64) -> Result<(), Error> {
     db.prepare_cached("UPDATE inbox_publications SET wanted = wanted - 1 WHERE row = ?1")?.execute([row])?;
     db.prepare_cached("DELETE FROM inbox_publications WHERE row = ?1 AND wanted = 0")?.execute([row])?;
     Ok(())
@@ -366,7 +293,7 @@ fn lane(row: &Row<'_>) -> rusqlite::Result<InboxLane> {
     })
 }
 
-fn item(row: &Row<'_>) -> rusqlite::Result<InboxItem> {
+pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<InboxItem> {
     Ok(InboxItem {
         subscription: parsed(row, "subscription")?,
         sequence: unsigned(row, "sequence")?,
@@ -384,18 +311,10 @@ fn item(row: &Row<'_>) -> rusqlite::Result<InboxItem> {
     })
 }
 
-fn dead_letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
-    Ok(DeadLetter { item: item(row)?, buried: row.get("buried")? })
-}
-
-/// Dead letters have no next attempt.
-const DEAD_LETTERS: &str = "SELECT p.*, d.subscription, d.attempts, 0 AS next_attempt, d.reason, d.buried, c.receiver
-    FROM dead_letters d JOIN inbox_cursors c USING (subscription) JOIN inbox_publications p ON p.row = d.publication";
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::{Fixture, hold, publication, receiver, rows, store};
+    use crate::store::testing::{hold, publication, receiver, rows, store, with_waiting};
 
     fn to(subscription: SubscriptionId, after: u64) -> Addressee {
         Addressee { subscription, after }
@@ -403,15 +322,6 @@ mod tests {
 
     fn stored(new: u64, duplicates: u64, missed: u64) -> Taken {
         Taken::Stored { new, duplicates, missed }
-    }
-
-    /// A store with one subscription to log `a` of `them`, and its first publications.
-    async fn with_waiting(count: u64) -> (Fixture, SubscriptionId) {
-        let store = store();
-        let id = hold(&store, "them", "a", "r").await;
-        let publications = (1..=count).map(|n| publication("them", "a", n)).collect();
-        store.store_delivery(publications, vec![to(id, 0)]).await.unwrap();
-        (store, id)
     }
 
     #[tokio::test]
@@ -496,29 +406,5 @@ mod tests {
         assert!(matches!(store.finish(id, 3).await, Err(Error::Missing(_))));
         assert!(matches!(store.retry(id, 3, 1, 1, String::new()).await, Err(Error::Missing(_))));
         assert_eq!(rows(&store, "inbox_publications").await, 0);
-    }
-
-    #[tokio::test]
-    async fn dead_letters_keep_their_reason_and_can_be_replayed_or_dropped() {
-        let (store, id) = with_waiting(3).await;
-        for sequence in 1..=2 {
-            store.bury(id, sequence, 8, "rejected".to_owned(), 5).await.unwrap();
-        }
-        assert_eq!(store.next_waiting(id, 0).await.unwrap().unwrap().sequence, 3);
-        let dead = store.dead_letters(9).await.unwrap();
-        assert!(dead.iter().map(|dead| dead.item.sequence).eq([1, 2]));
-        assert_eq!((dead[0].item.reason.as_deref(), dead[0].item.attempts, dead[0].buried), (Some("rejected"), 8, 5));
-        let counts = store.counts().await.unwrap();
-        assert_eq!((counts.waiting, counts.dead), (1, 2));
-
-        store.replay_dead_letter(id, 1).await.unwrap();
-        let again = store.next_waiting(id, 0).await.unwrap().unwrap();
-        assert_eq!((again.sequence, again.attempts, again.reason), (1, 0, None));
-        assert!(store.dead_letter(id, 1).await.unwrap().is_none());
-        assert!(store.dead_letter(id, 2).await.unwrap().is_some());
-        store.drop_dead_letter(id, 2).await.unwrap();
-        assert!(matches!(store.drop_dead_letter(id, 2).await, Err(Error::Missing(_))));
-        let counts = store.counts().await.unwrap();
-        assert_eq!((counts.stored, counts.waiting, counts.dead), (3, 2, 0));
     }
 }

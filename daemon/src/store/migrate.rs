@@ -1,4 +1,5 @@
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -36,13 +37,10 @@ pub struct Migrated {
 ///
 /// Blocks. The service must not be running on it.
 pub fn migrate(path: &Path, migration: Migration) -> Result<Migrated, Error> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(cannot_open(path, error)),
+        _ => {}
+    }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let from = version(&connection, path)?;
     let to = match migration {
@@ -64,9 +62,14 @@ pub fn migrate(path: &Path, migration: Migration) -> Result<Migrated, Error> {
 
 /// A connection to an existing file.
 pub(super) fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
-    // SQLite says no more than that it cannot open it; the system knows why.
-    std::fs::File::open(path).map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // SQLite does not say why it cannot open a file, but the system does. The file itself must not be opened here: to
+    // close it would drop the locks that other connections of this process hold on it.
+    std::fs::metadata(path).map_err(|error| cannot_open(path, error))?;
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|error| cannot_open(path, std::io::Error::other(error)))?;
+    if access.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) && connection.is_readonly("main")? {
+        return Err(cannot_open(path, ErrorKind::PermissionDenied.into()));
+    }
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
@@ -98,6 +101,10 @@ fn version(connection: &Connection, path: &Path) -> Result<usize, Error> {
         return Err(foreign());
     }
     usize::try_from(version).map_err(|_| foreign())
+}
+
+fn cannot_open(path: &Path, source: std::io::Error) -> Error {
+    Error::Open { path: path.to_owned(), source: Arc::new(source) }
 }
 
 fn latest() -> usize {

@@ -14,12 +14,13 @@
 //! | `group` | one transaction that many writes share |
 //! | `migrate` | numbered migrations, and whether a file is ours |
 //! | `peers`, `tokens`, `validations` | who gave us a token, whom we gave one, whose key we know |
-//! | `subscriptions`, `publications`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
-//! | `inbox` | the subscriber's side: what was received, what waits, what was given up |
+//! | `subscriptions`, `publications`, `retention`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
+//! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
 //! | `counts` | what happened since the database was made |
 
 mod columns;
 mod counts;
+mod dead_letters;
 mod error;
 mod group;
 mod handle;
@@ -28,6 +29,7 @@ pub mod merkle;
 mod migrate;
 mod peers;
 mod publications;
+mod retention;
 mod secret;
 mod subscriptions;
 #[cfg(test)]
@@ -36,13 +38,15 @@ mod thread;
 mod tokens;
 mod validations;
 
+pub use dead_letters::DeadLetter;
 pub use error::Error;
 pub use group::Signer;
 pub use handle::Store;
-pub use inbox::{DeadLetter, InboxItem, InboxLane, Taken};
+pub use inbox::{InboxItem, InboxLane, Taken};
 pub use migrate::{Migrated, Migration, migrate};
 pub use peers::{Peer, PeerRemoved};
-pub use publications::{Appended, Draft, Head, Trimmed};
+pub use publications::{Appended, Draft, Head};
+pub use retention::Trimmed;
 pub use secret::Secret;
 pub use subscriptions::{Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};

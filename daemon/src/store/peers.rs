@@ -21,7 +21,7 @@ pub struct Peer {
 /// What went with a peer.
 #[derive(Debug, Clone)]
 pub struct PeerRemoved {
-    /// The peer, with which its token can still be used to tell it.
+    /// The peer; with its token it can still be told.
     pub peer: Peer,
     /// Our subscriptions there.
     pub subscriptions: Vec<HeldSubscription>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use coattail::id::{IssuerHash, PeerId, PublicationId, SubscriptionId, TokenId, ValidationId};
 use coattail::name::{ActionName, ReceiverName};
+use coattail::wire::peer::Addressee;
 use coattail::wire::{GroupProof, Publication, Raw};
 
 use super::{Draft, Held, IssuedToken, Migration, Peer, Signer, Store, Subscription, Validation, migrate};
@@ -120,4 +121,13 @@ pub(super) fn publication(from: &str, log: &str, sequence: u64) -> Publication {
 pub(super) async fn rows(store: &Store, table: &str) -> i64 {
     let query = format!("SELECT count(*) FROM {table}");
     store.read(move |db| Ok(db.query_row(&query, [], |row| row.get(0))?)).await.unwrap()
+}
+
+/// A store with one subscription to log `a` of `them`, and its first publications.
+pub(super) async fn with_waiting(count: u64) -> (Fixture, SubscriptionId) {
+    let store = store();
+    let id = hold(&store, "them", "a", "r").await;
+    let publications = (1..=count).map(|n| publication("them", "a", n)).collect();
+    store.store_delivery(publications, vec![Addressee { subscription: id, after: 0 }]).await.unwrap();
+    (store, id)
 }
