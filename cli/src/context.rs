@@ -224,7 +224,11 @@ impl Link {
         let daemon = Daemon(self.session().clone());
         let outcome = interrupt.or(work(&daemon)).await;
         // A second Ctrl-C does not wait for the end.
-        let _ = interrupt.or(async { Ok(self.end().await) }).await;
+        let ending = async {
+            self.end().await;
+            Ok(())
+        };
+        let _ = interrupt.or(ending).await;
         outcome
     }
 

@@ -25,6 +25,9 @@ pub(crate) use subscribers::SubscribersCommand;
 pub(crate) use token::{IssueToken, TokenCommand};
 pub(crate) use which::{Shown, Which};
 
+/// Where the options stand in `--help` that every command takes.
+const EVERYWHERE: &str = "Options everywhere";
+
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(
@@ -48,16 +51,16 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Global {
     /// The folder of the instance [default: $COATTAIL_INSTANCE, else the working directory]
-    #[arg(short, long, value_name = "DIR", global = true)]
+    #[arg(short, long, value_name = "DIR", global = true, help_heading = EVERYWHERE)]
     pub(crate) instance: Option<PathBuf>,
     /// Answer with one JSON object or array, errors too (as COATTAIL_OUTPUT=json does)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
     /// Say more on stderr
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub(crate) verbose: bool,
     /// Do not ask before something is destroyed
-    #[arg(long, visible_alias = "force", global = true)]
+    #[arg(long, visible_alias = "force", global = true, help_heading = EVERYWHERE)]
     pub(crate) yes: bool,
 }
 

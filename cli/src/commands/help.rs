@@ -31,5 +31,5 @@ fn command_help(words: &[String]) -> Result<String, Failure> {
                 .hint("`coattail help` lists the commands; the topics are exit-codes and environment")
         })?;
     }
-    Ok(command.render_long_help().to_string())
+    Ok(command.render_help().to_string())
 }

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use coattail::wire::control::{Counts, ServiceStatus, Status, Stop};
 use coattail::wire::{ErrorCode, Failure};
@@ -11,10 +12,13 @@ use crate::args::{ServiceCommand, StartService, StopService};
 use crate::context::Context;
 use crate::error::{ExitStatus, report};
 use crate::local::{self, RunningInstance};
-use crate::output::{Field, Record, Row, ago, yes_no};
+use crate::output::{Field, Format, Record, Row, ago, yes_no};
 
 /// How long a service may take to finish what is under way (30 s), and to end after that.
 const STOP_PATIENCE: Duration = Duration::from_secs(35);
+
+/// How often to look whether it has ended.
+const STOP_POLL: Duration = Duration::from_millis(20);
 
 /// How long a service is asked for its counts; the list is of use without them.
 const STATUS_PATIENCE: Duration = Duration::from_secs(2);
@@ -159,12 +163,13 @@ fn status(context: &Context) -> Result<ExitStatus, Failure> {
             running.extend(Running::new(Some(told), ask(context, &told.instance).ok().flatten()));
         }
     }
-    context.printer.list(&running, "")?;
-    if running.is_empty() {
-        let failure = Failure::new(ErrorCode::NotRunning, "no service is running");
-        return Ok(report(&context.printer, &failure));
+    let none = Failure::new(ErrorCode::NotRunning, "no service is running");
+    if running.is_empty() && context.printer.format() == Format::Table {
+        return Err(none);
     }
-    Ok(ExitStatus::Done)
+    // An empty list is an answer to programs; that it is empty is told by the exit code as well.
+    context.printer.list(&running, "")?;
+    Ok(if running.is_empty() { report(&context.printer, &none) } else { ExitStatus::Done })
 }
 
 /// How the service of an instance is, if it runs and answers.
@@ -199,11 +204,15 @@ fn stop(context: &Context, args: &StopService) -> Result<ExitStatus, Failure> {
         None => context.instance()?,
     };
     let asked = context.ask_service(&instance, async |daemon| {
-        daemon.call(&Stop {}).await?;
+        match daemon.call(&Stop {}).await {
+            // It may be gone before it has said so.
+            Err(failure) if failure.code != ErrorCode::Lost => return Err(failure),
+            _ => {}
+        }
         Ok(timeout(STOP_PATIENCE, daemon.session().closed()).await.is_ok())
     });
     let stopped = match (asked, &told) {
-        (Ok(stopped), _) => stopped,
+        (Ok(closed), _) => closed && is_gone(&instance)?,
         // It runs and does not answer; by its process it can still be ended.
         (Err(failure), Some(told)) if failure.code != ErrorCode::Cancelled => {
             local::stop_process(told)?;
@@ -217,6 +226,18 @@ fn stop(context: &Context, args: &StopService) -> Result<ExitStatus, Failure> {
         return Ok(ExitStatus::Unfinished);
     }
     Ok(ExitStatus::Done)
+}
+
+/// Waits until the service has given back its lock, so that the next one can start.
+fn is_gone(instance: &Path) -> Result<bool, Failure> {
+    let deadline = Instant::now() + STOP_PATIENCE;
+    while local::running_instances()?.iter().any(|running| running.instance == instance) {
+        if Instant::now() > deadline {
+            return Ok(false);
+        }
+        sleep(STOP_POLL);
+    }
+    Ok(true)
 }
 
 /// The service that is this process. No other process is ever stopped.

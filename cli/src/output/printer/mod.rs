@@ -95,7 +95,6 @@ impl Printer {
     /// Answers with a text that is ready, line end included.
     ///
     /// Whoever reads us may have heard enough: a closed pipe is no failure.
-    #[expect(clippy::unused_self, reason = "where the answer goes is the printer's business")]
     pub(crate) fn answer(&self, text: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -124,7 +123,6 @@ impl Printer {
     }
 
     /// Writes to stderr; if nobody can hear it, nothing more can be done about it.
-    #[expect(clippy::unused_self, reason = "where it is said is the printer's business")]
     pub(crate) fn say(&self, text: &str) {
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
