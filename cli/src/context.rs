@@ -9,13 +9,13 @@ use coattail::control;
 use coattail::id::PeerId;
 use coattail::rpc::Session;
 use coattail::wire::{ErrorCode, Failure, Method};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::Global;
 use crate::error::because;
+use crate::interrupt::Interrupt;
 use crate::local::{self, InProcess};
 use crate::output::{Printer, visible};
 
@@ -247,29 +247,5 @@ impl Link {
             }
             Link::InProcess(opened) => opened.end().await,
         }
-    }
-}
-
-/// The wish to end, from the keyboard or from whoever started us.
-struct Interrupt {
-    keyboard: Signal,
-    terminate: Signal,
-}
-
-impl Interrupt {
-    fn new() -> io::Result<Self> {
-        Ok(Self { keyboard: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Works until it is done, or interrupted.
-    async fn or<T>(&mut self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        tokio::select! {
-            biased;
-            // `recv` is cancel-safe; dropping the work is what ends it.
-            _ = self.keyboard.recv() => {}
-            _ = self.terminate.recv() => {}
-            done = work => return done,
-        }
-        Err(Failure::new(ErrorCode::Cancelled, "interrupted before it was done"))
     }
 }

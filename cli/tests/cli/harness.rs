@@ -1,5 +1,5 @@
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -84,6 +84,21 @@ impl Coattail {
     pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
         self.command.stdout(stdout);
         self
+    }
+
+    /// Gives it a terminal for stdin and stderr, on which this is typed, and tells what is shown there.
+    pub(crate) fn run_on_a_terminal(mut self, typed: &str) -> (i32, String) {
+        let terminal = nix::pty::openpty(None, None).expect("a terminal");
+        self.command.stdin(terminal.slave.try_clone().expect("a copy")).stderr(terminal.slave).stdout(Stdio::null());
+        let mut master = fs::File::from(terminal.master);
+        master.write_all(typed.as_bytes()).expect("it is open");
+        let status = self.command.status().expect("the program starts");
+        // Our copies of the other end must go, or the terminal never ends.
+        drop(self);
+        let mut shown = Vec::new();
+        // A terminal whose other end is gone answers with EIO, after all that was written.
+        let _ = master.read_to_end(&mut shown);
+        (status.code().expect("it exits"), String::from_utf8(shown).expect("UTF-8"))
     }
 
     pub(crate) fn spawn(mut self) -> Child {

@@ -148,3 +148,30 @@ fn subscribers_are_listed_and_revoked() {
         "the subscriber could not be reached; it is told when it comes back\n",
     );
 }
+
+#[test]
+fn on_a_terminal_a_person_is_asked() {
+    let instance = Instance::new();
+    let daemon = daemon(&instance);
+    let remove = || instance.coattail(&["peer", "remove", ID]).env("TERM", "dumb");
+    let question = format!("forget the peer {ID}, and end the subscriptions held there? [y/N] ");
+
+    let (code, shown) = remove().run_on_a_terminal("n\n");
+    assert!(shown.contains(&question), "{shown}");
+    assert!(shown.ends_with("error: nothing was done\r\n  try: answer `y`, or add `--yes`\r\n"), "{shown}");
+    assert_eq!((code, daemon.asked().len()), (130, 0));
+
+    let (code, shown) = remove().run_on_a_terminal("y\n");
+    assert!(shown.contains(&question), "{shown}");
+    assert_eq!((code, daemon.asked().len()), (0, 1));
+}
+
+#[test]
+fn colour_is_for_terminals() {
+    let instance = Instance::new();
+    let show = || instance.coattail(&["peer", "show", "x"]);
+    let (_, shown) = show().env("TERM", "xterm").run_on_a_terminal("");
+    assert!(shown.starts_with("\x1b[1;31merror:\x1b[0m there is no peer"), "{shown}");
+    let (_, shown) = show().env("TERM", "xterm").env("NO_COLOR", "1").run_on_a_terminal("");
+    assert!(shown.starts_with("error: there is no peer"), "{shown}");
+}
