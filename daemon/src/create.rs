@@ -3,10 +3,11 @@ use std::path::{Path, PathBuf};
 use coattail::id::IssuerHash;
 use coattail::wire::Failure;
 
+use crate::config::Config;
 use crate::config::template::NewConfig;
-use crate::instance::NewInstance;
+use crate::instance::{Instance, NewInstance};
 use crate::keys::PublicIdentity;
-use crate::store::{self, Migration};
+use crate::store::{self, Migrated, Migration};
 
 /// An instance that was made.
 #[derive(Debug)]
@@ -15,6 +16,17 @@ pub struct CreatedInstance {
     pub folder: PathBuf,
     /// The hash of its key.
     pub issuer: IssuerHash,
+}
+
+/// Brings the database of an instance to another version, while nobody works in it.
+///
+/// # Errors
+/// If somebody does, or the database is not ours, or newer.
+pub fn migrate_instance(folder: &Path, migration: Migration) -> Result<Migrated, Failure> {
+    let instance = Instance::open(folder)?;
+    let _lock = instance.lock("command")?;
+    let config = Config::load(instance.root())?;
+    Ok(store::migrate(&config.database, migration)?)
 }
 
 /// Makes an instance, whole or not at all: folders, keys, settings, database.

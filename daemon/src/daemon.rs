@@ -18,7 +18,7 @@ use crate::door::Door;
 use crate::instance::{Instance, InstanceLock};
 use crate::keys::{Identity, TlsIdentity};
 use crate::parts::Parts;
-use crate::plugins::{self, Plugins};
+use crate::plugins::{self, Host, Plugins};
 use crate::publications::{
     Causes, Delivery, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
 };
@@ -33,6 +33,8 @@ pub struct Daemon {
     instance: Instance,
     parts: Arc<Parts>,
     plugins: Plugins,
+    /// Ends whatever is left of the plugins, and what waits for that.
+    supervision: (CancellationToken, TaskTracker),
     delivery: Delivery,
     links: Links,
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -94,7 +96,21 @@ impl Daemon {
         let publishing =
             Publisher::new(store.clone(), delivery.clone(), u8::try_from(limits.hops).unwrap_or(u8::MAX), limits.frame);
         let causes = Causes::default();
-        let plugins = Plugins::new(plugin_settings(&instance, &config, identity.issuer(), executable));
+        // Workers call what is built of everything below, so their table comes last; no worker starts before it is set.
+        let table = Arc::new(OnceLock::<Service>::new());
+        let host: Host = {
+            let table = table.clone();
+            Arc::new(move |plugin| {
+                let service = table.get().expect("set before anything is performed").clone();
+                service.fact(plugin.clone()).fact(SessionId::new())
+            })
+        };
+        let settings = plugin_settings(&instance, &config, identity.issuer(), executable);
+        let workers = CancellationToken::new();
+        let (plugins, run_plugins) = Plugins::new(settings, host, workers.clone());
+        let supervision = TaskTracker::new();
+        supervision.spawn(run_plugins);
+        supervision.close();
 
         let address = Arc::new(OnceLock::new());
         let issuer = Arc::new(TokenIssuer {
@@ -130,11 +146,13 @@ impl Daemon {
             address,
         });
         sessions.serve(peer_service(&parts));
-        plugins.serve(worker_service(&parts));
+        let set = table.set(worker_service(&parts));
+        debug_assert!(set.is_ok(), "set once");
         Ok(Self {
             instance,
             parts,
             plugins,
+            supervision: (workers, supervision),
             delivery,
             links,
             tls,
@@ -181,11 +199,6 @@ impl Daemon {
     pub async fn serve(&self) -> Result<SocketAddr, Failure> {
         let listener = Listener::bind(SocketAddr::new(self.config.bind, self.config.port), self.tls.clone())?;
         let address = listener.address();
-        let control = ControlListener::bind(&self.instance.control_socket()).map_err(|error| {
-            let path = self.instance.control_socket();
-            Failure::new(ErrorCode::Failed, format!("cannot listen on {}: {error}", path.display()))
-                .hint("check that you own the folder of the instance, and that its disk is not full")
-        })?;
         let [first, ..] = &self.config.advertised(address.port())[..] else {
             unreachable!("there is an address to advertise, at least the one that is configured");
         };
@@ -197,13 +210,27 @@ impl Daemon {
         self.links.start().await?;
         let door = Door::new(self.parts.sessions.clone(), self.config.limits.clone());
         self.tracker.spawn(door.run(listener, self.cancel.clone()));
-        self.tracker.spawn(self.listen_for_commands(control));
+        self.serve_commands()?;
         self.tracker.spawn(crate::retention::run(
             self.parts.store.clone(),
             self.config.limits.clone(),
             self.cancel.clone(),
         ));
         Ok(address)
+    }
+
+    /// Takes commands on the control socket.
+    ///
+    /// # Errors
+    /// If the socket cannot be made.
+    pub fn serve_commands(&self) -> Result<(), Failure> {
+        let path = self.instance.control_socket();
+        let control = ControlListener::bind(&path).map_err(|error| {
+            Failure::new(ErrorCode::Failed, format!("cannot listen on {}: {error}", path.display()))
+                .hint("check that you own the folder of the instance, and that its disk is not full")
+        })?;
+        self.tracker.spawn(self.listen_for_commands(control));
+        Ok(())
     }
 
     fn listen_for_commands(&self, listener: ControlListener) -> impl Future<Output = ()> + use<> {
@@ -258,7 +285,10 @@ impl Daemon {
             tracing::warn!(?deadline, "not everything was finished in time; ending the rest");
         }
         // 4. Workers end, with all that they have started. What waited for them ends as lost.
-        self.plugins.shutdown().await;
+        self.plugins.shutdown(Duration::ZERO).await;
+        let (cancel, supervision) = &self.supervision;
+        cancel.cancel();
+        supervision.wait().await;
         // 5. Whatever is still there is dropped, and joined.
         sessions.close().await;
         store.close().await;

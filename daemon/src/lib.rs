@@ -24,7 +24,9 @@ mod signals;
 mod telemetry;
 mod transport;
 
-pub use create::{CreatedInstance, create_instance};
+pub use create::{CreatedInstance, create_instance, migrate_instance};
 pub use daemon::{Daemon, Purpose};
+pub use plugins::guard_main;
 pub use running::{RunningService, running_services};
 pub use service::run_service;
+pub use telemetry::log_to_stderr;

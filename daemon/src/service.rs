@@ -6,7 +6,7 @@ use coattail::wire::{ErrorCode, Failure};
 use crate::daemon::{Daemon, Purpose};
 use crate::running::{Registration, RunningService};
 use crate::signals::Signals;
-use crate::telemetry;
+use crate::telemetry::log_to_stderr;
 
 /// Runs the service of an instance until it is told to stop, by a signal or over its control socket.
 ///
@@ -15,7 +15,7 @@ use crate::telemetry;
 /// # Errors
 /// If it cannot start, with what to try.
 pub fn run_service(folder: &Path, executable: &Path, headless: bool) -> Result<(), Failure> {
-    telemetry::init("info");
+    log_to_stderr("info");
     let internal = |error: std::io::Error| Failure::new(ErrorCode::Internal, format!("cannot start: {error}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(internal)?;
     let outcome = runtime.block_on(async {

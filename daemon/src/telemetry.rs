@@ -3,7 +3,7 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// Sends the log to stderr. `COATTAIL_LOG` sets what is shown, as `info`, `debug`, or `warn,plugin=debug`.
-pub(crate) fn init(default: &str) {
+pub fn log_to_stderr(default: &str) {
     let filter = EnvFilter::try_from_env("COATTAIL_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // A second daemon in the same process writes to the same log.

@@ -47,7 +47,7 @@ impl From<ErrorCode> for ExitStatus {
         match code {
             ErrorCode::Usage | ErrorCode::InvalidInput => Self::Usage,
             ErrorCode::NotRunning => Self::NotRunning,
-            ErrorCode::NotPermitted | ErrorCode::TokenRefused => Self::NotPermitted,
+            ErrorCode::NotPermitted | ErrorCode::TokenRefused | ErrorCode::TokenRevoked => Self::NotPermitted,
             ErrorCode::NotFound => Self::NotFound,
             ErrorCode::Unreachable | ErrorCode::WrongPeer => Self::Unreachable,
             ErrorCode::TimedOut => Self::TimedOut,
@@ -79,6 +79,7 @@ fn default_hint(code: ErrorCode) -> &'static str {
         ErrorCode::ShuttingDown => "try again when the service runs again",
         ErrorCode::Internal => "look into the service's log; `--verbose` says more",
         ErrorCode::TokenRefused => "ask the owner of the other instance for a new token",
+        ErrorCode::TokenRevoked => "ask the owner of the other instance for a new token",
         ErrorCode::TooManyHops => "look for receivers that publish to each other in a circle",
         ErrorCode::PluginBroken => "`coattail action list` shows what is wrong with it",
         ErrorCode::Rejected => "look at what the receiver expects: it will not take this one",

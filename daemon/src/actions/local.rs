@@ -9,7 +9,7 @@ use coattail::wire::{Failure, Raw};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::plugins::{PerformCall, Plugins};
+use crate::plugins::{Found, PerformCall, Plugins};
 use crate::publications::{Cause, Causes, Publisher};
 
 /// The actions of this instance. Cheap to clone.
@@ -67,13 +67,24 @@ impl Actions {
         payload: Raw,
         cause: Option<Cause>,
     ) -> Result<Published, Failure> {
-        self.plugins.find(Kind::Action, action.as_str())?;
+        self.plugins.check(Kind::Action, action.as_str())?;
         self.publisher.publish(action, payload, cause).await
     }
 
     /// What this instance offers.
-    pub(crate) fn list(&self, kind: Kind) -> Result<Vec<Entry>, Failure> {
-        self.plugins.list(kind)
+    pub(crate) fn list(&self, kind: Kind) -> Vec<Entry> {
+        let is_action = kind == Kind::Action;
+        let entry = |found: Found| Entry {
+            name: found.name,
+            kind: found.kind,
+            performable: is_action,
+            publishable: is_action,
+            subscribable: is_action,
+            runtime: found.runtime.map(str::to_owned),
+            description: found.description,
+            problem: found.problem.map(|problem| problem.message),
+        };
+        self.plugins.list(kind).into_iter().map(entry).collect()
     }
 }
 

@@ -19,13 +19,13 @@ pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
     Service::new()
         .on(parts, |parts: Arc<Parts>, _, request: ListActions| async move {
             match request.peer {
-                None => parts.actions.list(Kind::Action),
+                None => Ok(parts.actions.list(Kind::Action)),
                 Some(peer) => parts.remote.list(peer, Kind::Action).await,
             }
         })
         .on(parts, |parts: Arc<Parts>, _, request: ListReceivers| async move {
             match request.peer {
-                None => parts.actions.list(Kind::Receiver),
+                None => Ok(parts.actions.list(Kind::Receiver)),
                 Some(peer) => parts.remote.list(peer, Kind::Receiver).await,
             }
         })

@@ -80,7 +80,7 @@ fn allow(facts: &Facts, operation: &Operation<'_>) -> Result<Arc<Caller>, Failur
 
 fn list_actions(parts: &Parts, facts: &Facts) -> Result<Vec<RemoteAction>, Failure> {
     let mut visible = Vec::new();
-    for entry in parts.actions.list(Kind::Action)? {
+    for entry in parts.actions.list(Kind::Action) {
         // What has no valid name cannot be asked for.
         let Ok(name) = ActionName::new(&entry.name) else { continue };
         let allows = |operation: &Operation<'_>| allow(facts, operation).is_ok();

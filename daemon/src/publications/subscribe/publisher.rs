@@ -50,7 +50,7 @@ impl PublisherSide {
         let authentication_token = caller.token().ok_or_else(|| {
             Failure::new(ErrorCode::NotPermitted, "only the side that dialled can subscribe on a session")
         })?;
-        self.plugins.find(Kind::Action, action.as_str())?;
+        self.plugins.check(Kind::Action, action.as_str())?;
         let existing = self.store.subscriptions_of(caller.issuer()).await?;
         if existing.iter().any(|state| state.subscription.action == action && state.subscription.receiver == receiver) {
             let message = format!("receiver `{receiver}` is subscribed to `{action}` already");

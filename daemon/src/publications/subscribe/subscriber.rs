@@ -55,7 +55,7 @@ impl SubscriberSide {
     pub(crate) async fn subscribe(&self, request: Subscribe) -> Result<Subscription, Failure> {
         let Subscribe { peer, action, receiver } = request;
         let Inner { store, sessions, plugins, links, .. } = &*self.inner;
-        plugins.find(Kind::Receiver, receiver.as_str())?;
+        plugins.check(Kind::Receiver, receiver.as_str())?;
         if let Some(held) = store.find_held(peer, action.clone(), receiver.clone()).await? {
             let message = format!("receiver `{receiver}` is subscribed to `{action}` of this peer already");
             return Err(Failure::new(ErrorCode::AlreadyExists, message)
