@@ -1,8 +1,8 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coattail::id::PeerId;
+use coattail::id::{PeerId, SubscriptionId};
 use coattail::wire::peer::Attach;
 use coattail::wire::{ErrorCode, Failure};
 use tokio::sync::Notify;
@@ -36,6 +36,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     links: HashMap<PeerId, Arc<Notify>>,
+    /// Stored here and perhaps not yet at the publisher, who would call them unknown.
+    unconfirmed: HashSet<SubscriptionId>,
     running: bool,
 }
 
@@ -59,6 +61,12 @@ impl Links {
             self.refresh(subscription.held.peer);
         }
         Ok(())
+    }
+
+    /// A subscription is about to be stored; it is not attached before the guard is dropped.
+    pub(crate) fn begin(&self, id: SubscriptionId) -> Unconfirmed {
+        self.state().unconfirmed.insert(id);
+        Unconfirmed { links: self.clone(), id }
     }
 
     /// What is held at a peer has changed.
@@ -86,6 +94,10 @@ impl Links {
         self.inner.tracker.close();
         self.inner.tracker.wait().await;
         self.state().links.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn keep(&self, peer: PeerId, changed: Arc<Notify>) {
@@ -116,7 +128,9 @@ impl Links {
 
     async fn attach(&self, peer: PeerId, changed: &Notify) -> Result<Attachment, Failure> {
         let (store, sessions) = (&self.inner.store, &self.inner.sessions);
-        let held = store.held_at(peer).await?;
+        let mut held = store.held_at(peer).await?;
+        // After the look at the rows: what is confirmed meanwhile is known to the publisher.
+        held.retain(|held| !self.state().unconfirmed.contains(&held.id));
         let (false, Some(row)) = (held.is_empty(), store.peer(peer).await?) else { return Ok(Attachment::Nothing) };
         let session = sessions.get_or_dial(&Target::of_token(&row.jwt)?).await?;
         let subscriptions: Vec<_> = held.iter().map(|held| held.id).collect();
@@ -138,16 +152,22 @@ impl Links {
     }
 }
 
+/// Keeps a subscription from being attached until the publisher has had the chance to store it.
+pub(crate) struct Unconfirmed {
+    links: Links,
+    id: SubscriptionId,
+}
+
+impl Drop for Unconfirmed {
+    fn drop(&mut self) {
+        self.links.state().unconfirmed.remove(&self.id);
+    }
+}
+
 /// How an attachment went.
 enum Attachment {
     /// It was there until the session ended, or until what is held changed.
     Ended,
     /// Nothing is held there any more.
     Nothing,
-}
-
-impl Links {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }

@@ -17,7 +17,7 @@ mod subscribe;
 pub(crate) use cause::{Cause, Causes};
 pub(crate) use delivery::Delivery;
 pub(crate) use inbox::Inbox;
-pub(crate) use links::Links;
+pub(crate) use links::{Links, Unconfirmed};
 pub(crate) use publish::Publisher;
 pub(crate) use runner::ReceiverSettings;
 pub(crate) use signature::signer;

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use coattail::id::{PeerId, SubscriptionId, TokenId, ValidationId};
 use coattail::name::{ActionName, ReceiverName};
@@ -12,7 +12,7 @@ use super::STEP_LIMIT;
 use jiff::Timestamp;
 
 use crate::plugins::Plugins;
-use crate::publications::Links;
+use crate::publications::{Links, Unconfirmed};
 use crate::session::{Caller, Sessions, Target};
 use crate::store::{Held, IssuedToken, Peer, Store, Validation};
 use crate::tokens::{Operation, authorize, inspect, validation};
@@ -43,6 +43,8 @@ struct Asked {
     token: TokenId,
     action: ActionName,
     receiver: ReceiverName,
+    /// Filled when it is issued, and emptied when the publisher has answered.
+    unconfirmed: Arc<OnceLock<Unconfirmed>>,
 }
 
 impl SubscriberSide {
@@ -64,7 +66,9 @@ impl SubscriberSide {
         let row = self.peer(peer).await?;
         let target = Target::of_token(&row.jwt)?;
         let session = sessions.get_or_dial(&target).await?;
+        let unconfirmed = Arc::new(OnceLock::new());
         self.asked().push(Asked {
+            unconfirmed: unconfirmed.clone(),
             session: session.clone(),
             peer,
             token: target.token_id,
@@ -75,6 +79,7 @@ impl SubscriberSide {
         let answer = session.call_within(2 * STEP_LIMIT, &request).await;
         // If it was never issued, it no longer may be.
         self.take(&session, &action, &receiver);
+        drop(unconfirmed);
         match answer {
             Ok(subscribed) => {
                 links.refresh(peer);
@@ -129,6 +134,8 @@ impl SubscriberSide {
         self.inner.store.add_validation(validation).await?;
         let token = (self.inner.issue)(&held, authentication_token, now)?;
         let jwt = token.jwt.clone();
+        // Set once: `take` has given this one out once.
+        let _ = asked.unconfirmed.set(self.inner.links.begin(token.id));
         self.inner.store.add_token(token).await?;
         Ok(IssuedSubscription { token: jwt.reveal().to_owned() })
     }
