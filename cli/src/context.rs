@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coattail::control;
-use coattail::id::PeerId;
+use coattail::id::{CallId, PeerId};
 use coattail::rpc::Session;
 use coattail::wire::{ErrorCode, Failure, Method};
 use tokio::time::{Instant, sleep};
@@ -82,6 +82,12 @@ impl Context {
             return Err(no_instance(&format!("there is no {CONFIG} in it")));
         }
         Ok(found)
+    }
+
+    /// The call that this command is made within: set for scripts that the daemon runs, so that what they publish says
+    /// what it was caused by.
+    pub(crate) fn parent_call(&self) -> Option<CallId> {
+        env::var("COATTAIL_CALL").ok()?.parse().ok()
     }
 
     /// The peer that an option names. As in the original, the folder of the instance stands for itself.

@@ -13,8 +13,8 @@ pub(crate) enum ActionCommand {
     /// List actions, or receivers
     List(ListActions),
     /// Perform an action and print its result
-    #[command(after_help = "Examples:\n  coattail action perform -a 'My Action' -d '{\"n\": 1}'\n  \
-                            coattail action perform -a backup -d @input.json --peer ID --notify")]
+    #[command(after_help = "Examples:\n  coattail action perform 'My Action' -d '{\"n\": 1}'\n  \
+                            coattail action perform backup -d @input.json --peer ID --notify")]
     Perform(PerformAction),
     /// Publish a value for an action without performing it
     Publish(PublishAction),
@@ -56,6 +56,25 @@ impl NewName {
     }
 }
 
+/// An action that was named one way or the other.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct WhichAction {
+    /// The action
+    #[arg(value_name = "ACTION")]
+    positional: Option<ActionName>,
+    /// As ACTION
+    #[arg(short = 'a', long = "action", value_name = "ACTION")]
+    named: Option<ActionName>,
+}
+
+impl WhichAction {
+    /// The name, whichever way it was given.
+    pub(crate) fn get(self) -> ActionName {
+        self.positional.or(self.named).expect("clap asks for one of the two")
+    }
+}
+
 /// What a template is written in; also the extension of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Language {
@@ -81,9 +100,8 @@ pub(crate) struct ListActions {
 /// `coattail action perform`
 #[derive(Debug, Args)]
 pub(crate) struct PerformAction {
-    /// The action
-    #[arg(short, long, value_name = "NAME")]
-    pub(crate) action: ActionName,
+    #[command(flatten)]
+    pub(crate) action: WhichAction,
     /// What to give to it: JSON, @FILE, or - for stdin [default: nothing]
     #[arg(short, long, value_name = "JSON", allow_hyphen_values = true)]
     pub(crate) data: Option<Input>,
@@ -101,9 +119,8 @@ pub(crate) struct PerformAction {
 /// `coattail action publish`
 #[derive(Debug, Args)]
 pub(crate) struct PublishAction {
-    /// The action
-    #[arg(short, long, value_name = "NAME")]
-    pub(crate) action: ActionName,
+    #[command(flatten)]
+    pub(crate) action: WhichAction,
     /// What to publish: JSON, @FILE, or - for stdin
     #[arg(short, long, value_name = "JSON", allow_hyphen_values = true)]
     pub(crate) data: Input,

@@ -1,6 +1,6 @@
 use clap::{Args, Subcommand};
 
-use super::duration::Span;
+use super::duration::parse_seconds;
 use super::names::{ANY, Bearers, Names};
 use super::{Shown, Which};
 
@@ -38,11 +38,11 @@ pub(crate) struct IssueToken {
     #[arg(long, value_name = "NAME", value_parser = Names::parse)]
     subscribable: Vec<Names>,
     /// When it begins to be valid, from now: 90 (seconds), 10m, 2 days [default: now]
-    #[arg(short, long, value_name = "DURATION", value_parser = Span::parse, allow_hyphen_values = true)]
-    not_before: Option<Span>,
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_seconds, allow_hyphen_values = true)]
+    not_before: Option<i64>,
     /// When it ends, from now [default: never]
-    #[arg(short, long, value_name = "DURATION", value_parser = Span::parse, allow_hyphen_values = true)]
-    expires_in: Option<Span>,
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_seconds, allow_hyphen_values = true)]
+    expires_in: Option<i64>,
     /// Do not print the token's fields
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -60,8 +60,8 @@ impl IssueToken {
             performable: Names::join(self.performable),
             publishable: Names::join(self.publishable),
             subscribable: if self.subscribable.is_empty() { anything() } else { Names::join(self.subscribable) },
-            not_before: self.not_before.map(Span::seconds),
-            expires_in: self.expires_in.map(Span::seconds),
+            not_before: self.not_before,
+            expires_in: self.expires_in,
         }
     }
 }

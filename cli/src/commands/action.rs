@@ -86,11 +86,11 @@ fn perform(context: &Context, args: PerformAction) -> Result<ExitStatus, Failure
     let call = Perform {
         call: Some(CallId::new()),
         peer: context.peer(args.peer.as_deref())?,
-        action: args.action,
+        action: args.action.get(),
         input: args.data.as_ref().map(input::read_json).transpose()?,
         publish: args.notify,
         timeout_ms: args.timeout.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
-        parent: None,
+        parent: context.parent_call(),
     };
     let performed: Performed = context.talk(async |daemon| {
         listen(daemon, context);
@@ -156,7 +156,7 @@ impl Record for Published {
 fn publish(context: &Context, args: PublishAction) -> Result<(), Failure> {
     let peer = context.peer(args.peer.as_deref())?;
     let input = input::read_json(&args.data)?;
-    let call = Publish { peer, action: args.action, input, parent: None };
+    let call = Publish { peer, action: args.action.get(), input, parent: context.parent_call() };
     let published = context.talk(async |daemon| daemon.call(&call).await)?;
     context.printer.record(&published)
 }

@@ -115,6 +115,8 @@ mod tests {
 
     fn instance() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
+        // Everything in it has its default.
+        fs::write(folder.path().join("config.yml"), "").expect("a file in it");
         for kind in ["actions", "receivers"] {
             fs::create_dir(folder.path().join(kind)).expect("a folder in it");
         }

@@ -17,6 +17,7 @@ fn every_code_has_its_exit_status() {
         (NotRunning, 3),
         (NotPermitted, 4),
         (TokenRefused, 4),
+        (TokenRevoked, 4),
         (NotFound, 5),
         (Unreachable, 6),
         (WrongPeer, 6),
