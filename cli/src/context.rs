@@ -17,7 +17,7 @@ use crate::args::Global;
 use crate::error::because;
 use crate::interrupt::Interrupt;
 use crate::local::{self, InProcess};
-use crate::output::{Printer, visible};
+use crate::output::{Format, Printer, visible};
 
 /// How long administration may take: `peer add` dials and logs in, which the daemon bounds by 30 s.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -179,7 +179,9 @@ impl Context {
                 self.explain("asking the service of the instance");
                 return Ok(link);
             }
-            match local::open_in_process(instance).await {
+            // With JSON, stderr has the error and nothing else, so that it can be parsed.
+            let log = if self.printer.format() == Format::Json { "off" } else { "warn" };
+            match local::open_in_process(instance, log).await {
                 Ok(opened) => {
                     self.explain("the service is not running: this command has opened the instance itself");
                     return Ok(Link::InProcess(opened));

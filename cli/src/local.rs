@@ -116,9 +116,10 @@ impl InProcess {
 /// Opens an instance whose service is not running and serves the methods of the control socket, to this process and,
 /// on the socket, to the scripts that it runs.
 ///
-/// Fails as [`Busy`](ErrorCode::Busy) while another process has the instance's lock.
-pub(crate) async fn open_in_process(instance: &Path) -> Result<InProcess, Failure> {
-    coattail_daemon::log_to_stderr("warn");
+/// `log` is what is logged unless `COATTAIL_LOG` says otherwise. Fails as [`Busy`](ErrorCode::Busy) while another
+/// process has the instance's lock.
+pub(crate) async fn open_in_process(instance: &Path, log: &str) -> Result<InProcess, Failure> {
+    coattail_daemon::log_to_stderr(log);
     let daemon = Daemon::open(instance, Path::new(THIS), Purpose::Command).await?;
     daemon.serve_commands()?;
     let cancel = CancellationToken::new();

@@ -8,6 +8,7 @@ mod peer;
 mod service;
 mod subscribers;
 mod token;
+mod validation;
 mod which;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub(crate) use peer::{AddPeer, PeerCommand};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
 pub(crate) use subscribers::SubscribersCommand;
 pub(crate) use token::{IssueToken, TokenCommand};
+pub(crate) use validation::{AddValidation, IssueValidation, RemoveValidation, ValidationCommand};
 pub(crate) use which::{Shown, Which};
 
 /// Where the options stand in `--help` that every command takes.
@@ -86,6 +88,9 @@ pub(crate) enum Command {
     /// Tokens that this instance issued
     #[command(subcommand, arg_required_else_help = true)]
     Token(TokenCommand),
+    /// Keys of other instances, to which tokens can be bound
+    #[command(subcommand, arg_required_else_help = true)]
+    Validation(ValidationCommand),
     /// The database of an instance
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),

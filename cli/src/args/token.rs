@@ -29,13 +29,13 @@ pub(crate) struct IssueToken {
     #[arg(short, long, value_name = "BEARER", value_parser = Bearers::parse)]
     bearers: Vec<Bearers>,
     /// Actions that may be performed, * for all; a JSON list, or repeat [default: none]
-    #[arg(long, value_name = "NAME", value_parser = Names::parse)]
+    #[arg(long, visible_alias = "perform", value_name = "NAME", value_parser = Names::parse)]
     performable: Vec<Names>,
     /// Actions that may be published for, * for all; a JSON list, or repeat [default: none]
-    #[arg(long, value_name = "NAME", value_parser = Names::parse)]
+    #[arg(long, visible_alias = "publish", value_name = "NAME", value_parser = Names::parse)]
     publishable: Vec<Names>,
     /// Actions that may be subscribed to, * for all; a JSON list, or repeat [default: *]
-    #[arg(long, value_name = "NAME", value_parser = Names::parse)]
+    #[arg(long, visible_alias = "subscribe", value_name = "NAME", value_parser = Names::parse)]
     subscribable: Vec<Names>,
     /// When it begins to be valid, from now: 90 (seconds), 10m, 2 days [default: now]
     #[arg(short, long, value_name = "DURATION", value_parser = parse_seconds, allow_hyphen_values = true)]

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use coattail::rpc::{MAX_DEPTH, is_deeper_than};
 use coattail::wire::{ErrorCode, Failure, Raw};
 
 use crate::args::Input;
@@ -12,6 +13,9 @@ use crate::error::because;
 /// The most that is read, in bytes: the longest frame that the control socket takes.
 const MAX_INPUT: u64 = 8 * 1024 * 1024;
 
+/// How deep it may be nested, so that every frame that will carry it stays within [`MAX_DEPTH`].
+const INPUT_DEPTH: usize = MAX_DEPTH - 8;
+
 /// Reads JSON from where it was said to be.
 pub(super) fn read_json(input: &Input) -> Result<Raw, Failure> {
     let (text, place) = match input {
@@ -19,6 +23,10 @@ pub(super) fn read_json(input: &Input) -> Result<Raw, Failure> {
         Input::File(path) => (read_file(path)?, format!("`{}`", path.display())),
         Input::Stdin => (read_stdin()?, "stdin".to_owned()),
     };
+    if is_deeper_than(INPUT_DEPTH, &text) {
+        return Err(Failure::new(ErrorCode::Usage, format!("{place} is nested deeper than {INPUT_DEPTH} levels"))
+            .hint("give it flatter, or pass on where the data is"));
+    }
     serde_json::from_str(&text).map_err(|error| {
         because(ErrorCode::Usage, format!("{place} is no JSON"), error).hint(
             "give JSON (a text needs its double quotes: '\"text\"'), `@FILE` for the content of a file, or `-` for stdin",

@@ -12,6 +12,7 @@ mod peer;
 mod service;
 mod subscribers;
 mod token;
+mod validation;
 mod version;
 
 use coattail::wire::Failure;
@@ -30,6 +31,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Peer(command) => peer::run(context, command),
         Command::Subscribers(command) => subscribers::run(context, command),
         Command::Token(command) => token::run(context, command),
+        Command::Validation(command) => validation::run(context, command),
         Command::Data(command) => data::run(context, command),
         Command::Help(args) => help::run(context, &args),
     }

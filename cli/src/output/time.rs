@@ -16,9 +16,10 @@ fn relative(rfc3339: &str, now: Timestamp) -> String {
     let amount = match seconds.unsigned_abs() {
         0..=4 => return "now".to_owned(),
         s @ 5..=119 => format!("{s} s"),
-        s @ 120..=7_199 => format!("{} min", s / 60),
-        s @ 7_200..=172_799 => format!("{} h", s / 3_600),
-        s => format!("{} days", s / 86_400),
+        // To the nearest: what was to last 30 days does not have 29 left a second later.
+        s @ 120..=7_199 => format!("{} min", (s + 30) / 60),
+        s @ 7_200..=172_799 => format!("{} h", (s + 1_800) / 3_600),
+        s => format!("{} days", (s + 43_200) / 86_400),
     };
     if seconds < 0 { format!("{amount} ago") } else { format!("in {amount}") }
 }
@@ -36,6 +37,7 @@ mod tests {
             ("2026-01-02T00:10:00Z", "in 10 min"),
             ("2026-01-01T20:00:00Z", "4 h ago"),
             ("2026-02-02T00:00:00Z", "in 31 days"),
+            ("2026-02-01T23:59:59Z", "in 31 days"),
             ("soon", "soon"),
         ] {
             assert_eq!(relative(time, now), told);

@@ -1,0 +1,76 @@
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use coattail::wire::control;
+
+use super::duration::parse_seconds;
+use super::{Shown, Which};
+
+/// `coattail validation`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ValidationCommand {
+    /// Print the key of this instance, for another one to bind a token to
+    #[command(after_help = "Example: a token that only this instance can use\n  \
+                            here:  coattail validation issue -q -r > here.validation\n  \
+                            there: coattail validation add --token-file here.validation\n  \
+                            there: coattail token issue -b vt://ID --perform echo -q -r")]
+    Issue(IssueValidation),
+    /// Store the key of another instance
+    Add(AddValidation),
+    /// List the keys that are stored here
+    List,
+    /// Show a stored key
+    Show(Shown),
+    /// Forget a stored key, and revoke the tokens that only it could use
+    #[command(visible_alias = "revoke")]
+    Remove(RemoveValidation),
+}
+
+/// `coattail validation issue`
+#[derive(Debug, Args)]
+pub(crate) struct IssueValidation {
+    /// When it begins to be valid, from now: 90 (seconds), 10m, 2 days [default: now]
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_seconds, allow_hyphen_values = true)]
+    not_before: Option<i64>,
+    /// When it ends, from now [default: never]
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_seconds, allow_hyphen_values = true)]
+    expires_in: Option<i64>,
+    /// Do not print the token's fields
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Print the token itself; it is no secret
+    #[arg(short = 'r', long)]
+    pub(crate) print_raw_token: bool,
+}
+
+impl IssueValidation {
+    /// The call that issues it.
+    pub(crate) fn to_call(&self) -> control::IssueValidation {
+        control::IssueValidation { not_before: self.not_before, expires_in: self.expires_in }
+    }
+}
+
+/// `coattail validation add`
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct AddValidation {
+    /// The token; - reads it from stdin
+    #[arg(value_name = "TOKEN")]
+    pub(crate) positional: Option<String>,
+    /// As TOKEN
+    #[arg(short = 't', long = "token", value_name = "TOKEN", allow_hyphen_values = true)]
+    pub(crate) named: Option<String>,
+    /// Read the token from this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// `coattail validation remove`
+#[derive(Debug, Args)]
+pub(crate) struct RemoveValidation {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Only tell what would go with it
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
