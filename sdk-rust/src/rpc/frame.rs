@@ -49,7 +49,7 @@ struct Envelope<'a> {
 
 /// Sorts a line. Total: whatever the other side sends ends here as one of the cases, or as an error.
 pub(super) fn classify(line: &str) -> Result<Frame<'_>, NotAFrame> {
-    if is_too_deep(line) {
+    if is_deeper_than(MAX_DEPTH, line) {
         return Err(NotAFrame::TooDeep);
     }
     let malformed = |why: &str| NotAFrame::Malformed(why.to_owned());
@@ -73,9 +73,10 @@ pub(super) fn classify(line: &str) -> Result<Frame<'_>, NotAFrame> {
     }
 }
 
-fn is_too_deep(line: &str) -> bool {
+/// Whether a JSON text is nested deeper than so many levels.
+pub fn is_deeper_than(levels: usize, text: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in line.bytes() {
+    for byte in text.bytes() {
         if in_string {
             match byte {
                 _ if escaped => escaped = false,
@@ -89,7 +90,7 @@ fn is_too_deep(line: &str) -> bool {
             b'"' => in_string = true,
             b'{' | b'[' => {
                 depth += 1;
-                if depth > MAX_DEPTH {
+                if depth > levels {
                     return true;
                 }
             }

@@ -15,7 +15,7 @@ mod service;
 mod session;
 mod stdio;
 
-pub use frame::MAX_DEPTH;
+pub use frame::{MAX_DEPTH, is_deeper_than};
 pub use line::{FrameLimit, LineCodec, LineError};
 pub use memory::pair;
 pub use service::{Facts, Service, Stray};

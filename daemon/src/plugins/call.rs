@@ -1,0 +1,143 @@
+use std::time::Duration;
+
+use coattail::id::{CallId, IssuerHash};
+use coattail::rpc::{MAX_DEPTH, is_deeper_than};
+use coattail::wire::plugin::{Context, Perform, Receive, Source};
+use coattail::wire::{ErrorCode, Failure, Raw};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::PluginId;
+
+/// How deep a result may be nested, so that every frame that will carry it stays within [`MAX_DEPTH`].
+const RESULT_DEPTH: usize = MAX_DEPTH - 8;
+
+/// One call of an action.
+#[derive(Debug)]
+pub struct PerformCall {
+    /// Names it.
+    pub call: CallId,
+    /// What to give to it.
+    pub input: Option<Raw>,
+    /// Who asked; absent for this instance itself.
+    pub caller: Option<IssuerHash>,
+    /// How long the caller waits; the sidecar's limit holds all the same.
+    pub timeout: Option<Duration>,
+    /// Ends the call as cancelled.
+    pub cancel: CancellationToken,
+}
+
+/// One publication for a receiver.
+#[derive(Debug)]
+pub struct ReceiveCall {
+    /// Names the call.
+    pub call: CallId,
+    /// What was published.
+    pub input: Raw,
+    /// Where it came from.
+    pub source: Source,
+    /// How long it may take; the sidecar's limit holds all the same.
+    pub timeout: Option<Duration>,
+    /// Ends the call as cancelled.
+    pub cancel: CancellationToken,
+}
+
+/// What a call ends with.
+pub(super) type Outcome = Result<Option<Raw>, Failure>;
+
+/// What a plugin is asked to do, in the form in which a worker takes it.
+#[derive(Debug)]
+pub(super) enum Job {
+    Perform(Perform),
+    Receive(Receive),
+}
+
+impl Job {
+    pub(super) fn perform(call: PerformCall, limit: Duration) -> Self {
+        let context = Context { caller: call.caller, timeout_ms: milliseconds(limit) };
+        Self::Perform(Perform { call: call.call, input: call.input, context })
+    }
+
+    pub(super) fn receive(call: ReceiveCall, limit: Duration) -> Self {
+        let context = Context { caller: Some(call.source.issuer), timeout_ms: milliseconds(limit) };
+        Self::Receive(Receive { call: call.call, input: call.input, publication: call.source, context })
+    }
+
+    pub(super) fn call(&self) -> CallId {
+        match self {
+            Job::Perform(perform) => perform.call,
+            Job::Receive(receive) => receive.call,
+        }
+    }
+
+    pub(super) fn input(&self) -> Option<&Raw> {
+        match self {
+            Job::Perform(perform) => perform.input.as_ref(),
+            Job::Receive(receive) => Some(&receive.input),
+        }
+    }
+}
+
+/// Until when a call is wanted.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) id: PluginId,
+    pub(super) limit: Duration,
+    pub(super) deadline: Instant,
+    pub(super) cancel: CancellationToken,
+    /// Cancelled when the daemon stops.
+    pub(super) closing: CancellationToken,
+}
+
+impl Wanted {
+    /// Resolves when the call is no longer wanted, with what it is answered.
+    pub(super) async fn ended(self) -> Failure {
+        let Self { id, limit, deadline, cancel, closing } = self;
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Failure::new(ErrorCode::Cancelled, format!("{id} was cancelled")),
+            () = closing.cancelled() => {
+                Failure::new(ErrorCode::ShuttingDown, format!("{id} was stopped because the service is stopping"))
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                Failure::new(ErrorCode::TimedOut, format!("{id} was not done within {limit:?}"))
+                    .hint("raise `timeout` in its sidecar file, or give the call more time")
+            }
+        }
+    }
+}
+
+/// The one answer of a call, and its place among the calls of the plugin. What is given first is heard.
+#[derive(Debug)]
+pub(super) struct Answer(Option<(oneshot::Sender<Outcome>, OwnedSemaphorePermit)>);
+
+impl Answer {
+    pub(super) fn new(sender: oneshot::Sender<Outcome>, place: OwnedSemaphorePermit) -> Self {
+        Self(Some((sender, place)))
+    }
+
+    pub(super) fn give(&mut self, outcome: Outcome) {
+        if let Some((sender, place)) = self.0.take() {
+            // Order: whoever hears the answer finds the place free.
+            drop(place);
+            // The caller may have gone: then nobody wants to know.
+            let _ = sender.send(outcome);
+        }
+    }
+}
+
+/// Refuses a result that no frame could carry on.
+pub(super) fn check_result(id: &PluginId, result: Option<Raw>) -> Outcome {
+    match result {
+        Some(raw) if is_deeper_than(RESULT_DEPTH, raw.get()) => Err(Failure::new(
+            ErrorCode::Failed,
+            format!("the result of {id} is nested deeper than {RESULT_DEPTH} levels"),
+        )),
+        result => Ok(result),
+    }
+}
+
+fn milliseconds(limit: Duration) -> Option<u64> {
+    u64::try_from(limit.as_millis()).ok()
+}

@@ -1,0 +1,206 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use coattail::name::{ActionName, ReceiverName};
+use coattail::rpc::Service;
+use coattail::wire::plugin::Kind;
+use coattail::wire::{ErrorCode, Failure};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::call::{Answer, Job, Outcome, Wanted};
+use super::pool::Pool;
+use super::spec::{Found, Spec};
+use super::{PerformCall, PluginId, ReceiveCall, Settings, discover};
+
+/// Makes the methods that a worker of this plugin may call: the Coattail API. Which plugin it is, is also a fact of
+/// each connection.
+pub type Host = Arc<dyn Fn(&PluginId) -> Service + Send + Sync>;
+
+/// The actions and receivers of an instance. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Plugins {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Arc<Settings>,
+    host: Host,
+    // A std mutex: held for a look and an insert, and never over an await.
+    pools: Mutex<HashMap<PluginId, Arc<Pool>>>,
+    /// The calls under way.
+    calls: TaskTracker,
+    /// The processes, and what waits for their end.
+    workers: TaskTracker,
+    /// No new calls.
+    stopping: CancellationToken,
+    /// Calls under way end, too.
+    closing: CancellationToken,
+    /// Processes are killed.
+    kill: CancellationToken,
+}
+
+impl Plugins {
+    /// The plugins of an instance. When `cancel` is cancelled, everything is killed; the future ends when nothing is
+    /// left. To end in order, await [`shutdown`](Self::shutdown) before.
+    pub fn new(settings: Settings, host: Host, cancel: CancellationToken) -> (Self, impl Future<Output = ()>) {
+        let shared = Arc::new(Shared {
+            settings: Arc::new(settings),
+            host,
+            pools: Mutex::default(),
+            calls: TaskTracker::new(),
+            workers: TaskTracker::new(),
+            stopping: cancel.child_token(),
+            closing: cancel.child_token(),
+            kill: cancel,
+        });
+        let plugins = Self { shared: shared.clone() };
+        let run = async move {
+            shared.kill.cancelled().await;
+            shared.calls.close();
+            shared.workers.close();
+            shared.calls.wait().await;
+            shared.workers.wait().await;
+        };
+        (plugins, run)
+    }
+
+    /// Lists what is in the folder of a kind, also what cannot be run.
+    pub fn list(&self, kind: Kind) -> Vec<Found> {
+        discover::list(&self.shared.settings, kind)
+    }
+
+    /// Whether there is such an action, and that it can be run.
+    ///
+    /// # Errors
+    /// As [`perform`](Self::perform), before anything is started.
+    pub fn check(&self, kind: Kind, name: &str) -> Result<(), Failure> {
+        discover::find(&self.shared.settings, &PluginId { kind, name: name.to_owned() }).map(drop)
+    }
+
+    /// Performs an action. Dropping the future cancels the call.
+    ///
+    /// # Errors
+    /// `NotFound`, `PluginBroken`, `Busy`, `ShuttingDown`, `TooLarge`: nothing was done. `InvalidInput`, `Rejected`,
+    /// `RetryLater`, `Failed`: what the action said. `TimedOut`, `Cancelled`, `Lost`: it may have been done in part.
+    pub async fn perform(&self, action: &ActionName, call: PerformCall) -> Outcome {
+        let id = PluginId { kind: Kind::Action, name: action.as_str().to_owned() };
+        let (timeout, cancel) = (call.timeout, call.cancel.clone());
+        self.start(id, timeout, cancel, |limit| Job::perform(call, limit)).await
+    }
+
+    /// Gives a publication to a receiver. Dropping the future cancels the call.
+    ///
+    /// # Errors
+    /// As [`perform`](Self::perform).
+    pub async fn receive(&self, receiver: &ReceiverName, call: ReceiveCall) -> Result<(), Failure> {
+        let id = PluginId { kind: Kind::Receiver, name: receiver.as_str().to_owned() };
+        let (timeout, cancel) = (call.timeout, call.cancel.clone());
+        self.start(id, timeout, cancel, |limit| Job::receive(call, limit)).await.map(drop)
+    }
+
+    /// Takes no more calls, and lets those under way finish for so long. Then it ends them, and every worker.
+    pub async fn shutdown(&self, deadline: Duration) {
+        let shared = &self.shared;
+        // 1. Refuse new calls; finish those under way.
+        shared.stopping.cancel();
+        shared.calls.close();
+        let _ = timeout(deadline, shared.calls.wait()).await;
+        // 2. End those that did not finish: cancel, TERM, KILL.
+        shared.closing.cancel();
+        // 3. End the workers with their last calls.
+        for (_, pool) in shared.pools().drain() {
+            pool.retire();
+        }
+        shared.workers.close();
+        let grace = LAST_STEPS * shared.settings.grace;
+        let ended = async {
+            shared.calls.wait().await;
+            shared.workers.wait().await;
+        };
+        // 4. Kill what is left.
+        if timeout(grace, ended).await.is_err() {
+            shared.kill.cancel();
+            shared.calls.wait().await;
+            shared.workers.wait().await;
+        }
+    }
+
+    async fn start(
+        &self,
+        id: PluginId,
+        asked: Option<Duration>,
+        cancel: CancellationToken,
+        job: impl FnOnce(Duration) -> Job,
+    ) -> Outcome {
+        let shared = &self.shared;
+        let spec = discover::find(&shared.settings, &id)?;
+        let limit = match (asked, spec.manifest.timeout) {
+            (Some(asked), Some(most)) => asked.min(most),
+            (one, other) => one.or(other).unwrap_or(shared.settings.timeout),
+        };
+        // Cancelled when this future is dropped, but not the caller's own token.
+        let cancel = cancel.child_token();
+        let _guard = cancel.clone().drop_guard();
+        let (answer, wait) = oneshot::channel();
+        {
+            // Under the lock nobody can stop in between: a call is refused, or waited for.
+            let mut pools = shared.pools();
+            if shared.stopping.is_cancelled() {
+                return Err(Failure::new(ErrorCode::ShuttingDown, format!("{id} is not run: the service is stopping")));
+            }
+            let pool = shared.pool(&mut pools, spec);
+            let place = pool.place()?;
+            let closing = shared.closing.clone();
+            let wanted = Wanted { id, limit, deadline: Instant::now() + limit, cancel, closing };
+            let turn = pool.turn();
+            shared.calls.spawn(pool.handle(turn, job(limit), wanted.ended(), Answer::new(answer, place)));
+        }
+        wait.await.unwrap_or_else(|_| Err(Failure::new(ErrorCode::Internal, "a call ended without an answer")))
+    }
+}
+
+impl Shared {
+    /// The pool of a plugin as its files are now. One of older files ends with its last call.
+    fn pool(&self, pools: &mut HashMap<PluginId, Arc<Pool>>, spec: Arc<Spec>) -> Arc<Pool> {
+        let before = pools.get(&*spec.id);
+        if let Some(pool) = before.filter(|pool| pool.spec.fingerprint == spec.fingerprint) {
+            return pool.clone();
+        }
+        let (id, host) = (PluginId::clone(&spec.id), (self.host)(&spec.id));
+        let (settings, workers, kill) = (self.settings.clone(), self.workers.clone(), self.kill.clone());
+        let pool = Arc::new(Pool::new(spec, settings, host, workers, kill, before.map(|pool| &**pool)));
+        if let Some(before) = pools.insert(id, pool.clone()) {
+            before.retire();
+        }
+        pool
+    }
+
+    fn pools(&self) -> MutexGuard<'_, HashMap<PluginId, Arc<Pool>>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugins").field("instance", &self.settings.instance).finish_non_exhaustive()
+    }
+}
+
+/// The name that is nearest to a mistyped one, if one is near.
+pub(super) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let typed = typed.to_lowercase();
+    names
+        .map(|name| (strsim::jaro_winkler(&typed, &name.to_lowercase()), name))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+/// Steps of ending a call and then its worker that each take a grace: cancel, TERM, KILL; goodbye, the end of stdin,
+/// TERM.
+const LAST_STEPS: u32 = 6;

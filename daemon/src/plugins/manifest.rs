@@ -1,0 +1,212 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
+
+/// The largest sidecar that is read, in bytes. Real ones have a few lines.
+const LARGEST: u64 = 64 * 1024;
+
+/// The keys of a sidecar, for those who mistype one. The fields of [`Manifest`].
+const KEYS: [&str; 8] = ["description", "protocol", "command", "timeout", "concurrency", "queue", "env", "idle"];
+
+/// What the owner says of a plugin: `NAME.yml` beside its file, or `coattail.yml` in its folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Manifest {
+    pub(super) description: Option<String>,
+    pub(super) protocol: Option<Protocol>,
+    /// Program and arguments, instead of what follows from the file.
+    pub(super) command: Option<Vec<String>>,
+    /// How long a call may take.
+    #[serde(deserialize_with = "duration")]
+    pub(super) timeout: Option<Duration>,
+    /// Calls at once.
+    pub(super) concurrency: Option<usize>,
+    /// Calls that may wait for their turn.
+    pub(super) queue: Option<usize>,
+    pub(super) env: BTreeMap<String, String>,
+    /// The worker is stopped when it had nothing to do for so long.
+    #[serde(deserialize_with = "duration")]
+    pub(super) idle: Option<Duration>,
+}
+
+/// How a plugin is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Protocol {
+    /// One warm process, many calls, over stdin and stdout.
+    JsonRpc,
+    /// One process per call: input on stdin, output on stdout.
+    Plain,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ManifestError {
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("is larger than {LARGEST} bytes")]
+    TooLarge,
+    #[error("is not understood: {0}")]
+    Yaml(String),
+    #[error("has an unknown key `{0}`")]
+    UnknownKey(String),
+    #[error("sets `{0}` to 0, which would never run anything")]
+    Zero(&'static str),
+    #[error("has an empty `command`")]
+    EmptyCommand,
+    #[error("has {0:?} in `env`, which is no name of a variable")]
+    Variable(String),
+}
+
+impl Manifest {
+    /// Reads a sidecar; one that does not exist says nothing.
+    pub(super) fn read(path: &Path) -> Result<Self, ManifestError> {
+        let mut text = String::new();
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            opened => opened?,
+        };
+        file.take(LARGEST + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > LARGEST {
+            return Err(ManifestError::TooLarge);
+        }
+        Self::parse(&text)
+    }
+
+    fn parse(text: &str) -> Result<Self, ManifestError> {
+        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            return Ok(Self::default());
+        }
+        let yaml = |error: serde_saphyr::Error| ManifestError::Yaml(error.to_string());
+        let keys: BTreeMap<String, IgnoredAny> = serde_saphyr::from_str(text).map_err(yaml)?;
+        if let Some(key) = keys.into_keys().find(|key| !KEYS.contains(&key.as_str())) {
+            return Err(ManifestError::UnknownKey(key));
+        }
+        let manifest: Self = serde_saphyr::from_str(text).map_err(yaml)?;
+        for (key, value) in [("concurrency", manifest.concurrency), ("queue", manifest.queue)] {
+            if value == Some(0) {
+                return Err(ManifestError::Zero(key));
+            }
+        }
+        if manifest.command.as_ref().is_some_and(Vec::is_empty) {
+            return Err(ManifestError::EmptyCommand);
+        }
+        match manifest.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            Some(name) => Err(ManifestError::Variable(name.clone())),
+            None => Ok(manifest),
+        }
+    }
+}
+
+impl ManifestError {
+    /// What to try.
+    pub(super) fn hint(&self) -> Option<String> {
+        let Self::UnknownKey(key) = self else { return None };
+        if matches!(key.as_str(), "input" | "output" | "sandbox") {
+            return Some(format!("`{key}` is not supported by this version; remove it"));
+        }
+        let nearest =
+            KEYS.into_iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)))?;
+        Some(if strsim::jaro_winkler(nearest, key) > 0.7 {
+            format!("did you mean `{nearest}`?")
+        } else {
+            format!("the keys are {}", KEYS.join(", "))
+        })
+    }
+}
+
+/// A number of seconds, or text such as `5m`.
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    struct Text;
+    impl Visitor<'_> for Text {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a time such as 30, 500ms, 30s, 5m or 1h")
+        }
+
+        fn visit_u64<E>(self, seconds: u64) -> Result<String, E> {
+            Ok(seconds.to_string())
+        }
+
+        fn visit_f64<E>(self, seconds: f64) -> Result<String, E> {
+            Ok(seconds.to_string())
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+    }
+    let text = deserializer.deserialize_any(Text)?;
+    parse_duration(&text)
+        .map(Some)
+        .ok_or_else(|| D::Error::custom(format!("{text:?} is no time; 30, 500ms, 30s, 5m and 1h are some")))
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit.trim() {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86400.0,
+        _ => return None,
+    };
+    let duration = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
+    // A call that may take no time never ends well, and one of centuries overflows clocks.
+    (Duration::from_millis(1)..=Duration::from_hours(24 * 366)).contains(&duration).then_some(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sidecar_is_read() {
+        let manifest = Manifest::parse(
+            "description: Reports\nprotocol: json-rpc\ncommand: [python3, main.py]\ntimeout: 5m\nconcurrency: 1\n\
+             queue: 3\nidle: 90\nenv:\n  MODE: fast\n",
+        )
+        .expect("a manifest");
+        assert_eq!(manifest.timeout, Some(Duration::from_secs(300)));
+        assert_eq!(manifest.idle, Some(Duration::from_secs(90)));
+        assert_eq!(manifest.command.as_deref(), Some(&["python3".to_owned(), "main.py".to_owned()][..]));
+        assert_eq!((manifest.protocol, manifest.concurrency), (Some(Protocol::JsonRpc), Some(1)));
+        assert_eq!(manifest.env["MODE"], "fast");
+        for empty in ["", "\n# nothing\n"] {
+            assert_eq!(Manifest::parse(empty).expect("says nothing"), Manifest::default());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_what_to_do() {
+        for (text, message, hint) in [
+            ("timout: 5", "has an unknown key `timout`", Some("did you mean `timeout`?")),
+            ("input: {}", "has an unknown key `input`", Some("`input` is not supported by this version; remove it")),
+            ("concurrency: 0", "sets `concurrency` to 0, which would never run anything", None),
+            ("command: []", "has an empty `command`", None),
+            ("env: {a=b: c}", "has \"a=b\" in `env`, which is no name of a variable", None),
+        ] {
+            let error = Manifest::parse(text).expect_err(text);
+            assert_eq!((error.to_string().as_str(), error.hint().as_deref()), (message, hint), "{text}");
+        }
+        for text in ["timeout: soon", "- a", "protocol: xml", "a: [", "timeout: -1", "command: python3 x", "idle: 0"] {
+            assert!(matches!(Manifest::parse(text), Err(ManifestError::Yaml(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_a_known_one() {
+        for key in KEYS {
+            let error = Manifest::parse(&format!("{key}: [[]]")).expect_err(key);
+            assert!(matches!(error, ManifestError::Yaml(_)), "{key}: {error}");
+        }
+    }
+}

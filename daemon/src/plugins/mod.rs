@@ -1,0 +1,34 @@
+//! Floor 3: the executables in `actions/` and `receivers/`, and the processes that run them.
+//!
+//! [`Plugins`] is the handle. A call goes `handle` → `discover` (which file is it, can it be run) → `pool` (wait
+//! for a turn, start a worker if there is none) → `worker` (one warm process, JSON-RPC) or `plain` (one process
+//! per call) → `process` (start, stop) → `guard` (leave nothing behind).
+//!
+//! What holds here:
+//! * Each call ends once: succeeded, failed, refused, timed out, cancelled or lost.
+//! * No process of a plugin outlives the daemon, however the daemon ends.
+//! * A plugin can crash, hang, flood or lie, and only its own calls fail.
+//! * Only `process`, and the `guard` it starts, start processes.
+
+mod call;
+mod discover;
+mod guard;
+mod handle;
+mod launch;
+mod manifest;
+mod output;
+mod plain;
+mod pool;
+mod process;
+mod runtime;
+mod settings;
+mod spec;
+mod worker;
+
+pub use call::{PerformCall, ReceiveCall};
+pub use guard::{GUARD, guard_main};
+pub use handle::{Host, Plugins};
+pub use settings::Settings;
+pub use spec::{Found, PluginId, Problem};
+
+use handle::nearest;

@@ -1,0 +1,185 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::PluginId;
+
+/// Bytes of a line that are kept. The rest of a longer line is dropped, and its length told.
+const LINE: usize = 8 * 1024;
+/// What is kept for error messages: the last bytes and lines.
+const TAIL_BYTES: usize = 4 * 1024;
+const TAIL_LINES: usize = 20;
+/// Lines of one plugin that are logged in a window of time; more are counted only.
+const LOGGED: u32 = 200;
+const WINDOW: Duration = Duration::from_secs(1);
+/// Bytes that are read at once.
+const BUFFER: usize = 64 * 1024;
+
+/// What a worker prints: logged, and the end of it kept for the message when it dies. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Output {
+    plugin: Arc<PluginId>,
+    // A std mutex: held for a line and never over an await.
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    tail: VecDeque<String>,
+    tail_bytes: usize,
+    window: Instant,
+    logged: u32,
+    passed_over: u64,
+}
+
+impl Output {
+    pub(super) fn new(plugin: Arc<PluginId>) -> Self {
+        let (tail, window) = (VecDeque::new(), Instant::now());
+        let state = State { tail, tail_bytes: 0, window, logged: 0, passed_over: 0 };
+        Self { plugin, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Reads until the end, however much comes. It never makes the writer wait for us.
+    pub(super) async fn drain<R: AsyncRead + Unpin>(&self, mut reader: R) {
+        let mut lines = Lines::default();
+        let mut buffer = vec![0; BUFFER];
+        // A broken pipe is an end, too.
+        while let Ok(count @ 1..) = reader.read(&mut buffer).await {
+            lines.push(&buffer[..count], |line| self.line(line));
+        }
+        lines.finish(|line| self.line(line));
+    }
+
+    /// Takes one line.
+    pub(super) fn line(&self, line: &str) {
+        let mut state = self.lock();
+        if state.window.elapsed() > WINDOW {
+            let passed_over = std::mem::take(&mut state.passed_over);
+            (state.window, state.logged) = (Instant::now(), 0);
+            if passed_over > 0 {
+                tracing::info!(target: "plugin", plugin = %self.plugin, "{passed_over} more lines, not logged");
+            }
+        }
+        let line = printable(line);
+        if state.logged < LOGGED {
+            state.logged += 1;
+            tracing::info!(target: "plugin", plugin = %self.plugin, "{line}");
+        } else {
+            state.passed_over += 1;
+        }
+        state.keep(line);
+    }
+
+    /// The last lines, to end an error message with; nothing if nothing was printed.
+    pub(super) fn last_words(&self) -> String {
+        let state = self.lock();
+        let lines = state.tail.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty());
+        match lines.collect::<Vec<_>>() {
+            lines if lines.is_empty() => String::new(),
+            lines => format!("; its last output: {}", lines.join(" | ")),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn keep(&mut self, mut line: String) {
+        line.truncate(line.floor_char_boundary(TAIL_BYTES));
+        line.shrink_to_fit();
+        self.tail_bytes += line.len();
+        self.tail.push_back(line);
+        while self.tail.len() > TAIL_LINES || self.tail_bytes > TAIL_BYTES {
+            let Some(oldest) = self.tail.pop_front() else { break };
+            self.tail_bytes -= oldest.len();
+        }
+    }
+}
+
+/// Bytes to lines, none kept longer than [`LINE`].
+#[derive(Debug, Default)]
+struct Lines {
+    line: Vec<u8>,
+    cut: usize,
+}
+
+impl Lines {
+    fn push(&mut self, mut bytes: &[u8], mut take: impl FnMut(&str)) {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            self.append(&bytes[..end]);
+            self.end(&mut take);
+            bytes = &bytes[end + 1..];
+        }
+        self.append(bytes);
+    }
+
+    fn finish(&mut self, mut take: impl FnMut(&str)) {
+        if !self.line.is_empty() {
+            self.end(&mut take);
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let room = LINE - self.line.len();
+        self.line.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        self.cut += bytes.len().saturating_sub(room);
+    }
+
+    fn end(&mut self, take: &mut impl FnMut(&str)) {
+        let text = String::from_utf8_lossy(&self.line);
+        match self.cut {
+            0 => take(text.trim_end_matches('\r')),
+            cut => take(&format!("{text} … ({cut} more bytes)")),
+        }
+        self.line.clear();
+        self.cut = 0;
+    }
+}
+
+/// Without what could change the look of a log: a plugin's output is anybody's text.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(pieces: &[&[u8]]) -> Vec<String> {
+        let (mut lines, mut got) = (Lines::default(), Vec::new());
+        for piece in pieces {
+            lines.push(piece, |line| got.push(line.to_owned()));
+        }
+        lines.finish(|line| got.push(line.to_owned()));
+        got
+    }
+
+    #[test]
+    fn lines_come_whole_in_whatever_pieces() {
+        assert_eq!(lines(&[b"a\nb", b"c\r\n", b"\n", b"d"]), ["a", "bc", "", "d"]);
+        assert_eq!(lines(&[b"\xff\n"]), ["\u{fffd}"]);
+        let long = vec![b'x'; 3 * LINE];
+        let got = lines(&[&long, b"\nnext"]);
+        assert!(got[0].ends_with(&format!("x … ({} more bytes)", 2 * LINE)), "{}", &got[0][LINE - 10..]);
+        assert_eq!((got[0].len() < LINE + 100, got[1].as_str()), (true, "next"));
+    }
+
+    #[tokio::test]
+    async fn the_tail_is_the_end_and_small() {
+        let id = PluginId { kind: coattail::wire::plugin::Kind::Action, name: "x".into() };
+        let output = Output::new(Arc::new(id));
+        assert_eq!(output.last_words(), "");
+        let text: String = (0..100_000).map(|n| format!("line {n}\n")).collect();
+        output.drain(text.as_bytes()).await;
+        let tail = output.last_words();
+        assert!(tail.ends_with("line 99998 | line 99999") && tail.matches(" | ").count() == TAIL_LINES - 1, "{tail}");
+        output.line(&"é".repeat(LINE));
+        assert!(output.last_words().len() <= TAIL_BYTES + 30);
+        output.line("\u{1b}[31mred");
+        assert!(output.last_words().ends_with("\u{fffd}[31mred"));
+    }
+}

@@ -1,0 +1,105 @@
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use coattail::wire::plugin::Kind;
+use coattail::wire::{ErrorCode, Failure};
+
+use super::manifest::Manifest;
+
+/// Which plugin it is. A fact of the connection to each of its workers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PluginId {
+    /// Action or receiver.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for PluginId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`", self.kind.as_str(), self.name)
+    }
+}
+
+/// A plugin in the folder, whether or not it can be run.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its name.
+    pub name: String,
+    /// Action or receiver.
+    pub kind: Kind,
+    /// How it is run: `node`, `python`, `sh`, `executable`.
+    pub runtime: Option<&'static str>,
+    /// What its owner says of it.
+    pub description: Option<String>,
+    /// Why it cannot be run.
+    pub problem: Option<Problem>,
+    pub(super) spec: Option<Arc<Spec>>,
+}
+
+/// Why a plugin cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, with the file that it is about.
+    pub message: String,
+    /// What to try.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(message: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+
+    pub(super) fn failure(&self, id: &PluginId) -> Failure {
+        let failure = Failure::new(ErrorCode::PluginBroken, format!("{id} cannot be run: {}", self.message));
+        Failure { hint: self.hint.clone(), ..failure }
+    }
+}
+
+/// How to run a plugin, as it was found.
+#[derive(Debug)]
+pub(super) struct Spec {
+    pub(super) id: Arc<PluginId>,
+    pub(super) interpreter: Interpreter,
+    /// The interpreter or the program, and its arguments; `file` follows.
+    pub(super) argv: Vec<OsString>,
+    /// Absent for a folder, whose command is complete.
+    pub(super) file: Option<PathBuf>,
+    /// Where it runs.
+    pub(super) folder: PathBuf,
+    pub(super) plain: bool,
+    pub(super) manifest: Manifest,
+    /// Differs when a file has changed.
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// What stands between `argv` and the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Interpreter {
+    /// The runner of the Node SDK.
+    NodeRunner,
+    /// The runner of the Python SDK.
+    PythonRunner,
+    /// Nothing.
+    None,
+}
+
+/// What a file was when it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fingerprint(Vec<Option<[i64; 5]>>);
+
+impl Fingerprint {
+    pub(super) fn of(paths: &[&Path]) -> Self {
+        let look = |path: &&Path| {
+            let data = fs::metadata(path).ok()?;
+            let (device, inode, size) = (data.dev().cast_signed(), data.ino().cast_signed(), data.size().cast_signed());
+            Some([device, inode, size, data.mtime(), data.mtime_nsec()])
+        };
+        Self(paths.iter().map(look).collect())
+    }
+}

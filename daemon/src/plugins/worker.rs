@@ -1,0 +1,321 @@
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use coattail::rpc::{CallError, Ended, FrameLimit, Limits, Service, Session, Stray};
+use coattail::wire::plugin::{Cancel, Initialize, Initialized, Shutdown};
+use coattail::wire::{ErrorCode, Failure, PROTOCOL, SOFTWARE};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::process::ChildStderr;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::call::{Answer, Job, Outcome, check_result};
+use super::launch::launch;
+use super::output::Output;
+use super::process::{Exit, Exited, Pipes, Process};
+use super::spec::Spec;
+use super::{PluginId, Settings};
+
+/// One warm process of a plugin, over JSON-RPC.
+///
+/// Its process is run by a future of its own, which [`start`](Self::start) returns beside it. This is the side that
+/// calls it.
+#[derive(Debug)]
+pub(super) struct Worker {
+    id: Arc<PluginId>,
+    session: Session,
+    output: Output,
+    /// How long a cancelled call may take, and each step of a stop.
+    grace: Duration,
+    /// A token for each call under way; closed when no more may come.
+    leases: TaskTracker,
+    // A std mutex: held for one assignment.
+    last_used: Mutex<Instant>,
+    /// Ends the process: TERM, then KILL.
+    stop: CancellationToken,
+    /// Why it was ended, if it has not ended by itself.
+    reason: OnceLock<String>,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+/// The right to give a worker one call. The worker is not stopped as idle for as long as it is held.
+#[derive(Debug)]
+pub(super) struct Lease {
+    worker: Arc<Worker>,
+    _token: TaskTrackerToken,
+}
+
+/// Whether a call reached the worker.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// The call was answered, and is over.
+    Yes,
+    /// The worker had ended before; another can have it.
+    No,
+}
+
+impl Worker {
+    /// Starts a process and waits until it has loaded the user's code. The future ends when nothing of it is left.
+    pub(super) async fn start(
+        settings: &Settings,
+        spec: &Spec,
+        host: Service,
+        kill: CancellationToken,
+    ) -> Result<(Arc<Self>, BoxFuture<'static, Exit>), Failure> {
+        let broken = |message: String| Failure::new(ErrorCode::PluginBroken, message);
+        let launch = launch(settings, spec, None).await?;
+        let (process, exited, Pipes { stdin, stdout, stderr }) = Process::spawn(&settings.guard, &launch)
+            .map_err(|error| broken(format!("{} could not be started: {error}", spec.id)))?;
+        let output = Output::new(spec.id.clone());
+        let printed = output.clone();
+        let limits = Limits { frame: FrameLimit::new(settings.frame), ..Limits::default() };
+        let (session, serve) = Session::new(
+            stdout,
+            stdin,
+            host.fact(PluginId::clone(&spec.id)),
+            Stray::Line(Arc::new(move |line| printed.line(line))),
+            limits,
+            CancellationToken::new(),
+        );
+        let (tell_exit, exit) = watch::channel(None);
+        let worker = Arc::new(Self {
+            id: spec.id.clone(),
+            session,
+            output,
+            grace: settings.grace,
+            leases: TaskTracker::new(),
+            last_used: Mutex::new(Instant::now()),
+            stop: CancellationToken::new(),
+            reason: OnceLock::new(),
+            exit,
+        });
+        let mut run = worker.clone().run(process, exited, serve, stderr, tell_exit, kill).boxed();
+        let hello = Initialize {
+            protocol: PROTOCOL,
+            software: SOFTWARE.to_owned(),
+            kind: spec.id.kind,
+            name: spec.id.name.clone(),
+            instance: settings.instance.to_string_lossy().into_owned(),
+            issuer: settings.issuer,
+        };
+        let welcome = tokio::select! {
+            biased;
+            welcome = timeout(settings.start, worker.session.call(&hello)) => welcome,
+            _ = &mut run => Ok(Err(CallError::Closed)),
+        };
+        let why = match welcome {
+            Ok(Ok(Initialized { protocol: PROTOCOL, .. })) => {
+                worker.touch();
+                return Ok((worker, run));
+            }
+            Ok(Ok(other)) => format!("it speaks protocol {}, not {PROTOCOL}", other.protocol),
+            Ok(Err(CallError::Refused(failure))) => failure.message,
+            Ok(Err(CallError::Lost { .. } | CallError::Closed)) => String::new(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("it was not ready within {:?}", settings.start),
+        };
+        worker.stop(&why);
+        let exit = worker.exit.borrow().clone();
+        let exit = match exit {
+            Some(exit) => exit,
+            None => run.await,
+        };
+        let why = if why.is_empty() { worker.ending(&exit) } else { why };
+        Err(broken(format!("{} does not start: {why}{}", worker.id, worker.output.last_words())))
+    }
+
+    /// The right to give it a call, unless it takes no more.
+    pub(super) fn lease(self: &Arc<Self>) -> Option<Lease> {
+        // Order: first the token, then the look. Whoever closes in between waits for the token.
+        let lease = Lease { worker: self.clone(), _token: self.leases.token() };
+        (!self.leases.is_closed() && !self.session.is_closed()).then_some(lease)
+    }
+
+    /// Takes no more calls, finishes those under way, then ends.
+    pub(super) fn retire(&self) {
+        self.leases.close();
+    }
+
+    /// Since when it has had nothing to do; `None` while it has.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        self.leases.is_empty().then(|| *self.last_used.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn touch(&self) {
+        *self.last_used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Whether it was told to end, rather than having ended by itself.
+    pub(super) fn was_stopped(&self) -> bool {
+        self.leases.is_closed() || self.stop.is_cancelled()
+    }
+
+    fn stop(&self, why: &str) {
+        // The first reason is the true one.
+        let _ = self.reason.set(why.to_owned());
+        self.leases.close();
+        self.stop.cancel();
+    }
+
+    /// Runs the process until nothing of it is left.
+    async fn run(
+        self: Arc<Self>,
+        process: Process,
+        exited: Exited,
+        serve: impl Future<Output = Ended>,
+        stderr: ChildStderr,
+        tell_exit: watch::Sender<Option<Exit>>,
+        kill: CancellationToken,
+    ) -> Exit {
+        let session_over = CancellationToken::new();
+        let serve = async {
+            let ended = serve.await;
+            if !matches!(ended, Ended::Closed | Ended::Cancelled) {
+                let _ = self.reason.set(format!("its connection broke: {ended}"));
+            }
+            session_over.cancel();
+        };
+        let io = async { tokio::join!(serve, self.output.drain(stderr)) };
+        let ended = async {
+            let never = async {
+                self.end(&process, &session_over, &kill).await;
+                std::future::pending().await
+            };
+            tokio::select! { biased; exit = exited.wait() => exit, exit = never => exit }
+        };
+        tokio::pin!(io, ended);
+        let exit = tokio::select! {
+            biased;
+            exit = &mut ended => {
+                // What it wrote before it ended is still read: its last answers and its last words.
+                if timeout(self.grace, &mut io).await.is_err() {
+                    self.session.close();
+                }
+                exit
+            }
+            _ = &mut io => ended.await,
+        };
+        let _ = tell_exit.send(Some(exit.clone()));
+        exit
+    }
+
+    /// Waits for a reason to end the process, and ends it step by step.
+    async fn end(&self, process: &Process, session_over: &CancellationToken, kill: &CancellationToken) {
+        tokio::select! {
+            biased;
+            () = kill.cancelled() => return process.kill(),
+            () = self.stop.cancelled() => {}
+            // 1. Retired, and no call is under way: ask it to end. The end of its stdin asks again.
+            () = self.leases.wait() => {
+                let goodbye = self.session.call_within(self.grace, &Shutdown {});
+                tokio::select! { _ = goodbye => {}, () = kill.cancelled() => return process.kill() }
+                self.session.drain();
+                tokio::select! { () = sleep(self.grace) => {}, () = kill.cancelled() => return process.kill() }
+            }
+            // It has closed its stdout: nothing can be had from it any more.
+            () = session_over.cancelled() => {}
+        }
+        // 2. TERM to its group.
+        process.terminate();
+        tokio::select! { () = sleep(self.grace) => {}, () = kill.cancelled() => {} }
+        // 3. KILL to all that it has started.
+        process.kill();
+    }
+
+    fn ending(&self, exit: &Exit) -> String {
+        match self.reason.get().filter(|reason| !reason.is_empty()) {
+            Some(reason) => reason.clone(),
+            None => format!("its process ended: {exit}"),
+        }
+    }
+}
+
+impl Lease {
+    /// Does one call. The answer is given as soon as it is known; this returns when the worker has ended the call,
+    /// or has itself been ended because it did not.
+    pub(super) async fn perform(
+        self,
+        job: &Job,
+        unwanted: impl Future<Output = Failure> + Unpin,
+        answer: &mut Answer,
+    ) -> Sent {
+        let worker = &*self.worker;
+        let reply = worker.send(job);
+        tokio::pin!(reply);
+        tokio::select! {
+            biased;
+            reply = &mut reply => {
+                if matches!(reply, Err(CallError::Closed)) {
+                    return Sent::No;
+                }
+                answer.give(worker.judge(reply).await);
+            }
+            why = unwanted => {
+                answer.give(Err(why));
+                let _ = timeout(worker.grace, worker.session.notify(&Cancel { call: job.call() })).await;
+                if timeout(worker.grace, &mut reply).await.is_err() {
+                    worker.stop("it was stopped because another call had not ended when it was cancelled");
+                    worker.exited().await;
+                }
+            }
+        }
+        Sent::Yes
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.worker.touch();
+    }
+}
+
+impl Worker {
+    async fn send(&self, job: &Job) -> Result<Option<coattail::wire::Raw>, CallError> {
+        match job {
+            Job::Perform(perform) => Ok(self.session.call(perform).await?.output),
+            Job::Receive(receive) => self.session.call(receive).await.map(|_| None),
+        }
+    }
+
+    /// What a reply means for the caller.
+    async fn judge(&self, reply: Result<Option<coattail::wire::Raw>, CallError>) -> Outcome {
+        match reply {
+            Ok(output) => check_result(&self.id, output),
+            // A plugin speaks for itself only: it cannot say that a token was refused or that a disk is full.
+            Err(CallError::Refused(failure)) => Err(match failure.code {
+                ErrorCode::InvalidInput | ErrorCode::Rejected | ErrorCode::RetryLater => failure,
+                _ => Failure { code: ErrorCode::Failed, ..failure },
+            }),
+            Err(error @ CallError::TooLarge { .. }) => Err(error.into()),
+            Err(CallError::Nonsense { source, .. }) => {
+                Err(Failure::new(ErrorCode::Failed, format!("the answer of {} makes no sense: {source}", self.id)))
+            }
+            Err(CallError::Lost { .. } | CallError::Closed) => {
+                let why = self
+                    .exited()
+                    .await
+                    .map_or_else(|| "its process does not end".to_owned(), |exit| self.ending(&exit));
+                let message = format!("{} was lost: {why}{}", self.id, self.output.last_words());
+                Err(Failure::new(ErrorCode::Lost, message)
+                    .hint("it may or may not have been done: look before you try again"))
+            }
+        }
+    }
+
+    /// How it ended, once it has. Bounded: all steps of a stop, and what reading its last words may take.
+    async fn exited(&self) -> Option<Exit> {
+        let mut exit = self.exit.clone();
+        let ended = exit.wait_for(Option::is_some);
+        timeout(STOP_STEPS * self.grace + GUARD_TIME, ended).await.ok()?.ok()?.clone()
+    }
+}
+
+/// Steps of a stop that each take a grace: goodbye, the end of stdin, TERM, and the reading of what is left.
+const STOP_STEPS: u32 = 4;
+
+/// How long the guard may take to end what a plugin has left behind, with some time to spare.
+const GUARD_TIME: Duration = Duration::from_secs(15);
