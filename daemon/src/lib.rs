@@ -1,1 +1,33 @@
+//! The Coattail daemon as a library.
+
+pub mod config;
+pub mod instance;
+pub mod keys;
+#[doc(hidden)] // Public for its own tests only, which need an executable to be the guard.
 pub mod plugins;
+pub mod store;
+pub mod tokens;
+
+mod access;
+mod actions;
+mod api;
+mod create;
+mod daemon;
+mod door;
+mod failure;
+mod parts;
+mod publications;
+mod retention;
+mod running;
+mod service;
+mod session;
+mod signals;
+mod telemetry;
+mod transport;
+
+pub use create::{CreatedInstance, create_instance, migrate_instance};
+pub use daemon::{Daemon, Purpose};
+pub use plugins::guard_main;
+pub use running::{RunningService, running_services};
+pub use service::run_service;
+pub use telemetry::log_to_stderr;

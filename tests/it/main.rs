@@ -1,1 +1,3 @@
+//! The promises of Coattail, kept by real processes: one file a promise.
 
+mod smoke;

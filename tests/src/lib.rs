@@ -1,1 +1,16 @@
+//! The harness: instances of the real program, in real processes, over real sockets.
+//!
+//! [`Instance`] is one of them, with a service or without; [`Cluster`] has several that are peers. What is started is
+//! stopped when it is dropped, and whatever is left of it then fails the test.
+#![expect(clippy::print_stderr, reason = "what a service wrote is shown when its test fails")]
 
+pub mod cluster;
+pub mod instance;
+pub mod output;
+pub mod plugin;
+pub mod wait;
+
+pub use cluster::Cluster;
+pub use instance::Instance;
+pub use output::Output;
+pub use wait::{until, within};

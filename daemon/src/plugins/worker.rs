@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use coattail::rpc::{CallError, Ended, FrameLimit, Limits, Service, Session, Stray};
+use coattail::rpc::{CallError, Ended, Limit, Limits, Service, Session, Stray};
 use coattail::wire::plugin::{Cancel, Initialize, Initialized, Shutdown};
 use coattail::wire::{ErrorCode, Failure, PROTOCOL, SOFTWARE};
 use futures::FutureExt as _;
@@ -72,7 +72,7 @@ impl Worker {
             .map_err(|error| broken(format!("{} could not be started: {error}", spec.id)))?;
         let output = Output::new(spec.id.clone());
         let printed = output.clone();
-        let limits = Limits { frame: FrameLimit::new(settings.frame), ..Limits::default() };
+        let limits = Limits { frame: Limit::new(settings.frame), ..Limits::default() };
         let (session, serve) = Session::new(
             stdout,
             stdin,

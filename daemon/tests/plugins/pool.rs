@@ -14,6 +14,8 @@ crate::tests![
     a_call_that_waits_can_time_out,
     a_changed_file_gets_a_new_worker_and_the_old_one_finishes,
     an_idle_worker_is_stopped,
+    a_slow_start_goes_on_when_its_caller_has_gone,
+    a_call_can_be_given_any_time,
     a_warm_call_is_fast,
 ];
 
@@ -91,6 +93,27 @@ async fn an_idle_worker_is_stopped() {
     assert_eq!(number(bench.bad_does("later").await), first);
     until("the idle worker ends", || !is_alive(first));
     assert_ne!(number(bench.bad_does("pid").await), first);
+}
+
+async fn a_slow_start_goes_on_when_its_caller_has_gone() {
+    let bench = Bench::new();
+    let slow = "import os, time\nopen(os.environ['COATTAIL_INSTANCE'] + '/starts', 'a').write('x')\ntime.sleep(0.3)\n";
+    bench.file("actions/bad", &include_str!("bad.py").replace("import json\n", &format!("import json\n{slow}")));
+    for _ in 0..2 {
+        let mut hasty = call(Some("\"pid\""));
+        hasty.timeout = Some(Duration::from_millis(50));
+        assert_eq!(bench.call("bad", hasty).await.unwrap_err().code, ErrorCode::TimedOut);
+    }
+    number(bench.bad_does("pid").await);
+    assert_eq!(std::fs::read_to_string(bench.folder.path().join("starts")).unwrap(), "x");
+}
+
+async fn a_call_can_be_given_any_time() {
+    let bench = Bench::new();
+    bench.bad();
+    let mut patient = call(Some("\"pid\""));
+    patient.timeout = Some(Duration::MAX);
+    number(bench.call("bad", patient).await);
 }
 
 async fn a_warm_call_is_fast() {

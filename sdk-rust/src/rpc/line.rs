@@ -5,20 +5,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
-/// The longest frame that is taken, in bytes without the line end. Shared, so that it can be raised when
-/// the other side has authenticated.
+/// A limit that can be raised when the other side has authenticated. Its clones are one limit.
 #[derive(Debug, Clone)]
-pub struct FrameLimit(Arc<AtomicUsize>);
+pub struct Limit(Arc<AtomicUsize>);
 
-impl FrameLimit {
-    /// A limit of so many bytes.
-    pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(bytes)))
+impl Limit {
+    /// A limit of so many.
+    pub fn new(most: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(most)))
     }
 
-    /// Changes it for the frames that are still to come.
-    pub fn set(&self, bytes: usize) {
-        self.0.store(bytes, Ordering::Relaxed);
+    /// Changes it for what is still to come.
+    pub fn set(&self, most: usize) {
+        self.0.store(most, Ordering::Relaxed);
     }
 
     /// The limit now.
@@ -53,14 +52,14 @@ pub enum LineError {
 /// One text per line. An empty line and a `\r` before the line end are passed over.
 #[derive(Debug)]
 pub struct LineCodec {
-    limit: FrameLimit,
+    limit: Limit,
     /// Bytes of the buffer that are known to hold no line end, so that a long line is scanned once.
     scanned: usize,
 }
 
 impl LineCodec {
-    /// A codec that refuses lines over `limit`.
-    pub fn new(limit: FrameLimit) -> Self {
+    /// A codec that refuses lines of more than `limit` bytes, the line end not counted.
+    pub fn new(limit: Limit) -> Self {
         Self { limit, scanned: 0 }
     }
 }
@@ -103,7 +102,7 @@ mod tests {
     use super::*;
 
     fn decode_all(input: &[u8], piece: usize, limit: usize) -> Result<Vec<String>, LineError> {
-        let mut codec = LineCodec::new(FrameLimit::new(limit));
+        let mut codec = LineCodec::new(Limit::new(limit));
         let mut buffer = BytesMut::new();
         let mut lines = Vec::new();
         for piece in input.chunks(piece) {
@@ -136,7 +135,7 @@ mod tests {
 
     #[test]
     fn s8_a_line_without_end_is_refused_at_the_limit() {
-        let mut codec = LineCodec::new(FrameLimit::new(64));
+        let mut codec = LineCodec::new(Limit::new(64));
         let mut buffer = BytesMut::from(&[b'x'; 65][..]);
         assert!(matches!(codec.decode(&mut buffer), Err(LineError::TooLong { limit: 64 })));
         // Exactly the limit is taken.

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::frame::{Frame, NotAFrame, classify};
 use super::pending::Pending;
 use super::service::{Answer, Service, Stray, refusal};
-use super::{FrameLimit, LineCodec, LineError};
+use super::{Limit, LineCodec, LineError};
 use crate::wire::raw::one_line;
 use crate::wire::{ErrorCode, Failure, Method, Raw};
 
@@ -26,9 +26,9 @@ const WRITE_BATCH: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Bytes of a frame.
-    pub frame: FrameLimit,
+    pub frame: Limit,
     /// Requests of the other side that are worked on at once; one more is refused as busy.
-    pub in_flight: usize,
+    pub in_flight: Limit,
     /// Bytes that wait to be written. Whoever wants to send more waits.
     pub outgoing: usize,
     /// How long the other side may take to read what is written to it.
@@ -38,8 +38,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            frame: FrameLimit::new(8 * 1024 * 1024),
-            in_flight: 1024,
+            frame: Limit::new(8 * 1024 * 1024),
+            in_flight: Limit::new(1024),
             outgoing: 16 * 1024 * 1024,
             stall: Duration::from_secs(30),
         }
@@ -212,9 +212,10 @@ impl Session {
         *self.shared.service.write().unwrap_or_else(PoisonError::into_inner) = service;
     }
 
-    /// Changes how long a frame may be, from the next one on.
-    pub fn set_frame_limit(&self, bytes: usize) {
-        self.shared.limits.frame.set(bytes);
+    /// Takes longer frames and more requests at once, from the next frame on.
+    pub fn raise_limits(&self, frame: usize, in_flight: usize) {
+        self.shared.limits.frame.set(frame);
+        self.shared.limits.in_flight.set(in_flight);
     }
 
     /// Takes no more requests, finishes those under way, then ends.
@@ -359,7 +360,6 @@ async fn read<R>(shared: &Arc<Shared>, reader: R, handlers: &TaskTracker, stray:
 where
     R: AsyncRead + Unpin,
 {
-    let in_flight = Arc::new(Semaphore::new(shared.limits.in_flight));
     let mut frames = FramedRead::new(reader, LineCodec::new(shared.limits.frame.clone()));
     loop {
         let line = tokio::select! {
@@ -386,19 +386,17 @@ where
                 }
             }
             Ok(Frame::Request { id, method, params }) => {
-                let Ok(permit) = in_flight.clone().try_acquire_owned() else {
+                let most = shared.limits.in_flight.get();
+                if handlers.len() >= most {
                     let busy = Failure::new(
                         ErrorCode::Busy,
-                        format!(
-                            "{} requests are under way on this connection, that is the limit",
-                            shared.limits.in_flight
-                        ),
+                        format!("{most} requests are under way on this connection, that is the limit"),
                     );
                     if shared.send(refusal(id, busy).get().to_owned()).await.is_err() {
                         return Ended::Cancelled;
                     }
                     continue;
-                };
+                }
                 let max_response = shared.limits.frame.get();
                 match shared.service().answer(id, &method, params, max_response) {
                     Answer::Now(answer) => {
@@ -415,7 +413,6 @@ where
                                 () = shared.cancel.cancelled() => {}
                                 answer = work => { let _ = shared.send(to_line(answer)).await; }
                             }
-                            drop(permit);
                         });
                     }
                 }
@@ -424,12 +421,11 @@ where
                 let answer =
                     shared.service().answer(jsonrpsee::types::Id::Null, &method, params, shared.limits.frame.get());
                 if let Answer::Later(work) = answer
-                    && let Ok(permit) = in_flight.clone().try_acquire_owned()
+                    && handlers.len() < shared.limits.in_flight.get()
                 {
                     let cancel = shared.cancel.clone();
                     handlers.spawn(async move {
                         cancel.run_until_cancelled(work).await;
-                        drop(permit);
                     });
                 }
             }

@@ -4,6 +4,7 @@ use jsonrpsee::types::ErrorObjectOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Raw;
+use crate::name::InvalidName;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {
@@ -76,7 +77,7 @@ codes! {
     ShuttingDown = 15, "shutting-down";
     /// A fault of this program; its log has the cause.
     Internal = 16, "internal";
-    /// The token was not accepted: garbage, expired, revoked, or not for this bearer.
+    /// The token was not accepted: garbage, expired, not yet valid, or not for this bearer.
     TokenRefused = 17, "token-refused";
     /// The publication came through too many hops.
     TooManyHops = 18, "too-many-hops";
@@ -92,6 +93,8 @@ codes! {
     NotRunning = 23, "not-running";
     /// The command was used in a wrong way.
     Usage = 24, "usage";
+    /// The token is unknown to its issuer, or was revoked: it will never be accepted again.
+    TokenRevoked = 25, "token-revoked";
 }
 
 /// Why something was not done, for programs (code), people (message, hint) and callers (data).
@@ -147,6 +150,13 @@ struct ErrorData {
     hint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::raw::present")]
     thrown: Option<Raw>,
+}
+
+impl From<InvalidName> for Failure {
+    fn from(error: InvalidName) -> Self {
+        Failure::new(ErrorCode::InvalidInput, error.to_string())
+            .hint("names are printable text without `/` and `\\`, and do not begin with a dot")
+    }
 }
 
 impl From<Failure> for ErrorObjectOwned {

@@ -271,7 +271,7 @@ pub struct Stored {
 pub struct Refused {
     /// Which one.
     pub subscription: SubscriptionId,
-    /// An [`ErrorCode`](super::ErrorCode) number. `token-refused` ends the subscription.
+    /// An [`ErrorCode`](super::ErrorCode) number. `token-revoked` ends the subscription.
     pub code: i32,
     /// For people.
     pub message: String,

@@ -82,7 +82,7 @@ async fn notifications_are_done_in_order() {
 
 #[tokio::test]
 async fn one_request_too_many_is_refused_as_busy_and_the_others_go_on() {
-    let limits = Limits { in_flight: 2, ..Limits::default() };
+    let limits = Limits { in_flight: Limit::new(2), ..Limits::default() };
     let Running { left, .. } = start(&limits);
     let (first, second) = (Hang {}, Hang {});
     let (first, second) = (left.call(&first), left.call(&second));
@@ -133,7 +133,7 @@ async fn a_call_given_up_costs_nothing() {
 
 #[tokio::test]
 async fn too_large_a_call_is_not_sent() {
-    let limits = Limits { frame: FrameLimit::new(200), ..Limits::default() };
+    let limits = Limits { frame: Limit::new(200), ..Limits::default() };
     let Running { left, .. } = start(&limits);
     let value = raw(&format!("\"{}\"", "x".repeat(300)));
     assert!(matches!(left.call(&Echo { value }).await, Err(CallError::TooLarge { limit: 200, .. })));
@@ -145,7 +145,7 @@ async fn hostile(input: &[u8]) -> (Ended, String) {
     let seen = Arc::new(Seen::default());
     let (mut ours, theirs) = tokio::io::duplex(1 << 16);
     let (read, write) = tokio::io::split(theirs);
-    let limits = Limits { frame: FrameLimit::new(1000), ..Limits::default() };
+    let limits = Limits { frame: Limit::new(1000), ..Limits::default() };
     let (_session, run) = Session::new(read, write, service(&seen), Stray::Close, limits, CancellationToken::new());
     let feed = async {
         // The session may close before it has read everything.

@@ -1,0 +1,181 @@
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use coattail::name::{ActionName, ReceiverName};
+
+use super::duration::parse_wait;
+
+/// `coattail action`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ActionCommand {
+    /// Make an action, or a receiver, from a template
+    Create(CreateAction),
+    /// List actions, or receivers
+    List(ListActions),
+    /// Perform an action and print its result
+    #[command(after_help = "Examples:\n  coattail action perform 'My Action' -d '{\"n\": 1}'\n  \
+                            coattail action perform backup -d @input.json --peer ID --notify")]
+    Perform(PerformAction),
+    /// Publish a value for an action without performing it
+    Publish(PublishAction),
+    /// Subscribe a receiver of this instance to an action of a peer
+    Subscribe(SubscribeAction),
+    /// End a subscription of this instance
+    Unsubscribe(UnsubscribeAction),
+}
+
+/// `coattail action create`
+#[derive(Debug, Args)]
+pub(crate) struct CreateAction {
+    #[command(flatten)]
+    pub(crate) name: NewName,
+    /// Make a receiver
+    #[arg(short, long)]
+    pub(crate) receiver: bool,
+    /// What to write it in
+    #[arg(long, value_enum, default_value = "js")]
+    pub(crate) language: Language,
+}
+
+/// A name that was given one way or the other.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct NewName {
+    /// What it is to be called
+    #[arg(value_name = "NAME")]
+    positional: Option<ActionName>,
+    /// As NAME
+    #[arg(short = 'n', long = "name", value_name = "NAME")]
+    named: Option<ActionName>,
+}
+
+impl NewName {
+    /// The name, whichever way it was given.
+    pub(crate) fn get(&self) -> &ActionName {
+        self.positional.as_ref().or(self.named.as_ref()).expect("clap asks for one of the two")
+    }
+}
+
+/// An action that was named one way or the other.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct WhichAction {
+    /// The action
+    #[arg(value_name = "ACTION")]
+    positional: Option<ActionName>,
+    /// As ACTION
+    #[arg(short = 'a', long = "action", value_name = "ACTION")]
+    named: Option<ActionName>,
+}
+
+impl WhichAction {
+    /// The name, whichever way it was given.
+    pub(crate) fn get(self) -> ActionName {
+        self.positional.or(self.named).expect("clap asks for one of the two")
+    }
+}
+
+/// What a template is written in; also the extension of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// JavaScript, run by Node
+    Js,
+    /// Python 3
+    Py,
+    /// A shell script
+    Sh,
+}
+
+/// `coattail action list`
+#[derive(Debug, Args)]
+pub(crate) struct ListActions {
+    /// List receivers
+    #[arg(short, long)]
+    pub(crate) receivers: bool,
+    /// Of this peer [default: of this instance]
+    #[arg(short, long, value_name = "ID")]
+    pub(crate) peer: Option<String>,
+}
+
+/// `coattail action perform`
+#[derive(Debug, Args)]
+pub(crate) struct PerformAction {
+    #[command(flatten)]
+    pub(crate) action: WhichAction,
+    /// What to give to it: JSON, @FILE, or - for stdin [default: nothing]
+    #[arg(short, long, value_name = "JSON", allow_hyphen_values = true)]
+    pub(crate) data: Option<Input>,
+    /// Publish the result
+    #[arg(short, long)]
+    pub(crate) notify: bool,
+    /// At this peer [default: at this instance]
+    #[arg(short, long, value_name = "ID")]
+    pub(crate) peer: Option<String>,
+    /// How long to wait, such as 30s or 5m [default: what the configuration says]
+    #[arg(long, value_name = "DURATION", value_parser = parse_wait)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// `coattail action publish`
+#[derive(Debug, Args)]
+pub(crate) struct PublishAction {
+    #[command(flatten)]
+    pub(crate) action: WhichAction,
+    /// What to publish: JSON, @FILE, or - for stdin
+    #[arg(short, long, value_name = "JSON", allow_hyphen_values = true)]
+    pub(crate) data: Input,
+    /// At this peer [default: at this instance]
+    #[arg(short, long, value_name = "ID")]
+    pub(crate) peer: Option<String>,
+}
+
+/// `coattail action subscribe`
+#[derive(Debug, Args)]
+pub(crate) struct SubscribeAction {
+    /// The peer that publishes
+    #[arg(short, long, value_name = "ID")]
+    pub(crate) peer: String,
+    /// Its action
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) action: ActionName,
+    /// The receiver of this instance
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) receiver: ReceiverName,
+}
+
+/// `coattail action unsubscribe`
+#[derive(Debug, Args)]
+pub(crate) struct UnsubscribeAction {
+    /// The peer that publishes
+    #[arg(short, long, value_name = "ID")]
+    pub(crate) peer: String,
+    /// Its action
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) action: ActionName,
+    /// The receiver of this instance
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) receiver: ReceiverName,
+}
+
+/// Where JSON is read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// The argument itself.
+    Text(String),
+    /// `@FILE`; no JSON begins with `@`.
+    File(std::path::PathBuf),
+    /// `-`; it is no JSON either.
+    Stdin,
+}
+
+impl From<String> for Input {
+    fn from(text: String) -> Self {
+        if text == "-" {
+            Self::Stdin
+        } else if let Some(file) = text.strip_prefix('@') {
+            Self::File(file.into())
+        } else {
+            Self::Text(text)
+        }
+    }
+}

@@ -1,0 +1,52 @@
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{Shown, Which};
+
+/// `coattail peer`
+#[derive(Debug, Subcommand)]
+pub(crate) enum PeerCommand {
+    /// Store a token that another instance issued, after logging in with it once
+    #[command(after_help = "Examples:\n  ssh other coattail token issue -q -r | coattail peer add -\n  \
+                            coattail peer add --token-file other.token")]
+    Add(AddPeer),
+    /// List the peers
+    List,
+    /// Show a peer and what its token allows
+    Show(Shown),
+    /// Forget a peer and end the subscriptions held there
+    Remove(Which),
+}
+
+/// `coattail peer add`
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct AddPeer {
+    /// The token; - reads it from stdin, where nobody else can see it
+    #[arg(value_name = "TOKEN")]
+    pub(crate) positional: Option<Secret>,
+    /// As TOKEN
+    #[arg(short = 't', long = "token", value_name = "TOKEN", allow_hyphen_values = true)]
+    pub(crate) named: Option<Secret>,
+    /// Read the token from this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// A token as it was typed.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}

@@ -1,0 +1,29 @@
+use clap::{Args, Subcommand};
+
+/// `coattail subscribers`
+#[derive(Debug, Subcommand)]
+pub(crate) enum SubscribersCommand {
+    /// List who is subscribed to this instance
+    List,
+    /// End a subscription that another instance holds here
+    Revoke(RevokeSubscriber),
+}
+
+/// `coattail subscribers revoke`
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct RevokeSubscriber {
+    /// The subscription, as `subscribers list` shows it
+    #[arg(value_name = "ID")]
+    positional: Option<String>,
+    /// As ID
+    #[arg(short = 's', long = "subscription", visible_alias = "id", value_name = "ID")]
+    named: Option<String>,
+}
+
+impl RevokeSubscriber {
+    /// The id, whichever way it was given.
+    pub(crate) fn id(&self) -> &str {
+        self.positional.as_deref().or(self.named.as_deref()).expect("clap asks for one of the two")
+    }
+}

@@ -1,0 +1,67 @@
+use clap::{Args, Subcommand};
+
+use super::duration::parse_seconds;
+use super::names::{ANY, Bearers, Names};
+use super::{Shown, Which};
+
+/// `coattail token`
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Issue a token for another instance
+    #[command(after_help = "Examples:\n  coattail token issue --performable echo --expires-in 7d\n  \
+                            coattail token issue --subscribable '[\"report\"]' -b vt://ID\n  \
+                            coattail token issue -q -r > other.token")]
+    Issue(IssueToken),
+    /// Show the issuer hash, which names this instance
+    Issuer,
+    /// List the tokens that this instance issued
+    List,
+    /// Show a token and what it allows
+    Show(Shown),
+    /// Revoke a token and end everything that lives on it
+    Revoke(Which),
+}
+
+/// `coattail token issue`
+#[derive(Debug, Args)]
+pub(crate) struct IssueToken {
+    /// Who may use it: vt://ID, ipv4://CIDR, ipv6://CIDR; a JSON list, or repeat [default: everyone who has it]
+    #[arg(short, long, value_name = "BEARER", value_parser = Bearers::parse)]
+    bearers: Vec<Bearers>,
+    /// Actions that may be performed, * for all; a JSON list, or repeat [default: none]
+    #[arg(long, value_name = "NAME", value_parser = Names::parse)]
+    performable: Vec<Names>,
+    /// Actions that may be published for, * for all; a JSON list, or repeat [default: none]
+    #[arg(long, value_name = "NAME", value_parser = Names::parse)]
+    publishable: Vec<Names>,
+    /// Actions that may be subscribed to, * for all; a JSON list, or repeat [default: *]
+    #[arg(long, value_name = "NAME", value_parser = Names::parse)]
+    subscribable: Vec<Names>,
+    /// When it begins to be valid, from now: 90 (seconds), 10m, 2 days [default: now]
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_seconds, allow_hyphen_values = true)]
+    not_before: Option<i64>,
+    /// When it ends, from now [default: never]
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_seconds, allow_hyphen_values = true)]
+    expires_in: Option<i64>,
+    /// Do not print the token's fields
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Print the token itself, which is a secret
+    #[arg(short = 'r', long)]
+    pub(crate) print_raw_token: bool,
+}
+
+impl IssueToken {
+    /// The call that issues it.
+    pub(crate) fn into_call(self) -> coattail::wire::control::IssueToken {
+        let anything = || vec![ANY.to_owned()];
+        coattail::wire::control::IssueToken {
+            bearers: (!self.bearers.is_empty()).then(|| Bearers::join(self.bearers)),
+            performable: Names::join(self.performable),
+            publishable: Names::join(self.publishable),
+            subscribable: if self.subscribable.is_empty() { anything() } else { Names::join(self.subscribable) },
+            not_before: self.not_before,
+            expires_in: self.expires_in,
+        }
+    }
+}

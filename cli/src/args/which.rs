@@ -1,0 +1,30 @@
+use clap::Args;
+
+/// One thing, named by its id; the original took it both ways.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// Its id, as `list` shows it
+    #[arg(value_name = "ID")]
+    positional: Option<String>,
+    /// As ID
+    #[arg(long = "id", value_name = "ID")]
+    named: Option<String>,
+}
+
+impl Which {
+    /// The id, whichever way it was given.
+    pub(crate) fn id(&self) -> &str {
+        self.positional.as_deref().or(self.named.as_deref()).expect("clap asks for one of the two")
+    }
+}
+
+/// One thing to show, with its token or without.
+#[derive(Debug, Args)]
+pub(crate) struct Shown {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Print nothing but the token itself, which is a secret
+    #[arg(long)]
+    pub(crate) print_raw_token: bool,
+}

@@ -1,0 +1,36 @@
+//! One file for each group of commands: arguments in, one call of the daemon, a typed answer out.
+
+mod action;
+mod create;
+mod data;
+mod headless;
+mod help;
+mod ids;
+mod input;
+mod new;
+mod peer;
+mod service;
+mod subscribers;
+mod token;
+mod version;
+
+use coattail::wire::Failure;
+
+use crate::args::Command;
+use crate::context::Context;
+use crate::error::ExitStatus;
+
+/// Runs a command.
+pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Failure> {
+    match command {
+        Command::New(args) => new::run(context, args),
+        Command::Version => version::run(context),
+        Command::Service(command) => service::run(context, command),
+        Command::Action(command) => action::run(context, command),
+        Command::Peer(command) => peer::run(context, command),
+        Command::Subscribers(command) => subscribers::run(context, command),
+        Command::Token(command) => token::run(context, command),
+        Command::Data(command) => data::run(context, command),
+        Command::Help(args) => help::run(context, &args),
+    }
+}

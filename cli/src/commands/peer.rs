@@ -1,0 +1,115 @@
+use coattail::id::PeerId;
+use coattail::wire::control::{self, PeerRemoved, RemovePeer, ShowPeerToken};
+use coattail::wire::host::{ListPeers, Peer, ShowPeer};
+use coattail::wire::{ErrorCode, Failure};
+use serde::Serialize;
+
+use super::{ids, input};
+use crate::args::{AddPeer, PeerCommand, Shown, Which};
+use crate::context::Context;
+use crate::error::ExitStatus;
+use crate::output::{Field, Record, Row, ago, list_or, when, yes_no};
+
+impl Row for Peer {
+    const COLUMNS: &'static [&'static str] = &["id", "addresses", "connected", "expires"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            list_or(&self.addresses, "-"),
+            yes_no(self.connected),
+            self.expires.as_deref().map_or_else(|| "never".to_owned(), ago),
+        ]
+    }
+}
+
+impl Record for Peer {
+    fn fields(&self) -> Vec<Field> {
+        vec![
+            ("id", self.id.to_string()),
+            ("issuer", self.issuer.to_string()),
+            ("addresses", list_or(&self.addresses, "none")),
+            ("connected", yes_no(self.connected)),
+            ("token", self.token.clone()),
+            ("performable", list_or(&self.performable, "none")),
+            ("publishable", list_or(&self.publishable, "none")),
+            ("subscribable", list_or(&self.subscribable, "none")),
+            ("expires", self.expires.as_deref().map_or_else(|| "never".to_owned(), when)),
+        ]
+    }
+}
+
+impl Record for PeerRemoved {
+    fn fields(&self) -> Vec<Field> {
+        vec![("id", self.id.to_string()), ("subscriptions ended", self.subscriptions.to_string())]
+    }
+}
+
+pub(super) fn run(context: &Context, command: PeerCommand) -> Result<ExitStatus, Failure> {
+    match command {
+        PeerCommand::Add(args) => add(context, &args)?,
+        PeerCommand::List => {
+            let peers = context.talk(async |daemon| daemon.call(&ListPeers {}).await)?;
+            context.printer.list(&peers, "this instance has no peers; `coattail peer add` adds one")?;
+        }
+        PeerCommand::Show(args) => show(context, &args)?,
+        PeerCommand::Remove(args) => remove(context, &args)?,
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn add(context: &Context, args: &AddPeer) -> Result<(), Failure> {
+    let token = read_token(context, args)?;
+    let token = token.trim().to_owned();
+    if token.is_empty() {
+        return Err(Failure::new(ErrorCode::Usage, "the token is empty")
+            .hint("take it from `coattail token issue -q -r` at the other instance"));
+    }
+    let peer = context.talk(async |daemon| daemon.call(&control::AddPeer { token }).await)?;
+    context.printer.record(&peer)?;
+    if !peer.addresses.iter().any(|address| address.tls) {
+        context.printer.warn("this peer is reached without TLS: others on the way can read what is sent");
+    }
+    Ok(())
+}
+
+fn read_token(context: &Context, args: &AddPeer) -> Result<String, Failure> {
+    if let Some(file) = &args.token_file {
+        return input::read_file(file);
+    }
+    match args.positional.as_ref().or(args.named.as_ref()) {
+        Some(given) if given.0 != "-" => {
+            context.printer.warn(
+                "others on this machine can see the token in the list of processes; `peer add -` reads it from stdin",
+            );
+            Ok(given.0.clone())
+        }
+        _ => input::read_stdin(),
+    }
+}
+
+fn show(context: &Context, args: &Shown) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Raw {
+        id: PeerId,
+        raw: String,
+    }
+    let peer = id(&args.which)?;
+    if args.print_raw_token {
+        let token = context.talk(async |daemon| daemon.call(&ShowPeerToken { peer }).await)?;
+        return context.printer.value(&token.raw.clone(), &Raw { id: peer, raw: token.raw });
+    }
+    let peer = context.talk(async |daemon| daemon.call(&ShowPeer { peer }).await)?;
+    context.printer.record(&peer)
+}
+
+fn remove(context: &Context, args: &Which) -> Result<(), Failure> {
+    let peer = id(args)?;
+    context.confirm(&format!("forget the peer {peer}, and end the subscriptions held there"))?;
+    let removed = context.talk(async |daemon| daemon.call(&RemovePeer { peer }).await)?;
+    context.printer.record(&removed)
+}
+
+fn id(which: &Which) -> Result<PeerId, Failure> {
+    ids::parse(which.id(), "peer", "peer list")
+}

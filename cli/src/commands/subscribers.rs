@@ -1,0 +1,52 @@
+use coattail::id::SubscriptionId;
+use coattail::wire::Failure;
+use coattail::wire::host::{ListSubscribers, RevokeSubscriber, Subscriber, Unsubscribed};
+
+use super::ids;
+use crate::args::SubscribersCommand;
+use crate::context::Context;
+use crate::error::ExitStatus;
+use crate::output::{Field, Record, Row, list_or, yes_no};
+
+impl Row for Subscriber {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "action", "receiver", "addresses", "token", "attached", "lag", "last error"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.action.to_string(),
+            self.receiver.to_string(),
+            list_or(&self.addresses, "-"),
+            self.token.clone(),
+            yes_no(self.attached),
+            self.lag.to_string(),
+            self.last_error.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    }
+}
+
+impl Record for Unsubscribed {
+    fn fields(&self) -> Vec<Field> {
+        vec![("id", self.id.to_string()), ("told", yes_no(self.told))]
+    }
+}
+
+pub(super) fn run(context: &Context, command: SubscribersCommand) -> Result<ExitStatus, Failure> {
+    match command {
+        SubscribersCommand::List => {
+            let subscribers = context.talk(async |daemon| daemon.call(&ListSubscribers {}).await)?;
+            context.printer.list(&subscribers, "nobody is subscribed")?;
+        }
+        SubscribersCommand::Revoke(args) => {
+            let subscription: SubscriptionId = ids::parse(args.id(), "subscription", "subscribers list")?;
+            context.confirm(&format!("end the subscription {subscription}, with what it has not delivered yet"))?;
+            let ended = context.talk(async |daemon| daemon.call(&RevokeSubscriber { subscription }).await)?;
+            context.printer.record(&ended)?;
+            if !ended.told {
+                context.printer.note("the subscriber could not be reached; it is told when it comes back");
+            }
+        }
+    }
+    Ok(ExitStatus::Done)
+}

@@ -1,0 +1,257 @@
+//! Which instance, and how it is reached: the only place that knows whether its service runs.
+
+use std::env;
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use coattail::control;
+use coattail::id::{CallId, PeerId};
+use coattail::rpc::Session;
+use coattail::wire::{ErrorCode, Failure, Method};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::args::Global;
+use crate::error::because;
+use crate::interrupt::Interrupt;
+use crate::local::{self, InProcess};
+use crate::output::{Printer, visible};
+
+/// How long administration may take: `peer add` dials and logs in, which the daemon bounds by 30 s.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long to wait for an instance that another command has opened; such commands are short.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often to look whether it is free.
+const LOCK_POLL: Duration = Duration::from_millis(50);
+
+/// What makes a folder an instance.
+const CONFIG: &str = "config.yml";
+
+/// What every command is given.
+#[derive(Debug)]
+pub(crate) struct Context {
+    global: Global,
+    pub(crate) printer: Printer,
+}
+
+/// The daemon of an instance: its service, or one in this process.
+#[derive(Debug)]
+pub(crate) struct Daemon(Session);
+
+impl Daemon {
+    /// Calls a method that does not take long.
+    pub(crate) async fn call<M: Method>(&self, params: &M) -> Result<M::Reply, Failure> {
+        self.0.call_within(PATIENCE, params).await
+    }
+
+    /// The session, for what takes as long as it takes.
+    pub(crate) fn session(&self) -> &Session {
+        &self.0
+    }
+}
+
+impl Context {
+    pub(crate) fn new(global: Global, printer: Printer) -> Self {
+        Self { global, printer }
+    }
+
+    /// The folder that `--instance` names; only where it makes a difference that it was given.
+    pub(crate) fn given_instance(&self) -> Option<&Path> {
+        self.global.instance.as_deref()
+    }
+
+    /// The folder of the instance.
+    pub(crate) fn instance(&self) -> Result<PathBuf, Failure> {
+        let folder = match &self.global.instance {
+            Some(given) => given.clone(),
+            // Set for plugins, so that `coattail` works in a script of theirs.
+            None => {
+                env::var_os("COATTAIL_INSTANCE").filter(|value| !value.is_empty()).map_or(".".into(), PathBuf::from)
+            }
+        };
+        let no_instance = |why: &dyn std::fmt::Display| {
+            because(ErrorCode::NotFound, format!("`{}` is no instance", folder.display()), why)
+                .hint("name its folder with `--instance DIR`, or make one with `coattail new DIR`")
+        };
+        let found = folder.canonicalize().map_err(|error| no_instance(&error))?;
+        if !found.join(CONFIG).is_file() {
+            return Err(no_instance(&format!("there is no {CONFIG} in it")));
+        }
+        Ok(found)
+    }
+
+    /// The call that this command is made within: set for scripts that the daemon runs, so that what they publish says
+    /// what it was caused by.
+    pub(crate) fn parent_call(&self) -> Option<CallId> {
+        env::var("COATTAIL_CALL").ok()?.parse().ok()
+    }
+
+    /// The peer that an option names. As in the original, the folder of the instance stands for itself.
+    pub(crate) fn peer(&self, given: Option<&str>) -> Result<Option<PeerId>, Failure> {
+        let Some(text) = given else { return Ok(None) };
+        if let Ok(id) = text.parse() {
+            return Ok(Some(id));
+        }
+        if Path::new(text).canonicalize().ok().is_some_and(|path| self.instance().is_ok_and(|own| own == path)) {
+            return Ok(None);
+        }
+        Err(Failure::new(ErrorCode::NotFound, format!("there is no peer `{text}`"))
+            .hint("`coattail peer list` shows the ids of the peers"))
+    }
+
+    /// Works with the daemon of the instance, whether its service runs or not. Ctrl-C ends the work, and
+    /// with it what the daemon does for it.
+    pub(crate) fn talk<T>(&self, work: impl AsyncFnOnce(&Daemon) -> Result<T, Failure>) -> Result<T, Failure> {
+        let instance = self.instance()?;
+        self.block_on(async |interrupt: &mut Interrupt| {
+            let link = interrupt.or(self.open(&instance)).await?;
+            link.use_for(interrupt, work).await
+        })
+    }
+
+    /// Works with the service of an instance, and fails if it is not running.
+    pub(crate) fn ask_service<T>(
+        &self,
+        instance: &Path,
+        work: impl AsyncFnOnce(&Daemon) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.block_on(async |interrupt: &mut Interrupt| match interrupt.or(connect(instance)).await? {
+            Some(link) => link.use_for(interrupt, work).await,
+            None => Err(Failure::new(
+                ErrorCode::NotRunning,
+                format!("the service of `{}` is not running", instance.display()),
+            )
+            .hint(format!("start it with `coattail service start --instance {}`", instance.display()))),
+        })
+    }
+
+    /// Asks before something is destroyed. Without a terminal nobody could answer, so a flag must have.
+    pub(crate) fn confirm(&self, what: &str) -> Result<(), Failure> {
+        if self.global.yes {
+            return Ok(());
+        }
+        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+            return Err(because(ErrorCode::Usage, format!("not confirmed: {what}"), "there is no terminal to ask on")
+                .hint("add `--yes` if that is what you want"));
+        }
+        self.printer.say(&format!("{}? [y/N] ", visible(what)));
+        let mut answer = String::new();
+        // No answer is a no.
+        let _ = io::stdin().lock().read_line(&mut answer);
+        match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Failure::new(ErrorCode::Cancelled, "nothing was done").hint("answer `y`, or add `--yes`")),
+        }
+    }
+
+    /// Whether more is to be said.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.global.verbose
+    }
+
+    fn explain(&self, text: &str) {
+        if self.global.verbose {
+            self.printer.note(text);
+        }
+    }
+
+    /// The runtime is made here and nowhere else: `version` and `help` do without.
+    fn block_on<T>(&self, work: impl AsyncFnOnce(&mut Interrupt) -> Result<T, Failure>) -> Result<T, Failure> {
+        let start = |error: io::Error| {
+            because(ErrorCode::Internal, "the program could not start", error)
+                .hint("look at the limits of this account: `ulimit -a`")
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(start)?;
+        runtime.block_on(async {
+            let mut interrupt = Interrupt::new().map_err(start)?;
+            work(&mut interrupt).await
+        })
+    }
+
+    async fn open(&self, instance: &Path) -> Result<Link, Failure> {
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            if let Some(link) = connect(instance).await? {
+                self.explain("asking the service of the instance");
+                return Ok(link);
+            }
+            match local::open_in_process(instance).await {
+                Ok(opened) => {
+                    self.explain("the service is not running: this command has opened the instance itself");
+                    return Ok(Link::InProcess(opened));
+                }
+                // Another command has it, or the service is starting: then the socket answers soon.
+                Err(failure) if failure.code == ErrorCode::Busy && Instant::now() < deadline => sleep(LOCK_POLL).await,
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+}
+
+/// How the daemon is reached.
+enum Link {
+    Socket { session: Session, driving: TaskTracker },
+    InProcess(InProcess),
+}
+
+/// Connects to the service of an instance, if it is running.
+async fn connect(instance: &Path) -> Result<Option<Link>, Failure> {
+    match control::connect(instance, CancellationToken::new()).await {
+        Ok((session, drive)) => {
+            let driving = TaskTracker::new();
+            driving.spawn(drive);
+            driving.close();
+            Ok(Some(Link::Socket { session, driving }))
+        }
+        // A socket without a listener is what a killed service leaves.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(because(ErrorCode::NotPermitted, format!("the instance `{}` is not yours", instance.display()), error)
+                .hint("run the command as the user who owns the instance"))
+        }
+        Err(error) => {
+            let socket = instance.join(control::SOCKET);
+            Err(because(ErrorCode::Internal, format!("could not connect to `{}`", socket.display()), error))
+        }
+    }
+}
+
+impl Link {
+    /// Works until it is done or interrupted, then ends what was opened.
+    async fn use_for<T>(
+        self,
+        interrupt: &mut Interrupt,
+        work: impl AsyncFnOnce(&Daemon) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let daemon = Daemon(self.session().clone());
+        let outcome = interrupt.or(work(&daemon)).await;
+        // A second Ctrl-C does not wait for the end.
+        let ending = async {
+            self.end().await;
+            Ok(())
+        };
+        let _ = interrupt.or(ending).await;
+        outcome
+    }
+
+    fn session(&self) -> &Session {
+        match self {
+            Link::Socket { session, .. } => session,
+            Link::InProcess(opened) => opened.session(),
+        }
+    }
+
+    async fn end(self) {
+        match self {
+            Link::Socket { session, driving } => {
+                session.close();
+                driving.wait().await;
+            }
+            Link::InProcess(opened) => opened.end().await,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+DROP TABLE counts;
+DROP TABLE dead_letters;
+DROP TABLE inbox;
+DROP TABLE inbox_publications;
+DROP TABLE inbox_cursors;
+DROP TABLE subscriptions;
+DROP TABLE publications;
+DROP TABLE signed_groups;
+DROP TABLE logs;
+DROP TABLE issued_tokens;
+DROP TABLE validation_tokens;
+DROP TABLE peers;

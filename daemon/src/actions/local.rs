@@ -1,0 +1,93 @@
+use std::time::Duration;
+
+use coattail::id::{CallId, IssuerHash};
+use coattail::name::ActionName;
+use coattail::wire::host::Entry;
+use coattail::wire::peer::{Performed, Published};
+use coattail::wire::plugin::Kind;
+use coattail::wire::{Failure, Raw};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::plugins::{Found, PerformCall, Plugins};
+use crate::publications::{Cause, Causes, Publisher};
+
+/// The actions of this instance. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Actions {
+    plugins: Plugins,
+    publisher: Publisher,
+    causes: Causes,
+}
+
+/// A call to an action of this instance, authorized.
+#[derive(Debug)]
+pub(crate) struct LocalCall {
+    pub(crate) call: CallId,
+    pub(crate) action: ActionName,
+    pub(crate) input: Option<Raw>,
+    pub(crate) publish: bool,
+    /// Absent if this instance itself asks.
+    pub(crate) caller: Option<IssuerHash>,
+    /// Absent: the default of the configuration, or of the action's sidecar.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) cause: Option<Cause>,
+}
+
+impl Actions {
+    pub(crate) fn new(plugins: Plugins, publisher: Publisher, causes: Causes) -> Self {
+        Self { plugins, publisher, causes }
+    }
+
+    /// Performs an action. It ends in exactly one way; dropping the future cancels it, down to the process.
+    ///
+    /// If the result cannot be published, the caller still gets it, and the reason (fault R5 of the original).
+    pub(crate) async fn perform(&self, call: LocalCall) -> Result<Performed, Failure> {
+        let LocalCall { call: id, action, input, publish, caller, timeout, cause } = call;
+        let _cause = self.causes.enter(id, cause);
+        // Cancelled by being dropped; the token is for who cannot drop it.
+        let cancel = CancellationToken::new();
+        let call = PerformCall { call: id, input, caller, timeout, cancel };
+        let result = self.plugins.perform(&action, call).await?;
+        if !publish {
+            return Ok(Performed { result, publication: None, publication_error: None });
+        }
+        let payload = result.clone().unwrap_or_else(null);
+        let (publication, publication_error) = match self.publisher.publish(action, payload, cause).await {
+            Ok(published) => (Some(published), None),
+            Err(failure) => (None, Some(failure.to_string())),
+        };
+        Ok(Performed { result, publication, publication_error })
+    }
+
+    /// Publishes a value for an action without performing it. The action must exist.
+    pub(crate) async fn publish(
+        &self,
+        action: ActionName,
+        payload: Raw,
+        cause: Option<Cause>,
+    ) -> Result<Published, Failure> {
+        self.plugins.check(Kind::Action, action.as_str())?;
+        self.publisher.publish(action, payload, cause).await
+    }
+
+    /// What this instance offers.
+    pub(crate) fn list(&self, kind: Kind) -> Vec<Entry> {
+        let is_action = kind == Kind::Action;
+        let entry = |found: Found| Entry {
+            name: found.name,
+            kind: found.kind,
+            performable: is_action,
+            publishable: is_action,
+            subscribable: is_action,
+            runtime: found.runtime.map(str::to_owned),
+            description: found.description,
+            problem: found.problem.map(|problem| problem.message),
+        };
+        self.plugins.list(kind).into_iter().map(entry).collect()
+    }
+}
+
+fn null() -> Raw {
+    Raw::from(serde_json::value::RawValue::NULL.to_owned())
+}

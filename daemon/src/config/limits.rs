@@ -1,0 +1,180 @@
+//! The bounds of everything, in one table: name, unit, default, most, and why.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{ConfigError, duration};
+
+/// Declares each limit once: as a field of [`Limits`], as a key of `limits:` and with its bounds.
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr, at most $most:expr, as $parse:ident;)*) => {
+        /// Every bound that the owner may change. All are above zero.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Limits { $($(#[$doc])* pub $name: $type,)* }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        /// `limits:` as it is written.
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct LimitsFile { $($name: Option<String>,)* }
+
+        impl Limits {
+            pub(super) fn resolve(file: LimitsFile, path: &Path) -> Result<Self, ConfigError> {
+                let mut limits = Self::default();
+                $(if let Some(text) = file.$name {
+                    limits.$name = $parse(&text).and_then(|value| within(value, $most)).map_err(|reason| {
+                        ConfigError::Invalid { path: path.to_owned(), key: concat!("limits.", stringify!($name)), value: text, reason }
+                    })?;
+                })*
+                Ok(limits)
+            }
+        }
+    };
+}
+
+limits! {
+    /// Bytes of a frame before authentication: a token, a public key and a proof fit several times, and
+    /// a stranger gets no more of our memory.
+    frame_before_authentication: usize = 64 * KIB, at most MIB, as bytes;
+    /// Bytes of a frame after authentication: inputs, results and batches of publications.
+    frame: usize = 8 * MIB, at most GIB, as bytes;
+    /// Connections that have not authenticated yet. Times the bytes above, what strangers can cost.
+    unauthenticated_connections: usize = 256, at most 65_536, as count;
+    /// From accepting a connection until it must have authenticated; enough for a bad satellite link.
+    handshake: Duration = Duration::from_secs(10), at most MINUTE * 5, as time;
+    /// A call to an action of this instance, from request to result.
+    local_call: Duration = Duration::from_secs(60), at most DAY * 30, as time;
+    /// A call to an action of a peer; shorter, since the network adds ways to hang.
+    remote_call: Duration = Duration::from_secs(30), at most DAY * 30, as time;
+    /// Calls under way in one session; more are refused as busy.
+    calls_per_session: usize = 1_024, at most 1_048_576, as count;
+    /// Calls waiting for a worker of one action; more are refused as busy.
+    queued_calls_per_action: usize = 256, at most 1_048_576, as count;
+    /// How long publications are kept for subscribers that are away: a week covers a long weekend.
+    retention: Duration = DAY.saturating_mul(7), at most DAY * 36_500, as time;
+    /// Bytes of publications kept for one action; whichever of the two is reached first counts.
+    retention_bytes: u64 = GIB as u64, at most 1 << 50, as bytes;
+    /// Publications that cause publications: a loop stops after this many hops.
+    hops: u32 = 16, at most 255, as count;
+    /// What is under way when the service stops may take this long to finish.
+    shutdown: Duration = Duration::from_secs(30), at most MINUTE * 60, as time;
+    /// Calls a second that one token may make in the long run.
+    calls_per_second: u32 = 1_000, at most 10_000_000, as count;
+    /// Calls that one token may make at once before the rate above binds: two seconds' worth.
+    burst: u32 = 2_000, at most 10_000_000, as count;
+}
+
+fn within<T: PartialOrd + Default + Shown>(value: T, most: T) -> Result<T, String> {
+    if value <= T::default() {
+        Err("it must be above zero".to_owned())
+    } else if value > most {
+        Err(format!("it must be at most {}", most.shown()))
+    } else {
+        Ok(value)
+    }
+}
+
+fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let number: u64 = text.parse().map_err(|_| "it must be a whole number".to_owned())?;
+    T::try_from(number).map_err(|_| "the number is too large".to_owned())
+}
+
+fn bytes<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit.trim_start_matches(' ') {
+        "" | "B" => 1,
+        "KiB" => KIB as u64,
+        "MiB" => MIB as u64,
+        "GiB" => GIB as u64,
+        _ => return Err("it must be bytes, such as 65536, 64 KiB, 8 MiB or 1 GiB".to_owned()),
+    };
+    let number: u64 = count(number)?;
+    let number = number.checked_mul(factor).ok_or_else(|| "the number is too large".to_owned())?;
+    T::try_from(number).map_err(|_| "the number is too large".to_owned())
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    duration::parse_unsigned(text)
+        .map_err(|_| "it must be a length of time, such as 30 (seconds), 500ms, 5m, 1.5h or 7d".to_owned())
+}
+
+trait Shown {
+    fn shown(&self) -> String;
+}
+
+impl Shown for Duration {
+    fn shown(&self) -> String {
+        format!("{} seconds", self.as_secs())
+    }
+}
+
+impl Shown for usize {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for u64 {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for u32 {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(yaml: &str) -> Result<Limits, String> {
+        let file: LimitsFile = serde_saphyr::from_str(yaml).expect("YAML");
+        Limits::resolve(file, Path::new("config.yml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn limits_are_read_with_their_units() {
+        let limits = resolve("{frame: 16 MiB, handshake: 2, remote_call: 250ms, hops: 3}").expect("valid");
+        assert_eq!(limits.frame, 16 << 20);
+        assert_eq!(limits.handshake, Duration::from_secs(2));
+        assert_eq!(limits.remote_call, Duration::from_millis(250));
+        assert_eq!(limits.hops, 3);
+        assert_eq!(limits.burst, Limits::default().burst);
+    }
+
+    #[test]
+    fn limits_outside_their_bounds_are_refused() {
+        for (yaml, why) in [
+            ("hops: 0", "`limits.hops` is `0`, but it must be above zero"),
+            ("hops: 256", "it must be at most 255"),
+            ("hops: -1", "it must be a whole number"),
+            ("hops: 99999999999", "too large"),
+            ("handshake: 0", "above zero"),
+            ("handshake: 1d", "at most 300 seconds"),
+            ("handshake: soon", "length of time"),
+            ("frame: 8 MB", "it must be bytes"),
+            ("frame: 99999999999 GiB", "too large"),
+            ("frame: 2 GiB", "at most 1073741824"),
+        ] {
+            let error = resolve(&format!("{{{yaml}}}")).expect_err(yaml);
+            assert!(error.contains(why), "{yaml}: {error}");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use coattail::address::PeerAddress;
+use coattail::id::{IssuerHash, SessionId};
+use coattail::rpc::{Limits, Service, Session, Stray};
+use coattail::wire::{ErrorCode, Failure};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::{Peers, TokenIssuer, Tokens};
+use crate::actions::{Actions, Calls, Remote};
+use crate::api::{control_service, peer_service, worker_service};
+use crate::config::{Config, RetrySchedule};
+use crate::door::Door;
+use crate::instance::{Instance, InstanceLock};
+use crate::keys::{Identity, TlsIdentity};
+use crate::parts::Parts;
+use crate::plugins::{self, Host, Plugins};
+use crate::publications::{
+    Causes, Delivery, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
+};
+use crate::session::{SessionSettings, Sessions};
+use crate::store::Store;
+use crate::transport::{ControlListener, Listener, server_tls};
+
+/// An instance that is open: its tables of methods can be called. [`serve`](Self::serve) makes it a service.
+///
+/// Built bottom up, stopped top down. Two can run in one process, on different instances.
+pub struct Daemon {
+    instance: Instance,
+    parts: Arc<Parts>,
+    plugins: Plugins,
+    /// Ends whatever is left of the plugins, and what waits for that.
+    supervision: (CancellationToken, TaskTracker),
+    delivery: Delivery,
+    links: Links,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    config: Config,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+    // Last: the lock is given back when everything else is gone.
+    _lock: InstanceLock,
+}
+
+/// What the process that opens an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It will [`serve`](Daemon::serve).
+    Service,
+    /// It calls a method or two.
+    Command,
+}
+
+impl std::fmt::Debug for Daemon {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Daemon").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}
+
+impl Daemon {
+    /// Opens an instance: takes its lock, checks its settings and keys, opens its database. `executable` is this
+    /// program, which watches over the plugins in a mode of its own.
+    ///
+    /// # Errors
+    /// With what failed, on what, and what to try. Nothing was started then.
+    pub async fn open(folder: &Path, executable: &Path, purpose: Purpose) -> Result<Self, Failure> {
+        let instance = Instance::open(folder)?;
+        let lock = instance.lock(match purpose {
+            Purpose::Service => "service",
+            Purpose::Command => "command",
+        })?;
+        let config = Config::load(instance.root())?;
+        let identity = Arc::new(Identity::load(&config.validation.private, &config.validation.public)?);
+        let signing = Identity::load(&config.authentication.private, &config.authentication.public)?;
+        let tls = config.tls.as_ref().map(|files| TlsIdentity::load(&files.key, &files.cert)).transpose()?;
+        let certificate = tls.as_ref().map(|tls| tls.certificate_pem.clone());
+        let tls = tls.map(|tls| server_tls(tls.chain, tls.key)).transpose().map_err(|error| {
+            Failure::new(ErrorCode::Failed, format!("the TLS key and certificate cannot be used: {error}"))
+                .hint("check `service.tls` in config.yml")
+        })?;
+        let store = Store::open(&config.database, signer(&identity))?;
+
+        let limits = config.limits.clone();
+        let settings = SessionSettings {
+            frame_before: limits.frame_before_authentication,
+            frame: limits.frame,
+            handshake: limits.handshake,
+            in_flight: limits.calls_per_session,
+        };
+        let sessions = Sessions::new(identity.clone(), vec![signing.public().clone()], store.clone(), settings);
+        let delivery = Delivery::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
+        let links = Links::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
+        let publishing =
+            Publisher::new(store.clone(), delivery.clone(), u8::try_from(limits.hops).unwrap_or(u8::MAX), limits.frame);
+        let causes = Causes::default();
+        // Workers call what is built of everything below, so their table comes last; no worker starts before it is set.
+        let table = Arc::new(OnceLock::<Service>::new());
+        let host: Host = {
+            let table = table.clone();
+            Arc::new(move |plugin| {
+                let service = table.get().expect("set before anything is performed").clone();
+                service.fact(plugin.clone()).fact(SessionId::new())
+            })
+        };
+        let settings = plugin_settings(&instance, &config, identity.issuer(), executable);
+        let workers = CancellationToken::new();
+        let (plugins, run_plugins) = Plugins::new(settings, host, workers.clone());
+        let supervision = TaskTracker::new();
+        supervision.spawn(run_plugins);
+        supervision.close();
+
+        let address = Arc::new(OnceLock::new());
+        let issuer = Arc::new(TokenIssuer {
+            issuer: identity.issuer(),
+            key: signing,
+            config: config.clone(),
+            certificate,
+            address: address.clone(),
+        });
+        let issue = {
+            let issuer = issuer.clone();
+            Box::new(move |held: &_, token, now| issuer.subscription(held, token, now))
+        };
+        let receivers = ReceiverSettings { timeout: limits.local_call, retry: config.receiver_retry.clone() };
+        let publisher =
+            PublisherSide::new(identity.clone(), store.clone(), sessions.clone(), delivery.clone(), plugins.clone());
+        let parts = Arc::new(Parts {
+            instance: instance.root().to_owned(),
+            store: store.clone(),
+            sessions: sessions.clone(),
+            actions: Actions::new(plugins.clone(), publishing, causes.clone()),
+            remote: Remote::new(store.clone(), sessions.clone(), limits.remote_call),
+            calls: Calls::default(),
+            inbox: Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers),
+            subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
+            tokens: Tokens::new(issuer, store.clone(), sessions.clone(), publisher.clone()),
+            peers: Peers::new(identity.issuer(), store, sessions.clone(), links.clone()),
+            publisher,
+            causes,
+            limits,
+            stop: CancellationToken::new(),
+            started: jiff::Timestamp::now(),
+            address,
+        });
+        sessions.serve(peer_service(&parts));
+        let set = table.set(worker_service(&parts));
+        debug_assert!(set.is_ok(), "set once");
+        Ok(Self {
+            instance,
+            parts,
+            plugins,
+            supervision: (workers, supervision),
+            delivery,
+            links,
+            tls,
+            config,
+            tracker: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            _lock: lock,
+        })
+    }
+
+    /// The folder of the instance.
+    pub fn folder(&self) -> &Path {
+        self.instance.root()
+    }
+
+    /// Where peers are told to look for it.
+    pub(crate) fn address(&self) -> &PeerAddress {
+        self.parts.address.get().expect("asked for once it serves")
+    }
+
+    pub(crate) fn started(&self) -> jiff::Timestamp {
+        self.parts.started
+    }
+
+    pub(crate) fn limits(&self) -> &crate::config::Limits {
+        &self.parts.limits
+    }
+
+    /// The methods of the control socket, for one caller.
+    pub fn control(&self) -> Service {
+        control_service(&self.parts).fact(SessionId::new())
+    }
+
+    /// Cancelled when somebody asks the service to stop.
+    pub fn stop_requested(&self) -> CancellationToken {
+        self.parts.stop.clone()
+    }
+
+    /// Makes it a service: listens for peers and commands, takes up what was not delivered or handled when it stopped
+    /// or was killed. Returns where it listens.
+    ///
+    /// # Errors
+    /// If the port or the control socket cannot be had.
+    pub async fn serve(&self) -> Result<SocketAddr, Failure> {
+        let listener = Listener::bind(SocketAddr::new(self.config.bind, self.config.port), self.tls.clone())?;
+        let address = listener.address();
+        let [first, ..] = &self.config.advertised(address.port())[..] else {
+            unreachable!("there is an address to advertise, at least the one that is configured");
+        };
+        let first: &PeerAddress = first;
+        self.parts.address.set(first.clone()).expect("a daemon serves once");
+        // The rows first, so that a command which comes at once finds everything under way.
+        self.parts.inbox.start().await?;
+        self.delivery.start().await?;
+        self.links.start().await?;
+        let door = Door::new(self.parts.sessions.clone(), self.config.limits.clone());
+        self.tracker.spawn(door.run(listener, self.cancel.clone()));
+        self.serve_commands()?;
+        self.tracker.spawn(crate::retention::run(
+            self.parts.store.clone(),
+            self.config.limits.clone(),
+            self.cancel.clone(),
+        ));
+        Ok(address)
+    }
+
+    /// Takes commands on the control socket.
+    ///
+    /// # Errors
+    /// If the socket cannot be made.
+    pub fn serve_commands(&self) -> Result<(), Failure> {
+        let path = self.instance.control_socket();
+        let control = ControlListener::bind(&path).map_err(|error| {
+            Failure::new(ErrorCode::Failed, format!("cannot listen on {}: {error}", path.display()))
+                .hint("check that you own the folder of the instance, and that its disk is not full")
+        })?;
+        self.tracker.spawn(self.listen_for_commands(control));
+        Ok(())
+    }
+
+    fn listen_for_commands(&self, listener: ControlListener) -> impl Future<Output = ()> + use<> {
+        let (parts, cancel) = (self.parts.clone(), self.cancel.clone());
+        let tracker = self.tracker.clone();
+        async move {
+            while let Some(accepted) = cancel.run_until_cancelled(listener.accept()).await {
+                let stream = match accepted {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        crate::door::pause_after(&error).await;
+                        continue;
+                    }
+                };
+                let (reader, writer) = stream.into_split();
+                let service = control_service(&parts).fact(SessionId::new());
+                let limits = Limits::default();
+                let (session, run) =
+                    Session::new(reader, writer, service, Stray::Close, limits, CancellationToken::new());
+                let stop = cancel.clone();
+                tracker.spawn(async move {
+                    tokio::pin!(run);
+                    tokio::select! {
+                        _ = &mut run => {}
+                        () = stop.cancelled() => {
+                            // What a command waits for is still answered.
+                            session.drain();
+                            run.await;
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    /// Stops: refuses new work, finishes what is under way until the deadline, ends the rest. May be called twice.
+    pub async fn shutdown(&self, deadline: Duration) {
+        let Parts { sessions, inbox, store, .. } = &*self.parts;
+        let graceful = async {
+            // 1. Nothing new comes in: no connections, no commands, no deliveries from here.
+            self.cancel.cancel();
+            self.tracker.close();
+            self.delivery.close().await;
+            self.links.close().await;
+            // 2. Receivers that run finish; their outcome is on disk when this returns.
+            inbox.close().await;
+            // 3. Calls under way are answered.
+            sessions.drain().await;
+            self.tracker.wait().await;
+        };
+        if tokio::time::timeout(deadline, graceful).await.is_err() {
+            tracing::warn!(?deadline, "not everything was finished in time; ending the rest");
+        }
+        // 4. Workers end, with all that they have started. What waited for them ends as lost.
+        self.plugins.shutdown(Duration::ZERO).await;
+        let (cancel, supervision) = &self.supervision;
+        cancel.cancel();
+        supervision.wait().await;
+        // 5. Whatever is still there is dropped, and joined.
+        sessions.close().await;
+        store.close().await;
+    }
+}
+
+fn plugin_settings(instance: &Instance, config: &Config, issuer: IssuerHash, executable: &Path) -> plugins::Settings {
+    let limits = &config.limits;
+    plugins::Settings {
+        guard: executable.to_owned(),
+        node: config.runtimes.node.clone(),
+        python: config.runtimes.python.clone(),
+        sh: config.runtimes.sh.clone(),
+        timeout: limits.local_call,
+        queue: limits.queued_calls_per_action,
+        frame: limits.frame,
+        ..plugins::Settings::new(instance.root().to_owned(), issuer)
+    }
+}

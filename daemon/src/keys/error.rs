@@ -1,0 +1,100 @@
+use std::io;
+use std::path::PathBuf;
+
+use coattail::wire::ErrorCode;
+
+/// Why a key cannot be used. None of these shows any part of a private key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// It cannot be read.
+    #[error("cannot read the key {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It cannot be written.
+    #[error("cannot write the key {}", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Others on this machine can read a private key.
+    #[error("the private key {} can be read by others (mode {mode:03o})", path.display())]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Larger than any key.
+    #[error("{what} is larger than {max} bytes")]
+    TooLarge {
+        /// Which key.
+        what: String,
+        /// What is taken.
+        max: u64,
+    },
+    /// No PEM, or one of another kind of key.
+    #[error("{what} is no {expected} in PEM")]
+    Malformed {
+        /// Which key.
+        what: String,
+        /// What is expected.
+        expected: &'static str,
+    },
+    /// A key under which forged signatures verify.
+    #[error("{what} is a weak key")]
+    Weak {
+        /// Which key.
+        what: String,
+    },
+    /// The halves of two different pairs.
+    #[error("{} does not belong to {}", private.display(), public.display())]
+    Mismatch {
+        /// The private half.
+        private: PathBuf,
+        /// The public half, or the certificate.
+        public: PathBuf,
+    },
+    /// No certificate could be made.
+    #[error("cannot make a TLS certificate")]
+    Generate(#[source] rcgen::Error),
+}
+
+impl KeyError {
+    /// What to try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Exposed { path, .. } => Some(format!("chmod 600 {}", shell_quoted(path))),
+            Self::Mismatch { .. } => Some("restore both from the same backup".to_owned()),
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("restore the file from a backup, or correct its path in config.yml".to_owned())
+            }
+            Self::Malformed { .. } => {
+                Some("new instances use Ed25519 keys: PKCS#8 for the private half, SPKI for the public one".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// What kind of failure it is.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Generate(_) | Self::Write { .. } => ErrorCode::Internal,
+            _ => ErrorCode::Usage,
+        }
+    }
+}
+
+/// So that the hint can be pasted, whatever the folder is called.
+fn shell_quoted(path: &std::path::Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

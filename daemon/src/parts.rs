@@ -1,0 +1,51 @@
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use coattail::address::PeerAddress;
+use coattail::wire::Failure;
+use coattail::wire::control::ServiceStatus;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{Peers, Tokens};
+use crate::actions::{Actions, Calls, Remote};
+use crate::config::Limits;
+use crate::publications::{Causes, Inbox, PublisherSide, SubscriberSide};
+use crate::session::Sessions;
+use crate::store::Store;
+
+/// What the handlers of the tables call.
+pub(crate) struct Parts {
+    pub(crate) instance: PathBuf,
+    pub(crate) limits: Limits,
+    pub(crate) store: Store,
+    pub(crate) sessions: Sessions,
+    pub(crate) actions: Actions,
+    pub(crate) remote: Remote,
+    pub(crate) calls: Calls,
+    pub(crate) causes: Causes,
+    pub(crate) inbox: Inbox,
+    pub(crate) publisher: PublisherSide,
+    pub(crate) subscriber: SubscriberSide,
+    pub(crate) tokens: Tokens,
+    pub(crate) peers: Peers,
+    /// Cancelled by whoever wants the service to stop.
+    pub(crate) stop: CancellationToken,
+    pub(crate) started: jiff::Timestamp,
+    /// Where it listens, once it does.
+    pub(crate) address: Arc<OnceLock<PeerAddress>>,
+}
+
+impl Parts {
+    pub(crate) async fn status(&self) -> Result<ServiceStatus, Failure> {
+        Ok(ServiceStatus {
+            instance: self.instance.display().to_string(),
+            issuer: self.tokens.issuer(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            address: self.address.get().cloned(),
+            started: self.started.to_string(),
+            sessions: self.sessions.count(),
+            counts: self.store.counts().await?,
+        })
+    }
+}

@@ -1,0 +1,158 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use coattail::id::{IssuerHash, SubscriptionId};
+use coattail::name::ActionName;
+use coattail::rpc::Session;
+use coattail::wire::Failure;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::lane::Lane;
+use crate::config::RetrySchedule;
+use crate::session::Sessions;
+use crate::store::Store;
+
+/// Which lane: one subscriber's subscriptions to one action. They share it, so that a publication which several of
+/// them want is sent and stored once.
+type LaneKey = (IssuerHash, ActionName);
+
+/// Delivers what is published: keeps a lane for everyone who is subscribed, and wakes those that are behind. Cheap to
+/// clone.
+#[derive(Clone)]
+pub(crate) struct Delivery {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    sessions: Sessions,
+    retry: RetrySchedule,
+    // Held for map operations, never over an await.
+    state: Mutex<State>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: HashMap<LaneKey, Arc<Notify>>,
+    attached: HashMap<SubscriptionId, Session>,
+    /// False while the instance is opened by a command: then what is published waits for the service.
+    running: bool,
+}
+
+impl Delivery {
+    pub(crate) fn new(store: Store, sessions: Sessions, retry: RetrySchedule) -> Self {
+        let inner = Inner {
+            store,
+            sessions,
+            retry,
+            state: Mutex::default(),
+            tracker: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Starts the lanes of everyone who is subscribed.
+    pub(crate) async fn start(&self) -> Result<(), Failure> {
+        self.state().running = true;
+        for state in self.inner.store.subscriptions().await? {
+            self.ensure_lane(state.subscription.issuer, state.subscription.action);
+        }
+        Ok(())
+    }
+
+    /// There is something new in the log of an action.
+    pub(crate) fn wake(&self, action: &ActionName) {
+        for ((_, of), lane) in &self.state().lanes {
+            if of == action {
+                lane.notify_one();
+            }
+        }
+    }
+
+    /// Somebody has subscribed, or come back: a lane that waits looks again.
+    pub(crate) fn ensure_lane(&self, subscriber: IssuerHash, action: ActionName) {
+        let key = (subscriber, action);
+        let mut state = self.state();
+        if !state.running {
+            return;
+        }
+        if let Some(lane) = state.lanes.get(&key) {
+            lane.notify_one();
+            return;
+        }
+        let wake = Arc::new(Notify::new());
+        state.lanes.insert(key.clone(), wake.clone());
+        drop(state);
+        let lane = Lane {
+            delivery: self.clone(),
+            store: self.inner.store.clone(),
+            sessions: self.inner.sessions.clone(),
+            retry: self.inner.retry.clone(),
+            subscriber: key.0,
+            action: key.1,
+            wake,
+        };
+        self.inner.tracker.spawn(lane.run(self.inner.cancel.clone()));
+    }
+
+    /// Delivers these over a session from now on. What was attached to it before no longer is.
+    pub(crate) fn attach(&self, session: &Session, subscriptions: &[(SubscriptionId, IssuerHash, ActionName)]) {
+        let mut state = self.state();
+        state.attached.retain(|_, attached| !attached.is_same(session) && !attached.is_closed());
+        for (id, _, _) in subscriptions {
+            state.attached.insert(*id, session.clone());
+        }
+        drop(state);
+        for (_, subscriber, action) in subscriptions {
+            self.ensure_lane(*subscriber, action.clone());
+        }
+    }
+
+    /// Adds one to those that are delivered over a session.
+    pub(crate) fn attach_one(&self, session: &Session, id: SubscriptionId, subscriber: IssuerHash, action: ActionName) {
+        self.state().attached.insert(id, session.clone());
+        self.ensure_lane(subscriber, action);
+    }
+
+    /// The session over which a subscription is delivered, if its subscriber has attached it.
+    pub(crate) fn attached(&self, id: SubscriptionId) -> Option<Session> {
+        self.state().attached.get(&id).filter(|session| !session.is_closed()).cloned()
+    }
+
+    /// A subscription has ended: its lane looks again, and ends with the last of its subscriptions.
+    pub(crate) fn detach(&self, id: SubscriptionId, subscriber: IssuerHash, action: &ActionName) {
+        let mut state = self.state();
+        state.attached.remove(&id);
+        if let Some(lane) = state.lanes.get(&(subscriber, action.clone())) {
+            lane.notify_one();
+        }
+    }
+
+    /// A lane has no subscription left. False if somebody has subscribed in this very moment.
+    pub(super) fn end_lane(&self, subscriber: IssuerHash, action: &ActionName, wake: &Arc<Notify>) {
+        let mut state = self.state();
+        let key = (subscriber, action.clone());
+        if state.lanes.get(&key).is_some_and(|lane| Arc::ptr_eq(lane, wake)) {
+            state.lanes.remove(&key);
+        }
+    }
+
+    /// Ends all lanes and waits for them. What they had sent and not heard of is sent again at the next start.
+    pub(crate) async fn close(&self) {
+        self.inner.cancel.cancel();
+        self.inner.tracker.close();
+        self.inner.tracker.wait().await;
+        let mut state = self.state();
+        state.attached.clear();
+        state.lanes.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,186 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use coattail::id::SubscriptionId;
+use coattail::rpc::Facts;
+use coattail::wire::peer::{Addressee, Deliver, Refused, Stored};
+use coattail::wire::{ErrorCode, Failure, Publication};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::cause::Causes;
+use super::runner::{ReceiverSettings, Runner};
+use super::signature::Verifier;
+use crate::plugins::Plugins;
+use crate::session::{Caller, Sessions};
+use crate::store::{InboxLane, Store, Taken};
+use crate::tokens::{Operation, authorize, inspect};
+
+/// Publications in one delivery, at the most: what a lane of this version sends, with room for later ones.
+const MAX_BATCH: usize = 4096;
+
+/// Subscriptions that one delivery may be for.
+const MAX_ADDRESSEES: usize = 16_384;
+
+/// Stores what is delivered to this instance, answers once it is on disk, and then runs the receivers. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Inbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    sessions: Sessions,
+    plugins: Plugins,
+    causes: Causes,
+    settings: ReceiverSettings,
+    // Held for map operations, never over an await.
+    runners: Mutex<HashMap<SubscriptionId, Arc<Notify>>>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Inbox {
+    pub(crate) fn new(
+        store: Store,
+        sessions: Sessions,
+        plugins: Plugins,
+        causes: Causes,
+        settings: ReceiverSettings,
+    ) -> Self {
+        let inner = Inner {
+            store,
+            sessions,
+            plugins,
+            causes,
+            settings,
+            runners: Mutex::default(),
+            tracker: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Takes up what was stored and not handled before the service stopped, or was killed.
+    pub(crate) async fn start(&self) -> Result<(), Failure> {
+        for lane in self.inner.store.subscriptions_with_waiting().await? {
+            self.wake(lane);
+        }
+        Ok(())
+    }
+
+    /// Stores a delivery for those of its addressees that the caller may deliver to. Once this returns, it is on disk.
+    pub(crate) async fn deliver(&self, caller: &Caller, facts: &Facts, delivery: Deliver) -> Result<Stored, Failure> {
+        let Deliver { to, publications } = delivery;
+        let Some(first) = publications.first() else { return Ok(Stored { refused: Vec::new() }) };
+        if publications.len() > MAX_BATCH || to.len() > MAX_ADDRESSEES {
+            return Err(Failure::new(ErrorCode::TooLarge, "too many publications or addressees in one delivery"));
+        }
+        let action = first.action.clone();
+        // Authorization first: nothing is verified or stored for somebody who may not deliver.
+        let evidence = self.inner.sessions.evidence(caller).await?;
+        let (mut allowed, mut refused, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
+        for addressee in to {
+            let refuse = |failure: Failure| refusal(addressee.subscription, failure);
+            match self.inner.store.token(addressee.subscription).await? {
+                None => refused.push(refuse(revoked())),
+                Some(token) => {
+                    // Our own row: nobody else has written it.
+                    let claims = inspect(token.jwt.reveal())?.into_claims();
+                    let Some(held) = token.held else {
+                        refused.push(refuse(revoked()));
+                        continue;
+                    };
+                    let (subscription, receiver) = (addressee.subscription, &held.receiver);
+                    match authorize(&claims, &evidence, &Operation::Deliver { subscription, action: &action, receiver })
+                    {
+                        Ok(()) => {
+                            lanes.push(InboxLane {
+                                subscription: addressee.subscription,
+                                publisher: caller.issuer(),
+                                action: held.action,
+                                receiver: held.receiver,
+                            });
+                            allowed.push(addressee);
+                        }
+                        Err(denied) => refused.push(refuse(denied.into())),
+                    }
+                }
+            }
+        }
+        if allowed.is_empty() {
+            return Ok(Stored { refused });
+        }
+        let verifier: Arc<Verifier> = facts.get().unwrap_or_default();
+        for publication in &publications {
+            verifier.verify(&caller.identity, publication)?;
+        }
+        refused.extend(self.store(publications, allowed).await?);
+        for lane in lanes {
+            self.wake(lane);
+        }
+        Ok(Stored { refused })
+    }
+
+    async fn store(&self, publications: Vec<Publication>, to: Vec<Addressee>) -> Result<Vec<Refused>, Failure> {
+        let taken = self.inner.store.store_delivery(publications, to).await?;
+        let mut refused = Vec::new();
+        for (subscription, taken) in taken {
+            match taken {
+                Taken::Stored { missed: 0, .. } => {}
+                Taken::Stored { missed, .. } => {
+                    tracing::warn!(%subscription, missed, "publications were lost to retention before they were delivered");
+                }
+                Taken::Unknown => refused.push(refusal(subscription, revoked())),
+                Taken::OtherLog => refused.push(refusal(
+                    subscription,
+                    Failure::new(ErrorCode::NotPermitted, "the subscription is to another action"),
+                )),
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Runs the receiver of a subscription for what waits.
+    fn wake(&self, lane: InboxLane) {
+        let mut runners = self.runners();
+        if let Some(runner) = runners.get(&lane.subscription) {
+            runner.notify_one();
+            return;
+        }
+        let wake = Arc::new(Notify::new());
+        runners.insert(lane.subscription, wake.clone());
+        drop(runners);
+        let runner = Runner {
+            store: self.inner.store.clone(),
+            plugins: self.inner.plugins.clone(),
+            causes: self.inner.causes.clone(),
+            settings: self.inner.settings.clone(),
+            lane,
+            wake,
+        };
+        self.inner.tracker.spawn(runner.run(self.inner.cancel.clone()));
+    }
+
+    /// Starts no more receivers, and waits for those that run. What they have not finished is handled at the next
+    /// start.
+    pub(crate) async fn close(&self) {
+        self.inner.cancel.cancel();
+        self.inner.tracker.close();
+        self.inner.tracker.wait().await;
+        self.runners().clear();
+    }
+
+    fn runners(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Arc<Notify>>> {
+        self.inner.runners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn revoked() -> Failure {
+    Failure::new(ErrorCode::TokenRevoked, "the subscription has ended")
+}
+
+fn refusal(subscription: SubscriptionId, failure: Failure) -> Refused {
+    Refused { subscription, code: failure.code.number(), message: failure.message }
+}

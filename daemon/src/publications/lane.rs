@@ -1,0 +1,197 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use coattail::id::{IssuerHash, SubscriptionId};
+use coattail::name::ActionName;
+use coattail::rpc::Session;
+use coattail::wire::peer::{Addressee, Deliver};
+use coattail::wire::{ErrorCode, Failure};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::delivery::Delivery;
+use crate::config::RetrySchedule;
+use crate::session::{Sessions, Target};
+use crate::store::{Store, SubscriptionState};
+
+/// Publications in one delivery, at the most.
+const BATCH: usize = 512;
+
+/// Bytes of payload in one delivery beyond the first publication: what is lost with a connection is sent again.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// How long a subscriber may take to store a delivery. Its disk may be slow, and much may wait before it.
+const STORE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Sends one subscriber the publications of one action, each subscription from its cursor, in order.
+pub(super) struct Lane {
+    pub(super) delivery: Delivery,
+    pub(super) store: Store,
+    pub(super) sessions: Sessions,
+    pub(super) retry: RetrySchedule,
+    pub(super) subscriber: IssuerHash,
+    pub(super) action: ActionName,
+    pub(super) wake: Arc<Notify>,
+}
+
+/// What came of one round.
+enum Round {
+    /// Something was sent; there may be more.
+    Sent,
+    /// Every subscription has everything.
+    UpToDate,
+    /// Nobody is subscribed any more.
+    Deserted,
+}
+
+impl Lane {
+    pub(super) async fn run(self, cancel: CancellationToken) {
+        cancel.run_until_cancelled(self.deliver()).await;
+    }
+
+    async fn deliver(&self) {
+        let mut failures = 0_u32;
+        loop {
+            match self.round().await {
+                Ok(Round::Sent) => failures = 0,
+                Ok(Round::UpToDate) => {
+                    failures = 0;
+                    // A wake that came during the round is kept, so that nothing is overlooked.
+                    self.wake.notified().await;
+                }
+                Ok(Round::Deserted) => return,
+                Err(failure) => {
+                    failures = failures.saturating_add(1);
+                    let delay = self.retry.delay(failures, None, rand::random()).unwrap_or(STORE_LIMIT);
+                    tracing::debug!(subscriber = %self.subscriber, action = %self.action, %failure, ?delay, "delivery failed");
+                    self.wait_out(delay).await;
+                }
+            }
+        }
+    }
+
+    /// Waits, or until the subscriber comes by itself. New publications do not cut the wait short.
+    async fn wait_out(&self, delay: Duration) {
+        let over = tokio::time::sleep(delay);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut over => return,
+                () = self.wake.notified() => {
+                    let attached = match self.members().await {
+                        Ok(members) => members.is_empty() || self.attached(&members).is_some(),
+                        Err(_) => false,
+                    };
+                    if attached {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn members(&self) -> Result<Vec<SubscriptionState>, Failure> {
+        let mut members = self.store.subscriptions_of(self.subscriber).await?;
+        members.retain(|member| member.subscription.action == self.action);
+        Ok(members)
+    }
+
+    fn attached(&self, members: &[SubscriptionState]) -> Option<Session> {
+        members.iter().find_map(|member| self.delivery.attached(member.subscription.id))
+    }
+
+    async fn round(&self) -> Result<Round, Failure> {
+        let members = self.members().await?;
+        let Some(after) = members.iter().map(|member| member.cursor).min() else {
+            self.delivery.end_lane(self.subscriber, &self.action, &self.wake);
+            // Whoever subscribed in this moment has found the old lane: look once more.
+            if self.members().await?.is_empty() {
+                return Ok(Round::Deserted);
+            }
+            self.delivery.ensure_lane(self.subscriber, self.action.clone());
+            return Ok(Round::Deserted);
+        };
+        let publications = self.store.batch(self.action.clone(), after, BATCH, BATCH_BYTES).await?;
+        let Some(last) = publications.last().map(|publication| publication.sequence) else {
+            return Ok(Round::UpToDate);
+        };
+        let to: Vec<Addressee> = members
+            .iter()
+            .filter(|member| member.cursor < last)
+            .map(|member| Addressee { subscription: member.subscription.id, after: member.cursor })
+            .collect();
+        match self.send(&members, Deliver { to: to.clone(), publications }).await {
+            Ok(refused) => self.settle(&to, last, &refused).await,
+            Err(failure) => {
+                for addressee in &to {
+                    self.store.set_last_error(addressee.subscription, failure.to_string()).await?;
+                }
+                self.give_up_if_refused(&members, &failure).await?;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Over the session that the subscriber attached, else over one that we dial.
+    async fn send(
+        &self,
+        members: &[SubscriptionState],
+        delivery: Deliver,
+    ) -> Result<Vec<(SubscriptionId, Failure)>, Failure> {
+        let session = match self.attached(members) {
+            Some(session) => session,
+            None => {
+                let first = members.first().expect("a lane without members has ended");
+                self.sessions.get_or_dial(&Target::of_token(&first.subscription.jwt)?).await?
+            }
+        };
+        let stored = session.call_within(STORE_LIMIT, &delivery).await?;
+        let refused = stored.refused.into_iter();
+        Ok(refused
+            .map(|refused| (refused.subscription, Failure::new(ErrorCode::from_number(refused.code), refused.message)))
+            .collect())
+    }
+
+    /// Moves the cursors of those that have stored it, and ends the subscriptions that are over at the subscriber.
+    async fn settle(
+        &self,
+        to: &[Addressee],
+        last: u64,
+        refused: &[(SubscriptionId, Failure)],
+    ) -> Result<Round, Failure> {
+        let has_refused = |id| refused.iter().any(|(refused, _)| *refused == id);
+        let stored: Vec<_> =
+            to.iter().map(|to| to.subscription).filter(|&id| !has_refused(id)).map(|id| (id, last)).collect();
+        if !stored.is_empty() {
+            self.store.advance_cursors(stored).await?;
+        }
+        let mut failed = None;
+        for (id, failure) in refused.iter().filter(|(id, _)| to.iter().any(|to| to.subscription == *id)) {
+            if failure.code == ErrorCode::TokenRevoked {
+                self.end(*id, failure).await?;
+            } else {
+                self.store.set_last_error(*id, failure.to_string()).await?;
+                failed = Some(failure.clone());
+            }
+        }
+        failed.map_or(Ok(Round::Sent), Err)
+    }
+
+    /// The token with which we dialled is not accepted: that one subscription is over. The others may still be good,
+    /// and the next round dials with the next of them.
+    async fn give_up_if_refused(&self, members: &[SubscriptionState], failure: &Failure) -> Result<(), Failure> {
+        match members.first() {
+            Some(first) if failure.code == ErrorCode::TokenRevoked => self.end(first.subscription.id, failure).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn end(&self, id: SubscriptionId, failure: &Failure) -> Result<(), Failure> {
+        tracing::warn!(subscription = %id, subscriber = %self.subscriber, action = %self.action, why = %failure,
+            "the subscriber has ended the subscription");
+        self.store.remove_subscription(id).await?;
+        self.delivery.detach(id, self.subscriber, &self.action);
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use coattail::id::{PeerId, SubscriptionId};
+use coattail::wire::peer::Attach;
+use coattail::wire::{ErrorCode, Failure};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::RetrySchedule;
+use crate::session::{Sessions, Target};
+use crate::store::Store;
+
+/// How long a publisher may take to answer what is attached.
+const ATTACH_LIMIT: Duration = Duration::from_secs(10);
+
+/// Keeps a session to every peer at which this instance holds subscriptions, and attaches them to it, so that what is
+/// published comes over a connection that we opened: nobody has to be able to dial us. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Links {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    sessions: Sessions,
+    retry: RetrySchedule,
+    // Held for map operations, never over an await.
+    state: Mutex<State>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+#[derive(Default)]
+struct State {
+    links: HashMap<PeerId, Arc<Notify>>,
+    /// Stored here and perhaps not yet at the publisher, who would call them unknown.
+    unconfirmed: HashSet<SubscriptionId>,
+    running: bool,
+}
+
+impl Links {
+    pub(crate) fn new(store: Store, sessions: Sessions, retry: RetrySchedule) -> Self {
+        let inner = Inner {
+            store,
+            sessions,
+            retry,
+            state: Mutex::default(),
+            tracker: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Links to every peer at which a subscription is held.
+    pub(crate) async fn start(&self) -> Result<(), Failure> {
+        self.state().running = true;
+        for subscription in self.inner.store.held().await? {
+            self.refresh(subscription.held.peer);
+        }
+        Ok(())
+    }
+
+    /// A subscription is about to be stored; it is not attached before the guard is dropped.
+    pub(crate) fn begin(&self, id: SubscriptionId) -> Unconfirmed {
+        self.state().unconfirmed.insert(id);
+        Unconfirmed { links: self.clone(), id }
+    }
+
+    /// What is held at a peer has changed.
+    pub(crate) fn refresh(&self, peer: PeerId) {
+        let mut state = self.state();
+        if !state.running {
+            return;
+        }
+        if let Some(link) = state.links.get(&peer) {
+            link.notify_one();
+            return;
+        }
+        let changed = Arc::new(Notify::new());
+        state.links.insert(peer, changed.clone());
+        drop(state);
+        let (links, cancel) = (self.clone(), self.inner.cancel.clone());
+        self.inner.tracker.spawn(async move {
+            cancel.run_until_cancelled(links.keep(peer, changed)).await;
+        });
+    }
+
+    /// Ends all links and waits for them.
+    pub(crate) async fn close(&self) {
+        self.inner.cancel.cancel();
+        self.inner.tracker.close();
+        self.inner.tracker.wait().await;
+        self.state().links.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn keep(&self, peer: PeerId, changed: Arc<Notify>) {
+        let mut failures = 0_u32;
+        loop {
+            match self.attach(peer, &changed).await {
+                Ok(Attachment::Ended) => failures = 0,
+                Ok(Attachment::Nothing) => {
+                    // The entry stays: the next subscription at this peer finds it and wakes us.
+                    changed.notified().await;
+                }
+                Err(failure) => {
+                    failures = failures.saturating_add(1);
+                    let delay = self.inner.retry.delay(failures, None, rand::random()).unwrap_or(ATTACH_LIMIT);
+                    if failures == 1 {
+                        tracing::info!(%peer, %failure, "cannot attach to a publisher; trying again");
+                    } else {
+                        tracing::debug!(%peer, %failure, ?delay, "cannot attach to a publisher");
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(delay) => {}
+                        () = changed.notified() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attach(&self, peer: PeerId, changed: &Notify) -> Result<Attachment, Failure> {
+        let (store, sessions) = (&self.inner.store, &self.inner.sessions);
+        let mut held = store.held_at(peer).await?;
+        // After the look at the rows: what is confirmed meanwhile is known to the publisher.
+        held.retain(|held| !self.state().unconfirmed.contains(&held.id));
+        let (false, Some(row)) = (held.is_empty(), store.peer(peer).await?) else { return Ok(Attachment::Nothing) };
+        let session = sessions.get_or_dial(&Target::of_token(&row.jwt)?).await?;
+        let subscriptions: Vec<_> = held.iter().map(|held| held.id).collect();
+        let attached = session.call_within(ATTACH_LIMIT, &Attach { subscriptions: subscriptions.clone() }).await?;
+        for id in attached.unknown.into_iter().filter(|id| subscriptions.contains(id)) {
+            tracing::warn!(subscription = %id, %peer, "the publisher has ended the subscription");
+            match store.revoke_token(id).await {
+                Ok(_) => {}
+                Err(error) if error.code() == ErrorCode::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tracing::debug!(%peer, count = subscriptions.len(), "attached");
+        tokio::select! {
+            () = session.closed() => {}
+            () = changed.notified() => {}
+        }
+        Ok(Attachment::Ended)
+    }
+}
+
+/// Keeps a subscription from being attached until the publisher has had the chance to store it.
+pub(crate) struct Unconfirmed {
+    links: Links,
+    id: SubscriptionId,
+}
+
+impl Drop for Unconfirmed {
+    fn drop(&mut self) {
+        self.links.state().unconfirmed.remove(&self.id);
+    }
+}
+
+/// How an attachment went.
+enum Attachment {
+    /// It was there until the session ended, or until what is held changed.
+    Ended,
+    /// Nothing is held there any more.
+    Nothing,
+}

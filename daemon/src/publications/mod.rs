@@ -1,0 +1,24 @@
+//! What becomes of a result that is made public: one signed row in its action's log, lanes that deliver it to
+//! subscribers from their cursors, an inbox at each subscriber that runs the receivers.
+//!
+//! A publication exists if and only if its row was committed; nothing held in memory is needed to deliver it. After a
+//! kill at any line the rows say where to go on: what was sent and not yet answered is sent again and recognised.
+
+mod cause;
+mod delivery;
+mod inbox;
+mod lane;
+mod links;
+mod publish;
+mod runner;
+mod signature;
+mod subscribe;
+
+pub(crate) use cause::{Cause, Causes};
+pub(crate) use delivery::Delivery;
+pub(crate) use inbox::Inbox;
+pub(crate) use links::{Links, Unconfirmed};
+pub(crate) use publish::Publisher;
+pub(crate) use runner::ReceiverSettings;
+pub(crate) use signature::signer;
+pub(crate) use subscribe::{PublisherSide, SubscriberSide};

@@ -1,0 +1,56 @@
+use coattail::id::PublicationId;
+use coattail::name::ActionName;
+use coattail::wire::peer::Published;
+use coattail::wire::raw::one_line;
+use coattail::wire::{ErrorCode, Failure, Raw};
+
+use super::cause::Cause;
+use super::delivery::Delivery;
+use crate::store::{Draft, Store};
+
+/// Room in a frame for what surrounds a payload when it is delivered.
+const ENVELOPE: usize = 64 * 1024;
+
+/// Makes values public: one row in the action's log. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Publisher {
+    store: Store,
+    delivery: Delivery,
+    hops: u8,
+    max_payload: usize,
+}
+
+impl Publisher {
+    /// `frame` is how much fits into one message to a subscriber: what is larger could never be delivered.
+    pub(crate) fn new(store: Store, delivery: Delivery, hops: u8, frame: usize) -> Self {
+        Self { store, delivery, hops, max_payload: frame.saturating_sub(ENVELOPE) }
+    }
+
+    /// Once this returns, the publication is on disk, and will be delivered to everyone who is subscribed now.
+    pub(crate) async fn publish(
+        &self,
+        action: ActionName,
+        payload: Raw,
+        cause: Option<Cause>,
+    ) -> Result<Published, Failure> {
+        Cause::check(cause, self.hops)
+            .inspect_err(|failure| tracing::warn!(%action, %failure, "refused to publish"))?;
+        // What is signed are these very bytes, and they travel in lines.
+        let payload = one_line(payload);
+        let size = payload.get().len();
+        if size > self.max_payload {
+            let message = format!("the value has {size} bytes, at most {} can be published", self.max_payload);
+            return Err(Failure::new(ErrorCode::TooLarge, message).hint(
+                "publish where the data can be fetched instead of the data, or raise `limits.frame` at both ends",
+            ));
+        }
+        let draft = Draft::new(PublicationId::new(), action.clone(), payload, jiff::Timestamp::now().as_millisecond());
+        let draft = match cause {
+            Some(cause) => draft.caused_by(cause.publication, cause.hops),
+            None => draft,
+        };
+        let appended = self.store.append(draft).await?;
+        self.delivery.wake(&action);
+        Ok(Published { id: appended.id, sequence: appended.sequence })
+    }
+}

@@ -1,0 +1,201 @@
+use std::sync::Arc;
+
+use coattail::id::SubscriptionId;
+use coattail::rpc::Session;
+use coattail::wire::host::{Subscriber, Unsubscribed};
+use coattail::wire::peer::{Attached, IssueSubscription, Revoke, Subscribe, Subscribed};
+use coattail::wire::plugin::Kind;
+use coattail::wire::{ErrorCode, Failure};
+
+use super::STEP_LIMIT;
+use crate::keys::Identity;
+use crate::plugins::Plugins;
+use crate::publications::Delivery;
+use crate::session::{Caller, Sessions, Target};
+use crate::store::{Secret, Store, Subscription, SubscriptionState};
+use crate::tokens::{Operation, Owner, Use, Validity, authorize, inspect, validation};
+
+/// Subscriptions that one instance may hold here: what a hostile one can cost is bounded.
+const MAX_PER_SUBSCRIBER: usize = 16_384;
+
+/// The side that publishes: who is subscribed here. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct PublisherSide {
+    identity: Arc<Identity>,
+    store: Store,
+    sessions: Sessions,
+    delivery: Delivery,
+    plugins: Plugins,
+}
+
+impl PublisherSide {
+    pub(crate) fn new(
+        identity: Arc<Identity>,
+        store: Store,
+        sessions: Sessions,
+        delivery: Delivery,
+        plugins: Plugins,
+    ) -> Self {
+        Self { identity, store, sessions, delivery, plugins }
+    }
+
+    /// Steps 1 to 4. The caller has been authorized to subscribe to this action.
+    pub(crate) async fn subscribe(
+        &self,
+        caller: &Caller,
+        session: &Session,
+        request: Subscribe,
+    ) -> Result<Subscribed, Failure> {
+        let Subscribe { action, receiver } = request;
+        let authentication_token = caller.token().ok_or_else(|| {
+            Failure::new(ErrorCode::NotPermitted, "only the side that dialled can subscribe on a session")
+        })?;
+        self.plugins.check(Kind::Action, action.as_str())?;
+        let existing = self.store.subscriptions_of(caller.issuer()).await?;
+        if existing.iter().any(|state| state.subscription.action == action && state.subscription.receiver == receiver) {
+            let message = format!("receiver `{receiver}` is subscribed to `{action}` already");
+            return Err(Failure::new(ErrorCode::AlreadyExists, message));
+        }
+        if existing.len() >= MAX_PER_SUBSCRIBER {
+            return Err(Failure::new(ErrorCode::Busy, "this instance holds too many subscriptions here"));
+        }
+        let validation_token = validation::issue(&self.identity, Validity::endless(jiff::Timestamp::now()))?;
+        let request = IssueSubscription {
+            action: action.clone(),
+            receiver: receiver.clone(),
+            validation_token,
+            authentication_token,
+        };
+        let issued = session.call_within(STEP_LIMIT, &request).await?;
+        let claims = inspect(&issued.token)?.into_claims();
+        // The signature cannot be checked here: only the issuer accepts the token. That it says what was agreed can.
+        let fits = match &claims.usage {
+            Use::PublisherAuthentication(grant) => {
+                grant.authentication_token == authentication_token
+                    && grant.action == action
+                    && grant.receiver == receiver
+            }
+            Use::Authentication(_) => false,
+        };
+        if !fits || claims.issuer != caller.issuer() {
+            return Err(Failure::new(ErrorCode::InvalidInput, "the subscription token is not what was agreed on"));
+        }
+        let subscription = Subscription {
+            id: claims.id,
+            issuer: claims.issuer,
+            jwt: Secret::from(issued.token),
+            action: action.clone(),
+            receiver,
+            authentication_token,
+            created: jiff::Timestamp::now().as_millisecond(),
+        };
+        let cursor = self.store.add_subscription(subscription).await?;
+        tracing::info!(subscription = %claims.id, subscriber = %caller.issuer(), %action, "subscribed");
+        self.delivery.attach_one(session, claims.id, caller.issuer(), action);
+        Ok(Subscribed { subscription: claims.id, cursor })
+    }
+
+    /// The subscriber is here and wants its publications over this session. Says what it can forget.
+    pub(crate) async fn attach(
+        &self,
+        caller: &Caller,
+        session: &Session,
+        wanted: Vec<SubscriptionId>,
+    ) -> Result<Attached, Failure> {
+        let held = self.store.subscriptions_of(caller.issuer()).await?;
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for id in wanted {
+            let held = held.iter().find(|state| state.subscription.id == id);
+            match held.filter(|state| is_owner(caller, &state.subscription, Operation::Attach)) {
+                Some(state) => known.push((id, caller.issuer(), state.subscription.action.clone())),
+                None => unknown.push(id),
+            }
+        }
+        self.delivery.attach(session, &known);
+        Ok(Attached { unknown })
+    }
+
+    /// The subscriber ends its subscription. What it does not hold, it cannot end.
+    pub(crate) async fn end(&self, caller: &Caller, id: SubscriptionId) -> Result<(), Failure> {
+        match self.store.subscription(id).await? {
+            Some(state) if is_owner(caller, &state.subscription, Operation::EndSubscription) => {
+                self.store.remove_subscription(id).await?;
+                self.delivery.detach(id, caller.issuer(), &state.subscription.action);
+                tracing::info!(subscription = %id, subscriber = %caller.issuer(), "unsubscribed");
+                Ok(())
+            }
+            _ => Err(not_found(id)),
+        }
+    }
+
+    /// The owner of this instance ends a subscription. The row goes first, so that nothing is delivered any more
+    /// whatever happens; the subscriber is told now, or when it attaches next.
+    pub(crate) async fn revoke(&self, id: SubscriptionId) -> Result<Unsubscribed, Failure> {
+        let Some(SubscriptionState { subscription, .. }) = self.store.subscription(id).await? else {
+            return Err(not_found(id));
+        };
+        let attached = self.delivery.attached(id);
+        self.store.remove_subscription(id).await?;
+        self.ended(&subscription);
+        let told = self.tell(attached, &subscription).await;
+        Ok(Unsubscribed { id, told })
+    }
+
+    /// The row of a subscription is gone.
+    pub(crate) fn ended(&self, subscription: &Subscription) {
+        self.delivery.detach(subscription.id, subscription.issuer, &subscription.action);
+    }
+
+    async fn tell(&self, attached: Option<Session>, subscription: &Subscription) -> bool {
+        let attempt = async {
+            let session = match attached {
+                Some(session) => session,
+                None => self.sessions.get_or_dial(&Target::of_token(&subscription.jwt)?).await?,
+            };
+            session.call_within(STEP_LIMIT, &Revoke { subscription: subscription.id }).await
+        };
+        match tokio::time::timeout(STEP_LIMIT, attempt).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(failure)) => {
+                tracing::info!(subscription = %subscription.id, %failure, "the subscriber will be told when it comes back");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Everyone who is subscribed.
+    pub(crate) async fn list(&self) -> Result<Vec<Subscriber>, Failure> {
+        let states = self.store.subscriptions().await?;
+        Ok(states.into_iter().map(|state| self.describe(state)).collect())
+    }
+
+    fn describe(&self, state: SubscriptionState) -> Subscriber {
+        let SubscriptionState { subscription, cursor, lag, last_error } = state;
+        Subscriber {
+            id: subscription.id,
+            issuer: subscription.issuer,
+            addresses: inspect(subscription.jwt.reveal())
+                .map(|token| token.into_claims().addresses)
+                .unwrap_or_default(),
+            attached: self.delivery.attached(subscription.id).is_some(),
+            action: subscription.action,
+            receiver: subscription.receiver,
+            token: subscription.authentication_token.to_string(),
+            cursor,
+            lag,
+            last_error,
+        }
+    }
+}
+
+/// Whether the caller may do something with a subscription, as its owner.
+fn is_owner(caller: &Caller, subscription: &Subscription, operation: fn(Owner) -> Operation<'static>) -> bool {
+    let owner = Owner { authentication_token: subscription.authentication_token, subscriber: subscription.issuer };
+    caller.claims.as_ref().is_some_and(|claims| authorize(claims, &caller.evidence, &operation(owner)).is_ok())
+}
+
+fn not_found(id: SubscriptionId) -> Failure {
+    Failure::new(ErrorCode::NotFound, format!("there is no subscription {id}"))
+        .hint("`coattail subscribers list` shows them")
+}

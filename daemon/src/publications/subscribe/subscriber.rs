@@ -1,0 +1,206 @@
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use coattail::id::{PeerId, SubscriptionId, TokenId, ValidationId};
+use coattail::name::{ActionName, ReceiverName};
+use coattail::rpc::Session;
+use coattail::wire::host::{Subscribe, Subscription, Unsubscribe, Unsubscribed};
+use coattail::wire::peer::{self, IssueSubscription, IssuedSubscription};
+use coattail::wire::plugin::Kind;
+use coattail::wire::{ErrorCode, Failure};
+
+use super::STEP_LIMIT;
+use jiff::Timestamp;
+
+use crate::plugins::Plugins;
+use crate::publications::{Links, Unconfirmed};
+use crate::session::{Caller, Sessions, Target};
+use crate::store::{Held, IssuedToken, Peer, Store, Validation};
+use crate::tokens::{Operation, authorize, inspect, validation};
+
+/// The side that subscribes: what this instance holds at its peers. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct SubscriberSide {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    issue: IssueToken,
+    store: Store,
+    sessions: Sessions,
+    links: Links,
+    plugins: Plugins,
+    // What we have asked for and not got yet. Held for list operations, never over an await.
+    asked: Mutex<Vec<Asked>>,
+}
+
+/// Issues the token of a subscription, in the name of this instance.
+pub(crate) type IssueToken = Box<dyn Fn(&Held, TokenId, Timestamp) -> Result<IssuedToken, Failure> + Send + Sync>;
+
+/// A subscription that was asked for on a session, and may be issued on that session once.
+struct Asked {
+    session: Session,
+    peer: PeerId,
+    token: TokenId,
+    action: ActionName,
+    receiver: ReceiverName,
+    /// Filled when it is issued, and emptied when the publisher has answered.
+    unconfirmed: Arc<OnceLock<Unconfirmed>>,
+}
+
+impl SubscriberSide {
+    pub(crate) fn new(issue: IssueToken, store: Store, sessions: Sessions, links: Links, plugins: Plugins) -> Self {
+        let inner = Inner { issue, store, sessions, links, plugins, asked: Mutex::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Subscribes a receiver of this instance to an action of a peer.
+    pub(crate) async fn subscribe(&self, request: Subscribe) -> Result<Subscription, Failure> {
+        let Subscribe { peer, action, receiver } = request;
+        let Inner { store, sessions, plugins, links, .. } = &*self.inner;
+        plugins.check(Kind::Receiver, receiver.as_str())?;
+        if let Some(held) = store.find_held(peer, action.clone(), receiver.clone()).await? {
+            let message = format!("receiver `{receiver}` is subscribed to `{action}` of this peer already");
+            return Err(Failure::new(ErrorCode::AlreadyExists, message)
+                .hint(format!("its subscription is {}; `coattail action unsubscribe` ends it", held.id)));
+        }
+        let row = self.peer(peer).await?;
+        let target = Target::of_token(&row.jwt)?;
+        let session = sessions.get_or_dial(&target).await?;
+        let unconfirmed = Arc::new(OnceLock::new());
+        self.asked().push(Asked {
+            unconfirmed: unconfirmed.clone(),
+            session: session.clone(),
+            peer,
+            token: target.token_id,
+            action: action.clone(),
+            receiver: receiver.clone(),
+        });
+        let request = peer::Subscribe { action: action.clone(), receiver: receiver.clone() };
+        let answer = session.call_within(2 * STEP_LIMIT, &request).await;
+        // If it was never issued, it no longer may be.
+        self.take(&session, &action, &receiver);
+        drop(unconfirmed);
+        match answer {
+            Ok(subscribed) => {
+                links.refresh(peer);
+                Ok(Subscription {
+                    id: subscribed.subscription,
+                    peer,
+                    action,
+                    receiver,
+                    cursor: Some(subscribed.cursor),
+                })
+            }
+            Err(failure) => {
+                // A token that was issued all the same is of no use. If the publisher has stored it although we did
+                // not hear so, its first delivery is refused, and it forgets it.
+                if let Some(held) = store.find_held(peer, action, receiver).await? {
+                    store.revoke_token(held.id).await?;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Step 3. A publisher may ask for it only on a session, and for an action and a receiver, for which we have sent
+    /// `actions.subscribe`, and only once (fault S2 of the original).
+    pub(crate) async fn issue(
+        &self,
+        caller: &Caller,
+        session: &Session,
+        request: IssueSubscription,
+    ) -> Result<IssuedSubscription, Failure> {
+        let IssueSubscription { action, receiver, validation_token, authentication_token } = request;
+        let asked = self
+            .take(session, &action, &receiver)
+            .filter(|asked| asked.token == authentication_token)
+            .ok_or_else(|| Failure::new(ErrorCode::NotPermitted, "this subscription was not asked for"))?;
+        let now = jiff::Timestamp::now();
+        let parsed = validation::read(&validation_token)?;
+        parsed.validity.check(now)?;
+        if parsed.issuer() != caller.issuer() {
+            return Err(Failure::new(ErrorCode::NotPermitted, "the validation token is not that of the publisher"));
+        }
+        let validation = Validation {
+            id: ValidationId::new(),
+            issuer: parsed.issuer(),
+            jwt: validation_token,
+            public_key: parsed.key.pem().to_owned(),
+            added: now.as_millisecond(),
+            peer: Some(asked.peer),
+        };
+        let held = Held { peer: asked.peer, validation: validation.id, action, receiver };
+        // In this order: a token whose validation token is missing would not do.
+        self.inner.store.add_validation(validation).await?;
+        let token = (self.inner.issue)(&held, authentication_token, now)?;
+        let jwt = token.jwt.clone();
+        // Set once: `take` has given this one out once.
+        let _ = asked.unconfirmed.set(self.inner.links.begin(token.id));
+        self.inner.store.add_token(token).await?;
+        Ok(IssuedSubscription { token: jwt.reveal().to_owned() })
+    }
+
+    /// Ends a subscription of this instance. The rows go first, so that nothing is taken any more whatever happens;
+    /// the publisher is told now, or refused at its next delivery.
+    pub(crate) async fn unsubscribe(&self, request: Unsubscribe) -> Result<Unsubscribed, Failure> {
+        let Unsubscribe { peer, action, receiver } = request;
+        let row = self.peer(peer).await?;
+        let Some(held) = self.inner.store.find_held(peer, action.clone(), receiver.clone()).await? else {
+            let message = format!("receiver `{receiver}` is not subscribed to `{action}` of this peer");
+            return Err(Failure::new(ErrorCode::NotFound, message).hint("`coattail token list` shows what is held"));
+        };
+        self.inner.store.revoke_token(held.id).await?;
+        self.inner.links.refresh(peer);
+        let told = self.tell(&row, held.id).await;
+        Ok(Unsubscribed { id: held.id, told })
+    }
+
+    async fn tell(&self, peer: &Peer, id: SubscriptionId) -> bool {
+        let attempt = async {
+            let session = self.inner.sessions.get_or_dial(&Target::of_token(&peer.jwt)?).await?;
+            session.call_within(STEP_LIMIT, &peer::Unsubscribe { subscription: id }).await
+        };
+        matches!(tokio::time::timeout(STEP_LIMIT, attempt).await, Ok(Ok(_)))
+    }
+
+    /// The publisher ends a subscription: it may do so with the token that it holds for it.
+    pub(crate) async fn revoked(&self, caller: &Caller, id: SubscriptionId) -> Result<(), Failure> {
+        let Some(token) = self.inner.store.token(id).await? else {
+            return Err(Failure::new(ErrorCode::TokenRevoked, "the subscription has ended"));
+        };
+        let evidence = self.inner.sessions.evidence(caller).await?;
+        let claims = inspect(token.jwt.reveal())?.into_claims();
+        authorize(&claims, &evidence, &Operation::RevokeSubscription { subscription: id })?;
+        self.inner.store.revoke_token(id).await?;
+        tracing::warn!(subscription = %id, publisher = %caller.issuer(), "the publisher has ended the subscription");
+        if let Some(held) = token.held {
+            self.inner.links.refresh(held.peer);
+        }
+        Ok(())
+    }
+
+    /// The receivers that a publisher may deliver to.
+    pub(crate) async fn receivers_for(&self, caller: &Caller) -> Result<Vec<ReceiverName>, Failure> {
+        let Some(peer) = self.inner.store.peer_of_issuer(caller.issuer()).await? else { return Ok(Vec::new()) };
+        let held = self.inner.store.held_at(peer.id).await?;
+        Ok(held.into_iter().map(|held| held.held.receiver).collect())
+    }
+
+    async fn peer(&self, id: PeerId) -> Result<Peer, Failure> {
+        self.inner.store.peer(id).await?.ok_or_else(|| {
+            Failure::new(ErrorCode::NotFound, format!("there is no peer {id}")).hint("`coattail peer list` shows them")
+        })
+    }
+
+    fn take(&self, session: &Session, action: &ActionName, receiver: &ReceiverName) -> Option<Asked> {
+        let mut asked = self.asked();
+        let at = asked.iter().position(|asked| {
+            asked.session.is_same(session) && asked.action == *action && asked.receiver == *receiver
+        })?;
+        Some(asked.swap_remove(at))
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Vec<Asked>> {
+        self.inner.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

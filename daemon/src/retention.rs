@@ -1,0 +1,36 @@
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Limits;
+use crate::store::Store;
+
+/// How often what is past its retention is looked for.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Removes publications that are past their retention, until it is cancelled. Who has not had them is told of the gap.
+pub(crate) async fn run(store: Store, limits: Limits, cancel: CancellationToken) {
+    while cancel.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        if let Err(error) = trim(&store, &limits).await {
+            tracing::warn!(%error, "publications past their retention could not be removed");
+        }
+    }
+}
+
+async fn trim(store: &Store, limits: &Limits) -> Result<(), crate::store::Error> {
+    let age = i64::try_from(limits.retention.as_millis()).unwrap_or(i64::MAX);
+    let before = jiff::Timestamp::now().as_millisecond().saturating_sub(age);
+    for head in store.heads().await? {
+        // In steps, so that a long tail does not hold up those who publish.
+        loop {
+            let trimmed = store.trim(head.action.clone(), before, limits.retention_bytes).await?;
+            if trimmed.removed > 0 {
+                tracing::info!(action = %head.action, removed = trimmed.removed, oldest = trimmed.oldest, "removed publications past their retention");
+            }
+            if !trimmed.more {
+                break;
+            }
+        }
+    }
+    Ok(())
+}

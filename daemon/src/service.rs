@@ -1,0 +1,65 @@
+use std::io::Write as _;
+use std::path::Path;
+
+use coattail::wire::{ErrorCode, Failure};
+
+use crate::daemon::{Daemon, Purpose};
+use crate::running::{Registration, RunningService};
+use crate::signals::Signals;
+use crate::telemetry::log_to_stderr;
+
+/// Runs the service of an instance until it is told to stop, by a signal or over its control socket.
+///
+/// Says on stderr when it is ready; its log goes there, too. `executable` is as in [`Daemon::open`].
+///
+/// # Errors
+/// If it cannot start, with what to try.
+pub fn run_service(folder: &Path, executable: &Path, headless: bool) -> Result<(), Failure> {
+    log_to_stderr("info");
+    let internal = |error: std::io::Error| Failure::new(ErrorCode::Internal, format!("cannot start: {error}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(internal)?;
+    let outcome = runtime.block_on(async {
+        // Before anything that a signal should not tear apart.
+        let mut signals = Signals::new().map_err(internal)?;
+        let daemon = Daemon::open(folder, executable, Purpose::Service).await?;
+        let served = serve(&daemon, &mut signals, headless).await;
+        tokio::select! {
+            () = daemon.shutdown(daemon.limits().shutdown) => {}
+            signal = signals.next() => tracing::warn!(signal, "ending at once"),
+        }
+        served
+    });
+    // A blocking task that hangs must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(daemon: &Daemon, signals: &mut Signals, headless: bool) -> Result<(), Failure> {
+    let address = daemon.serve().await?;
+    let description = RunningService {
+        pid: std::process::id(),
+        instance: daemon.folder().to_owned(),
+        address: daemon.address().to_string(),
+        started: daemon.started().to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        headless,
+    };
+    // Without it the service works all the same; only `service status` does not list it.
+    let _registration = Registration::new(&description)
+        .inspect_err(|error| tracing::warn!(%error, "`service status` will not list this service"))
+        .ok();
+    // Nobody reads it: then nobody is told.
+    let _ = writeln!(
+        std::io::stderr(),
+        "coattail {} is ready: {} on {address}, process {}",
+        description.version,
+        description.instance.display(),
+        description.pid,
+    );
+    let stop = daemon.stop_requested();
+    tokio::select! {
+        signal = signals.next() => tracing::info!(signal, "stopping"),
+        () = stop.cancelled() => tracing::info!("stopping, as was asked over the control socket"),
+    }
+    Ok(())
+}

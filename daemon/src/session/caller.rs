@@ -1,0 +1,32 @@
+use std::sync::Arc;
+
+use coattail::id::{IssuerHash, SessionId, TokenId};
+
+use crate::keys::PublicIdentity;
+use crate::tokens::{Claims, Evidence};
+
+/// Who is at the other end of a session. A handler finds it among the facts of its call.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// Names the session in both sides' logs.
+    pub(crate) session: SessionId,
+    /// The key that the other side has proven to hold, on this very channel.
+    pub(crate) identity: PublicIdentity,
+    /// What was proven when the session was opened: the key above, and where it comes from or where we dialled.
+    pub(crate) evidence: Evidence,
+    /// What it presented, if it dialled us. If we dialled, it holds nothing of ours but subscription tokens, which
+    /// each of its calls names.
+    pub(crate) claims: Option<Arc<Claims>>,
+}
+
+impl Caller {
+    /// The instance at the other end.
+    pub(crate) fn issuer(&self) -> IssuerHash {
+        self.identity.issuer()
+    }
+
+    /// The token that it presented.
+    pub(crate) fn token(&self) -> Option<TokenId> {
+        self.claims.as_ref().map(|claims| claims.id)
+    }
+}

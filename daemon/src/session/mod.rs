@@ -1,0 +1,15 @@
+//! Authenticated two-way sessions with peers: the handshake, who is at the other end, and which sessions are open.
+//!
+//! Knows nothing of what the methods of a peer do: their table is handed down.
+
+mod accept;
+mod caller;
+mod handshake;
+mod open;
+mod proof;
+mod registry;
+mod target;
+
+pub(crate) use caller::Caller;
+pub(crate) use registry::{SessionSettings, Sessions};
+pub(crate) use target::Target;

@@ -1,0 +1,112 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use coattail::id::SessionId;
+use coattail::rpc::{Limit, Limits, Service, Session, Stray};
+use coattail::wire::peer::{Authenticate, Hello};
+use coattail::wire::{ErrorCode, Failure, PROTOCOL, SOFTWARE};
+
+use super::caller::Caller;
+use super::handshake::{HandshakeError, check_version, decode_identity, decode_nonce, decode_proof, encode, new_nonce};
+use super::proof::Transcript;
+use super::registry::Sessions;
+use super::target::Target;
+use crate::tokens::{Evidence, Source};
+use crate::transport::{Connection, dial_first};
+
+/// Dials a peer, has it prove its key, and logs in with the token it gave us.
+pub(super) async fn open(sessions: Sessions, target: Target) -> Result<Session, Failure> {
+    let connection = dial_first(&target.dialer).await?;
+    let settings = sessions.settings();
+    let limit = settings.handshake;
+    match tokio::time::timeout(limit, log_in(&sessions, &target, connection)).await {
+        Ok(opened) => Ok(opened?),
+        Err(_) => Err(HandshakeError::TimedOut(limit).into()),
+    }
+}
+
+async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) -> Result<Session, HandshakeError> {
+    let Connection { stream, remote, channel } = connection;
+    let settings = sessions.settings();
+    let limits = Limits {
+        frame: Limit::new(settings.frame_before),
+        in_flight: Limit::new(settings.in_flight),
+        ..Limits::default()
+    };
+    let (reader, writer) = tokio::io::split(stream);
+    // Nothing is served before the other side has proven its key.
+    let (session, run) =
+        Session::new(reader, writer, Service::new(), Stray::Close, limits, sessions.cancel().child_token());
+    let guard = CloseOnDrop(Some(session.clone()));
+    let run = sessions.spawn(run);
+
+    let ours = sessions.identity();
+    let nonce = new_nonce();
+    let hello = Hello {
+        protocol: PROTOCOL,
+        software: SOFTWARE.to_owned(),
+        identity: ours.public_pem().to_owned(),
+        nonce: encode(&nonce),
+    };
+    let address = remote.to_string();
+    let welcome = session.call(&hello).await.map_err(|error| match Failure::from(error) {
+        refused if refused.code == ErrorCode::UnsupportedVersion => HandshakeError::Refused(refused),
+        other => HandshakeError::NotCoattail { address: address.clone(), why: other.message },
+    })?;
+    check_version(welcome.protocol)?;
+    let identity = decode_identity(&welcome.identity)?;
+    if identity.issuer() != target.issuer {
+        return Err(HandshakeError::WrongPeer { address, expected: target.issuer, found: identity.issuer() });
+    }
+    let transcript = Transcript {
+        channel: &channel,
+        client: (ours.issuer(), nonce),
+        server: (identity.issuer(), decode_nonce(&welcome.nonce)?),
+    };
+    transcript.check_server(&identity, &decode_proof(&welcome.proof)?).map_err(|_| HandshakeError::Proof)?;
+
+    // From here on it is the peer. It may call back as soon as it has let us in, which is before we know it.
+    let source = Source::Network(remote.ip().to_canonical());
+    let evidence = Evidence::new(source, Some(identity.clone()));
+    let caller = Arc::new(Caller { session: SessionId::new(), identity, evidence, claims: None });
+    let service = sessions.service().ok_or(HandshakeError::Stopping)?;
+    session.serve(service.fact(caller.clone()).fact(session.clone()));
+    session.raise_limits(settings.frame, settings.in_flight);
+    let login = Authenticate {
+        token: target.token.reveal().to_owned(),
+        proof: encode(&transcript.prove_client(ours, target.token_id)),
+    };
+    session.call(&login).await.map_err(|error| HandshakeError::Refused(error.into()))?;
+
+    sessions.spawn({
+        let (sessions, session) = (sessions.clone(), session.clone());
+        async move {
+            sessions.attend(&session, &caller).await;
+            if let Err(error) = run.await {
+                tracing::error!(%error, "a session panicked");
+            }
+        }
+    });
+    guard.keep();
+    Ok(session)
+}
+
+/// Closes a session that did not come to be: the handshake failed, or nobody waits for it any more.
+struct CloseOnDrop(Option<Session>);
+
+impl CloseOnDrop {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        if let Some(session) = &self.0 {
+            session.close();
+        }
+    }
+}
+
+/// How often the other side of an open session is asked whether it still answers, and how long it may take.
+pub(super) const PING_EVERY: Duration = Duration::from_secs(15);

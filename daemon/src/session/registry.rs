@@ -1,0 +1,278 @@
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use coattail::id::{SessionId, TokenId, ValidationId};
+use coattail::rpc::{Service, Session};
+use coattail::wire::Failure;
+use coattail::wire::peer::Ping;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::caller::Caller;
+use super::handshake::HandshakeError;
+use super::open::PING_EVERY;
+use super::target::Target;
+use crate::keys::{Identity, PublicIdentity};
+use crate::store::Store;
+use crate::tokens::{Claims, Evidence, Source, validation, verify};
+use crate::transport::Connection;
+
+/// Bounds of a session, from the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionSettings {
+    /// Bytes of a frame before authentication.
+    pub(crate) frame_before: usize,
+    /// Bytes of a frame after it.
+    pub(crate) frame: usize,
+    /// How long a handshake may take.
+    pub(crate) handshake: Duration,
+    /// Requests of one session that are worked on at once.
+    pub(crate) in_flight: usize,
+}
+
+/// The open sessions. Cheap to clone.
+///
+/// A session belongs to the side that dialled: it calls with the rights of its token. Two instances that are peers of
+/// each other have up to two sessions, one for each direction; of one direction and token there is one at the most on
+/// the side that dials. The side that is dialled keeps every session that authenticates, since it cannot know which of
+/// two the other side has given up.
+#[derive(Clone)]
+pub(crate) struct Sessions {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    identity: Arc<Identity>,
+    verifying: Vec<PublicIdentity>,
+    store: Store,
+    settings: SessionSettings,
+    service: OnceLock<Service>,
+    live: Mutex<Live>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+/// What is open. Held for map operations, never over an await.
+#[derive(Default)]
+struct Live {
+    open: HashMap<SessionId, (Session, Arc<Caller>)>,
+    dialled: HashMap<TokenId, Dialling>,
+}
+
+/// A dial that whoever wants the same session waits for, and its outcome ever after.
+type Dialling = Shared<BoxFuture<'static, Result<Session, Failure>>>;
+
+impl Sessions {
+    /// `verifying` are the keys that sign the tokens of this instance.
+    pub(crate) fn new(
+        identity: Arc<Identity>,
+        verifying: Vec<PublicIdentity>,
+        store: Store,
+        settings: SessionSettings,
+    ) -> Self {
+        let inner = Inner {
+            identity,
+            verifying,
+            store,
+            settings,
+            service: OnceLock::new(),
+            live: Mutex::default(),
+            tracker: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Says which methods peers may call. Once, before anything is dialled or accepted.
+    pub(crate) fn serve(&self, service: Service) {
+        assert!(self.inner.service.set(service).is_ok(), "the table of a peer is set once");
+    }
+
+    /// Runs a connection that was accepted, until it ends. `place` is its place among those that have not
+    /// authenticated yet, given back when it has.
+    pub(crate) async fn accept(&self, connection: Connection, place: OwnedSemaphorePermit) {
+        super::accept::accept(self.clone(), connection, place).await;
+    }
+
+    /// The session with a peer, dialled if there is none. Whoever asks at the same time shares one dial.
+    pub(crate) async fn get_or_dial(&self, target: &Target) -> Result<Session, Failure> {
+        loop {
+            let dialling = {
+                let mut live = self.live();
+                match live.dialled.get(&target.token_id) {
+                    Some(dialling) if !is_over(dialling) => dialling.clone(),
+                    _ => {
+                        let dialling = super::open::open(self.clone(), target.clone()).boxed().shared();
+                        live.dialled.insert(target.token_id, dialling.clone());
+                        dialling
+                    }
+                }
+            };
+            match dialling.await {
+                // It ended between the look and now: dial anew.
+                Ok(session) if session.is_closed() && !self.inner.cancel.is_cancelled() => continue,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Whether a session that we dialled with this token is open.
+    pub(crate) fn is_connected(&self, token: TokenId) -> bool {
+        self.live().dialled.get(&token).is_some_and(|dialling| dialling.peek().is_some() && !is_over(dialling))
+    }
+
+    /// How many sessions are open.
+    pub(crate) fn count(&self) -> u64 {
+        self.live().open.len() as u64
+    }
+
+    /// Ends every session that was opened with a token, by either side. Returns how many.
+    pub(crate) fn close_token(&self, token: TokenId) -> u64 {
+        let mut live = self.live();
+        let dialled = live.dialled.remove(&token).and_then(|dialling| dialling.peek().cloned()?.ok());
+        let accepted =
+            live.open.values().filter(|(_, caller)| caller.token() == Some(token)).map(|(session, _)| session.clone());
+        let sessions: Vec<Session> = accepted.chain(dialled).filter(|session| !session.is_closed()).collect();
+        drop(live);
+        sessions.iter().for_each(Session::close);
+        sessions.len() as u64
+    }
+
+    /// Stops: takes no more requests, finishes those under way, ends. Bounded by the caller, who calls
+    /// [`close`](Self::close) at his deadline.
+    pub(crate) async fn drain(&self) {
+        let sessions: Vec<Session> = self.live().open.values().map(|(session, _)| session.clone()).collect();
+        sessions.iter().for_each(Session::drain);
+        for session in sessions {
+            session.closed().await;
+        }
+    }
+
+    /// Ends every session now and waits for them.
+    pub(crate) async fn close(&self) {
+        self.inner.cancel.cancel();
+        self.inner.tracker.close();
+        self.inner.tracker.wait().await;
+        // The shared dials hold clones of this registry.
+        self.live().dialled.clear();
+    }
+
+    /// What the other end of a session has proven, with the validation tokens that its key matches now: they may have
+    /// come since the session was opened, as when we subscribe.
+    pub(crate) async fn evidence(&self, caller: &Caller) -> Result<Evidence, Failure> {
+        let validations = self.validations(&caller.identity).await?;
+        Ok(Evidence { validations, ..caller.evidence.clone() })
+    }
+
+    async fn validations(&self, key: &PublicIdentity) -> Result<Vec<ValidationId>, Failure> {
+        let store = &self.inner.store;
+        let mut stored = Vec::new();
+        for id in store.validations_of_key(key.pem().to_owned()).await? {
+            // One that cannot be read vouches for nothing, and concerns only itself (fault R8 of the original).
+            if let Some(row) = store.validation(id).await?
+                && let Ok(token) = validation::read(&row.jwt)
+            {
+                stored.push((id, token));
+            }
+        }
+        Ok(validation::proven(key, stored.iter().map(|(id, token)| (*id, token)), jiff::Timestamp::now()))
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.inner.identity
+    }
+
+    pub(super) fn settings(&self) -> &SessionSettings {
+        &self.inner.settings
+    }
+
+    pub(super) fn cancel(&self) -> &CancellationToken {
+        &self.inner.cancel
+    }
+
+    pub(super) fn service(&self) -> Option<Service> {
+        self.inner.service.get().cloned()
+    }
+
+    pub(super) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        self.inner.tracker.spawn(future)
+    }
+
+    /// Signature, issuer and times of a token that was presented.
+    pub(super) fn verify(&self, token: &str) -> Result<Claims, HandshakeError> {
+        let Inner { identity, verifying, .. } = &*self.inner;
+        Ok(verify(token, verifying, identity.issuer(), jiff::Timestamp::now())?)
+    }
+
+    /// Row and bearer of a token that was presented: no row, no entry.
+    pub(super) async fn admit(
+        &self,
+        claims: &Claims,
+        key: &PublicIdentity,
+        from: IpAddr,
+    ) -> Result<Evidence, HandshakeError> {
+        let row = self.inner.store.token(claims.id).await.map_err(|error| HandshakeError::Refused(error.into()))?;
+        if row.is_none() {
+            return Err(HandshakeError::Revoked);
+        }
+        let mut evidence = Evidence::new(Source::Network(from.to_canonical()), Some(key.clone()));
+        evidence.validations = self.validations(key).await.map_err(HandshakeError::Refused)?;
+        if claims.bearers.iter().any(|bearer| bearer.is_satisfied_by(&evidence)) {
+            Ok(evidence)
+        } else {
+            Err(HandshakeError::NotBearer)
+        }
+    }
+
+    /// Keeps an authenticated session among the open ones until it ends, and asks now and then whether its other side
+    /// still answers.
+    pub(super) async fn attend(&self, session: &Session, caller: &Arc<Caller>) {
+        self.live().open.insert(caller.session, (session.clone(), caller.clone()));
+        tracing::info!(session = %caller.session, peer = %caller.issuer(), from = ?caller.evidence.source, "session opened");
+        // A token that was revoked while its session was being opened was not found among the open ones.
+        let revoked = match caller.token() {
+            Some(token) => matches!(self.inner.store.token(token).await, Ok(None)),
+            None => false,
+        };
+        if revoked {
+            session.close();
+        }
+        loop {
+            tokio::select! {
+                biased;
+                () = session.closed() => break,
+                () = tokio::time::sleep(PING_EVERY) => {
+                    if let Err(error) = session.call_within(PING_EVERY, &Ping {}).await {
+                        tracing::debug!(session = %caller.session, %error, "the other side no longer answers");
+                        session.close();
+                    }
+                }
+            }
+        }
+        session.closed().await;
+        self.live().open.remove(&caller.session);
+        tracing::info!(session = %caller.session, peer = %caller.issuer(), "session ended");
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.inner.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a dial has failed, or its session has ended.
+fn is_over(dialling: &Dialling) -> bool {
+    match dialling.peek() {
+        None => false,
+        Some(Err(_)) => true,
+        Some(Ok(session)) => session.is_closed(),
+    }
+}

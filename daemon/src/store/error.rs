@@ -1,0 +1,138 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use coattail::wire::ErrorCode;
+use rusqlite::ffi;
+
+/// Why the store did not do it. When it says so, it has changed nothing.
+///
+/// Many writes share a transaction, so one failure may have to be told to each of them.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No room. The store goes on as soon as there is some.
+    #[error("the disk that holds the database is full")]
+    Full(#[source] Arc<rusqlite::Error>),
+    /// Another process holds the database, longer than we wait.
+    #[error("the database is locked by another process")]
+    Locked(#[source] Arc<rusqlite::Error>),
+    /// What was read cannot have been written by us.
+    #[error("the database is damaged")]
+    Damaged(#[source] Arc<rusqlite::Error>),
+    /// No SQLite file, or that of another program.
+    #[error("{} is not a database of Coattail", path.display())]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file cannot be opened.
+    #[error("the database {} cannot be opened", path.display())]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// Made by a newer version of this program.
+    #[error("the database has schema version {found}, this program knows versions up to {known}")]
+    Newer {
+        /// That of the file.
+        found: usize,
+        /// The latest that we know.
+        known: usize,
+    },
+    /// Made by an older version of this program.
+    #[error("the database has schema version {found}, this program needs version {known}")]
+    Older {
+        /// That of the file.
+        found: usize,
+        /// The one we need.
+        known: usize,
+    },
+    /// A migration failed; the database is as it was before.
+    #[error("the migration of the database failed")]
+    Migration(#[source] Arc<rusqlite_migration::Error>),
+    /// There is one already.
+    #[error("{0} exists already")]
+    Exists(&'static str),
+    /// There is none.
+    #[error("there is no such {0}")]
+    Missing(&'static str),
+    /// Publications of one delivery must be of one log, in ascending order.
+    #[error("the publications are not of one log in ascending order")]
+    Unordered,
+    /// [`Store::close`](super::Store::close) was called.
+    #[error("the database is closed")]
+    Closed,
+    /// The work panicked. Its own changes are undone.
+    #[error("a fault in this program kept the database from answering")]
+    Panicked,
+    /// Anything else that SQLite says.
+    #[error("the database failed")]
+    Sqlite(#[source] Arc<rusqlite::Error>),
+}
+
+impl Error {
+    /// What kind of failure it is for whoever asked.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Full(_) => ErrorCode::StorageFull,
+            Self::Locked(_) => ErrorCode::Busy,
+            Self::Newer { .. } | Self::Older { .. } => ErrorCode::UnsupportedVersion,
+            Self::Exists(_) => ErrorCode::AlreadyExists,
+            Self::Missing(_) => ErrorCode::NotFound,
+            Self::Unordered => ErrorCode::InvalidInput,
+            Self::Closed => ErrorCode::ShuttingDown,
+            Self::Damaged(_)
+            | Self::Foreign { .. }
+            | Self::Open { .. }
+            | Self::Migration(_)
+            | Self::Panicked
+            | Self::Sqlite(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// What to try.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Full(_) => Some("make room on the disk; nothing has to be restarted"),
+            Self::Locked(_) => Some("another program has the database open; end it and try again"),
+            Self::Damaged(_) => Some("stop the service and restore data.db from a backup"),
+            Self::Foreign { .. } => {
+                Some("restore data.db from a backup, or move the file away and run `coattail data migrate`")
+            }
+            Self::Open { .. } => Some("run `coattail data migrate` if it was never made, or check who owns the file"),
+            Self::Newer { .. } => Some("use the newer version of coattail that made it"),
+            Self::Older { .. } => Some("run `coattail data migrate latest`"),
+            _ => None,
+        }
+    }
+
+    /// Whether SQLite found a constraint violated.
+    pub(super) fn is_constraint(error: &rusqlite::Error) -> bool {
+        error.sqlite_error_code() == Some(ffi::ErrorCode::ConstraintViolation)
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error as E;
+        let kind = match &error {
+            // A row that does not parse was not written by this program.
+            E::FromSqlConversionFailure(..) | E::InvalidColumnType(..) | E::IntegralValueOutOfRange(..) => {
+                Self::Damaged
+            }
+            E::SqliteFailure(failure, _) => match failure.code {
+                ffi::ErrorCode::DiskFull => Self::Full,
+                // SQLite names a full disk so while it grows the WAL's index.
+                _ if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE => Self::Full,
+                ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked => Self::Locked,
+                ffi::ErrorCode::DatabaseCorrupt | ffi::ErrorCode::NotADatabase => Self::Damaged,
+                _ => Self::Sqlite,
+            },
+            _ => Self::Sqlite,
+        };
+        kind(Arc::new(error))
+    }
+}

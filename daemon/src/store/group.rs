@@ -1,0 +1,107 @@
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use coattail::id::IssuerHash;
+use rusqlite::Connection;
+
+use super::Error;
+use super::counts::Tally;
+use super::merkle::Hash;
+use super::publications::Appends;
+
+/// Signs what the instance publishes, a commit group at a time.
+#[derive(Clone)]
+pub struct Signer {
+    /// The instance.
+    pub issuer: IssuerHash,
+    /// Signs the size and the Merkle root of a group. Runs on the writing thread, so it must be quick.
+    pub sign: Arc<Sign>,
+}
+
+/// See [`Signer::sign`].
+type Sign = dyn Fn(u32, &Hash) -> Vec<u8> + Send + Sync;
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// One transaction that many writes share. Dropped without [`commit`](Self::commit), it has changed nothing.
+pub(super) struct Group<'c> {
+    connection: &'c Connection,
+    /// Publications of this group. Their rows are written when all of them are known, since the signature and the
+    /// paths depend on all.
+    pub(super) appends: Appends,
+    /// What this group adds to the counts.
+    pub(super) tally: Tally,
+    /// Why SQLite has given the whole transaction up.
+    lost: Option<Error>,
+}
+
+impl<'c> Group<'c> {
+    pub(super) fn begin(connection: &'c Connection) -> Result<Self, Error> {
+        // IMMEDIATE: a lock that we cannot get is found out here and not half-way.
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Self { connection, appends: Appends::default(), tally: Tally::default(), lost: None })
+    }
+
+    /// The connection, in this group's transaction.
+    pub(super) fn db(&self) -> &'c Connection {
+        self.connection
+    }
+
+    /// Whether there is a transaction left to add to.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// Runs one write so that its failure, or panic, undoes that write and no other.
+    pub(super) fn attempt<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let (appends, tally) = (self.appends.len(), self.tally);
+        self.connection.prepare_cached("SAVEPOINT one_write")?.execute([])?;
+        let result = catch_unwind(AssertUnwindSafe(|| write(self))).unwrap_or(Err(Error::Panicked));
+        let result = result.and_then(|value| self.release().map(|()| value));
+        if let Err(error) = &result {
+            self.appends.truncate(appends);
+            self.tally = tally;
+            if let Err(worse) = self.undo() {
+                // A full disk can make SQLite roll back all of the transaction, and not only the statement.
+                self.lost = Some(if self.connection.is_autocommit() { error.clone() } else { worse });
+            }
+        }
+        result
+    }
+
+    fn undo(&self) -> Result<(), Error> {
+        self.connection.prepare_cached("ROLLBACK TO one_write")?.execute([])?;
+        self.release()
+    }
+
+    fn release(&self) -> Result<(), Error> {
+        self.connection.prepare_cached("RELEASE one_write")?.execute([])?;
+        Ok(())
+    }
+
+    /// Signs and writes what was appended, and returns once everything is on disk.
+    pub(super) fn commit(mut self, signer: &Signer) -> Result<(), Error> {
+        if let Some(lost) = self.lost.take() {
+            return Err(lost);
+        }
+        let appends = std::mem::take(&mut self.appends);
+        catch_unwind(AssertUnwindSafe(|| appends.write(&mut self, signer))).unwrap_or(Err(Error::Panicked))?;
+        self.tally.write(self.connection)?;
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+}
+
+impl Drop for Group<'_> {
+    fn drop(&mut self) {
+        // After a commit there is no transaction any more. If the rollback fails, the next BEGIN will tell.
+        if !self.connection.is_autocommit() {
+            _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+}

@@ -1,0 +1,410 @@
+use coattail::id::{IssuerHash, PublicationId, SubscriptionId};
+use coattail::name::{ActionName, ReceiverName};
+use coattail::wire::peer::Addressee;
+use coattail::wire::{Publication, Raw};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::columns::{parsed, parsed_if_any, payload, signed, unsigned};
+use super::group::Group;
+use super::{Error, Store};
+
+/// What a subscription of ours took of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It has all of it on disk, now or from before.
+    Stored {
+        /// How many are new.
+        new: u64,
+        /// How many it had already.
+        duplicates: u64,
+        /// How many sequences it will never get: retention had removed them at the publisher.
+        missed: u64,
+    },
+    /// We hold no such subscription; its token was revoked.
+    Unknown,
+    /// It is to another log than that of the publications.
+    OtherLog,
+}
+
+/// A subscription with something in the inbox. It may have ended meanwhile: what was accepted is handled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxLane {
+    /// Which one.
+    pub subscription: SubscriptionId,
+    /// Whose publications.
+    pub publisher: IssuerHash,
+    /// From which log.
+    pub action: ActionName,
+    /// Who handles them.
+    pub receiver: ReceiverName,
+}
+
+/// A publication that waits for a receiver.
+#[derive(Debug, Clone)]
+pub struct InboxItem {
+    /// For which subscription.
+    pub subscription: SubscriptionId,
+    /// Its place in the publisher's log.
+    pub sequence: u64,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Not to be tried before this time, in milliseconds.
+    pub next_attempt: i64,
+    /// Why the last attempt failed.
+    pub reason: Option<String>,
+    /// The same at its origin and at everyone who gets it.
+    pub id: PublicationId,
+    /// Who published it.
+    pub issuer: IssuerHash,
+    /// For which action.
+    pub action: ActionName,
+    /// Who handles it.
+    pub receiver: ReceiverName,
+    /// When it was accepted there, in milliseconds.
+    pub time: i64,
+    /// What was published.
+    pub payload: Raw,
+    /// The publication that was being handled when this one was made.
+    pub cause: Option<PublicationId>,
+    /// How many publications led to this one.
+    pub hops: u8,
+}
+
+impl Store {
+    /// Takes a delivery into the inbox, in one transaction: payloads once, and a row for each subscription that has
+    /// not had them, even if it has handled them since. `publications` are of one log, in ascending order.
+    ///
+    /// Once this returns, the publisher may be told that it is stored.
+    pub async fn store_delivery(
+        &self,
+        publications: Vec<Publication>,
+        to: Vec<Addressee>,
+    ) -> Result<Vec<(SubscriptionId, Taken)>, Error> {
+        let in_order = |pair: &[Publication]| {
+            let [a, b] = pair else { return true };
+            a.issuer == b.issuer && a.action == b.action && a.sequence < b.sequence
+        };
+        if !publications.windows(2).all(in_order) {
+            return Err(Error::Unordered);
+        }
+        self.write(move |group| {
+            let mut rows = vec![None; publications.len()];
+            let take = |to: &Addressee| Ok((to.subscription, take(group, &publications, &mut rows, to)?));
+            to.iter().map(take).collect()
+        })
+        .await
+    }
+
+    /// The first publication that waits for the receiver of a subscription, beginning after a sequence (0 for all),
+    /// whether or not its time has come.
+    pub async fn next_waiting(&self, subscription: SubscriptionId, after: u64) -> Result<Option<InboxItem>, Error> {
+        self.read(move |db| {
+            let query = "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, c.receiver
+                         FROM inbox i JOIN inbox_cursors c USING (subscription)
+                             JOIN inbox_publications p ON p.row = i.publication
+                         WHERE i.subscription = ?1 AND i.sequence > ?2 ORDER BY i.sequence LIMIT 1";
+            let mut query = db.prepare_cached(query)?;
+            Ok(query.query_row(params![subscription.to_string(), signed(after)], item).optional()?)
+        })
+        .await
+    }
+
+    /// Those with something that waits for its receiver.
+    pub async fn subscriptions_with_waiting(&self) -> Result<Vec<InboxLane>, Error> {
+        self.read(|db| {
+            let query = "SELECT * FROM inbox_cursors c
+                         WHERE EXISTS (SELECT 1 FROM inbox i WHERE i.subscription = c.subscription)";
+            Ok(db.prepare_cached(query)?.query_map([], lane)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// The receiver has handled it: the row goes, and the payload with the last row that needs it.
+    pub async fn finish(&self, subscription: SubscriptionId, sequence: u64) -> Result<(), Error> {
+        self.write(move |group| {
+            let row = take_out(group.db(), "DELETE FROM inbox", subscription, sequence)?;
+            release(group.db(), row)?;
+            forget_if_drained(group.db(), subscription)?;
+            group.tally.waiting -= 1;
+            group.tally.handled += 1;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The receiver could not take it: it is tried again at `next_attempt`.
+    pub async fn retry(
+        &self,
+        subscription: SubscriptionId,
+        sequence: u64,
+        attempts: u32,
+        next_attempt: i64,
+        reason: String,
+    ) -> Result<(), Error> {
+        self.write(move |group| {
+            let query = "UPDATE inbox SET attempts = ?3, next_attempt = ?4, reason = ?5
+                         WHERE subscription = ?1 AND sequence = ?2";
+            let key = subscription.to_string();
+            let changed = group.db().prepare_cached(query)?.execute(params![
+                key,
+                signed(sequence),
+                attempts,
+                next_attempt,
+                reason
+            ])?;
+            if changed == 1 { Ok(()) } else { Err(Error::Missing("publication in the inbox")) }
+        })
+        .await
+    }
+}
+
+/// Deletes the cursor of a subscription that has ended once nothing of it is left in the inbox.
+pub(super) fn forget_if_drained(db: &Connection, subscription: SubscriptionId) -> Result<(), Error> {
+    db.prepare_cached(
+        "DELETE FROM inbox_cursors WHERE subscription = ?1
+             AND NOT EXISTS (SELECT 1 FROM issued_tokens WHERE id = ?1)
+             AND NOT EXISTS (SELECT 1 FROM inbox WHERE subscription = ?1)
+             AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE subscription = ?1)",
+    )?
+    .execute([subscription.to_string()])?;
+    Ok(())
+}
+
+/// Stores what one subscription has not had. `rows` are the stored payloads, shared by all subscriptions.
+fn take(
+    group: &mut Group<'_>,
+    publications: &[Publication],
+    rows: &mut [Option<i64>],
+    to: &Addressee,
+) -> Result<Taken, Error> {
+    let db = group.db();
+    let Some(lane) = held_lane(db, to.subscription)? else { return Ok(Taken::Unknown) };
+    let Some(first) = publications.first() else { return Ok(Taken::Stored { new: 0, duplicates: 0, missed: 0 }) };
+    if (&lane.publisher, &lane.action) != (&first.issuer, &first.action) {
+        return Ok(Taken::OtherLog);
+    }
+    let key = to.subscription.to_string();
+    let cursor = "SELECT sequence FROM inbox_cursors WHERE subscription = ?1";
+    let cursor = db.prepare_cached(cursor)?.query_row([&key], |row| unsigned(row, "sequence")).optional()?;
+    let mut reached = cursor.unwrap_or(to.after);
+    if cursor.is_none() {
+        // Before the first row that refers to it.
+        db.prepare_cached(
+            "INSERT INTO inbox_cursors (subscription, publisher, action, receiver, sequence) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![key, lane.publisher.to_string(), lane.action.as_str(), lane.receiver.as_str(), signed(reached)])?;
+    }
+    let (mut new, mut duplicates, mut missed) = (0, 0, 0);
+    for (publication, row) in publications.iter().zip(rows) {
+        if publication.sequence <= to.after {
+            continue;
+        }
+        if publication.sequence <= reached {
+            duplicates += 1;
+            continue;
+        }
+        missed += publication.sequence - reached - 1;
+        reached = publication.sequence;
+        new += 1;
+        let row = match *row {
+            Some(stored) => stored,
+            None => *row.insert(store(db, publication)?),
+        };
+        db.prepare_cached("UPDATE inbox_publications SET wanted = wanted + 1 WHERE row = ?1")?.execute([row])?;
+        wait(db, to.subscription, publication.sequence, row)?;
+    }
+    if new > 0 {
+        db.prepare_cached("UPDATE inbox_cursors SET sequence = ?2 WHERE subscription = ?1")?
+            .execute(params![key, signed(reached)])?;
+        group.tally.stored += signed(new);
+        group.tally.waiting += signed(new);
+    }
+    Ok(Taken::Stored { new, duplicates, missed })
+}
+
+/// What a subscription is for, as long as we hold its token.
+fn held_lane(db: &Connection, subscription: SubscriptionId) -> Result<Option<InboxLane>, Error> {
+    let query = "SELECT issued_tokens.id AS subscription, peers.issuer AS publisher, action, receiver
+                 FROM issued_tokens JOIN peers ON peers.id = peer WHERE issued_tokens.id = ?1";
+    Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], lane).optional()?)
+}
+
+/// The row of a payload, new or from an earlier delivery to another subscription.
+fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
+    let Publication { id, issuer, action, sequence, time, payload, cause, hops, proof: _ } = publication;
+    let (id, issuer, sequence) = (id.to_string(), issuer.to_string(), signed(*sequence));
+    let known = "SELECT row FROM inbox_publications WHERE issuer = ?1 AND action = ?2 AND sequence = ?3 AND id = ?4";
+    let known = db
+        .prepare_cached(known)?
+        .query_row(params![issuer, action.as_str(), sequence, id], |row| row.get(0))
+        .optional()?;
+    if let Some(row) = known {
+        return Ok(row);
+    }
+    db.prepare_cached(
+        "INSERT INTO inbox_publications (id, issuer, action, sequence, time, payload, cause, hops, wanted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
+    )?
+    .execute(params![
+        id,
+        issuer,
+        action.as_str(),
+        sequence,
+        time,
+        payload.get(),
+        cause.map(|cause| cause.to_string()),
+        hops
+    ])?;
+    Ok(db.last_insert_rowid())
+}
+
+pub(super) fn wait(db: &Connection, subscription: SubscriptionId, sequence: u64, row: i64) -> Result<(), Error> {
+    db.prepare_cached("INSERT INTO inbox (subscription, sequence, publication) VALUES (?1, ?2, ?3)")?
+        .execute(params![subscription.to_string(), signed(sequence), row])?;
+    Ok(())
+}
+
+/// Deletes the row of a subscription and returns that of the payload, which it still counts for.
+pub(super) fn take_out(
+    db: &Connection,
+    delete: &str,
+    subscription: SubscriptionId,
+    sequence: u64,
+) -> Result<i64, Error> {
+    let query = format!("{delete} WHERE subscription = ?1 AND sequence = ?2 RETURNING publication");
+    let key = params![subscription.to_string(), signed(sequence)];
+    let row = db.prepare_cached(&query)?.query_row(key, |row| row.get(0)).optional()?;
+    row.ok_or(Error::Missing("publication in the inbox"))
+}
+
+/// One row less needs a payload.
+pub(super) fn release(db: &Connection, row: i64) -> Result<(), Error> {
+    db.prepare_cached("UPDATE inbox_publications SET wanted = wanted - 1 WHERE row = ?1")?.execute([row])?;
+    db.prepare_cached("DELETE FROM inbox_publications WHERE row = ?1 AND wanted = 0")?.execute([row])?;
+    Ok(())
+}
+
+fn lane(row: &Row<'_>) -> rusqlite::Result<InboxLane> {
+    Ok(InboxLane {
+        subscription: parsed(row, "subscription")?,
+        publisher: parsed(row, "publisher")?,
+        action: parsed(row, "action")?,
+        receiver: parsed(row, "receiver")?,
+    })
+}
+
+pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<InboxItem> {
+    Ok(InboxItem {
+        subscription: parsed(row, "subscription")?,
+        sequence: unsigned(row, "sequence")?,
+        attempts: row.get("attempts")?,
+        next_attempt: row.get("next_attempt")?,
+        reason: row.get("reason")?,
+        id: parsed(row, "id")?,
+        issuer: parsed(row, "issuer")?,
+        action: parsed(row, "action")?,
+        receiver: parsed(row, "receiver")?,
+        time: row.get("time")?,
+        payload: payload(row, "payload")?,
+        cause: parsed_if_any(row, "cause")?,
+        hops: row.get("hops")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{hold, publication, receiver, rows, store, with_waiting};
+
+    fn to(subscription: SubscriptionId, after: u64) -> Addressee {
+        Addressee { subscription, after }
+    }
+
+    fn stored(new: u64, duplicates: u64, missed: u64) -> Taken {
+        Taken::Stored { new, duplicates, missed }
+    }
+
+    #[tokio::test]
+    async fn what_was_stored_is_not_stored_again_even_after_it_was_handled() {
+        let store = store();
+        let id = hold(&store, "them", "a", "r").await;
+        let publications: Vec<_> = (1..=6).map(|n| publication("them", "a", n)).collect();
+        let deliver = async |range: std::ops::Range<usize>, after| {
+            store.store_delivery(publications[range].to_vec(), vec![to(id, after)]).await.unwrap()[0].1
+        };
+        assert_eq!(deliver(0..2, 0).await, stored(2, 0, 0));
+        assert_eq!(deliver(0..2, 0).await, stored(0, 2, 0));
+        store.finish(id, 1).await.unwrap();
+        assert_eq!(deliver(0..3, 0).await, stored(1, 2, 0));
+        assert_eq!(deliver(0..3, 3).await, stored(0, 0, 0));
+        assert_eq!(deliver(4..6, 4).await, stored(2, 0, 1));
+        let counts = store.counts().await.unwrap();
+        assert_eq!((counts.stored, counts.handled, counts.waiting), (5, 1, 4));
+        assert_eq!(rows(&store, "inbox").await, 4);
+    }
+
+    #[tokio::test]
+    async fn a_payload_is_kept_once_and_until_the_last_needs_it() {
+        let store = store();
+        let (one, two) = (hold(&store, "them", "a", "r1").await, hold(&store, "them", "a", "r2").await);
+        let publications: Vec<_> = (1..=2).map(|n| publication("them", "a", n)).collect();
+        let taken = store.store_delivery(publications.clone(), vec![to(one, 0), to(two, 1)]).await.unwrap();
+        assert_eq!(taken, [(one, stored(2, 0, 0)), (two, stored(1, 0, 0))]);
+        assert_eq!(rows(&store, "inbox_publications").await, 2);
+        // In a delivery of its own, too.
+        let three = hold(&store, "them", "a", "r3").await;
+        store.store_delivery(publications, vec![to(three, 1)]).await.unwrap();
+        assert_eq!((rows(&store, "inbox").await, rows(&store, "inbox_publications").await), (4, 2));
+
+        store.finish(one, 2).await.unwrap();
+        store.bury(two, 2, 8, "no".to_owned(), 5).await.unwrap();
+        assert_eq!(rows(&store, "inbox_publications").await, 2);
+        store.finish(three, 2).await.unwrap();
+        store.drop_dead_letter(two, 2).await.unwrap();
+        assert_eq!(rows(&store, "inbox_publications").await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_delivery_goes_only_to_subscriptions_of_its_log() {
+        let store = store();
+        let (right, other_action) = (hold(&store, "them", "a", "r").await, hold(&store, "them", "b", "r").await);
+        let other_publisher = hold(&store, "others", "a", "r").await;
+        let unknown = SubscriptionId::new();
+        let everyone = [right, other_action, other_publisher, unknown].map(|id| to(id, 0)).to_vec();
+        let taken = store.store_delivery(vec![publication("them", "a", 1)], everyone).await.unwrap();
+        let expected = [
+            (right, stored(1, 0, 0)),
+            (other_action, Taken::OtherLog),
+            (other_publisher, Taken::OtherLog),
+            (unknown, Taken::Unknown),
+        ];
+        assert_eq!(taken, expected);
+        for other in [publication("them", "a", 1), publication("them", "b", 3), publication("others", "a", 3)] {
+            let unordered = vec![publication("them", "a", 2), other];
+            assert!(matches!(store.store_delivery(unordered, vec![to(right, 0)]).await, Err(Error::Unordered)));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_comes_in_order_and_as_it_was_sent() {
+        let (store, id) = with_waiting(3).await;
+        let lanes = store.subscriptions_with_waiting().await.unwrap();
+        assert_eq!((lanes.len(), lanes[0].subscription, &lanes[0].receiver), (1, id, &receiver("r")));
+
+        store.retry(id, 1, 2, 7000, "busy".to_owned()).await.unwrap();
+        let first = store.next_waiting(id, 0).await.unwrap().unwrap();
+        assert_eq!((first.sequence, first.attempts, first.next_attempt), (1, 2, 7000));
+        assert_eq!((first.reason.as_deref(), first.payload.get()), (Some("busy"), "{\"n\":1}"));
+        assert_eq!(store.next_waiting(id, 1).await.unwrap().unwrap().sequence, 2);
+
+        for sequence in 1..=3 {
+            assert_eq!(store.next_waiting(id, 0).await.unwrap().unwrap().sequence, sequence);
+            store.finish(id, sequence).await.unwrap();
+        }
+        assert!(store.next_waiting(id, 0).await.unwrap().is_none());
+        assert!(store.subscriptions_with_waiting().await.unwrap().is_empty());
+        assert!(matches!(store.finish(id, 3).await, Err(Error::Missing(_))));
+        assert!(matches!(store.retry(id, 3, 1, 1, String::new()).await, Err(Error::Missing(_))));
+        assert_eq!(rows(&store, "inbox_publications").await, 0);
+    }
+}

@@ -1,0 +1,53 @@
+//! What an instance remembers, in one SQLite file. The only place with SQL.
+//!
+//! Callers see the domain: append a publication, move a cursor, store a delivery. A second backend can stand
+//! behind the same functions of [`Store`].
+//!
+//! One thread writes. Writes that wait at the same time share a transaction and its one fsync, and each is
+//! answered after the commit: what was answered is on disk, and after a crash at any line the file holds all of a
+//! transaction or nothing of it. Two more threads read.
+//!
+//! | file | what |
+//! |---|---|
+//! | `handle` | [`Store`]: open, close, hand work to the threads |
+//! | `thread` | the loops of the writing and the reading threads |
+//! | `group` | one transaction that many writes share |
+//! | `migrate` | numbered migrations, and whether a file is ours |
+//! | `peers`, `tokens`, `validations` | who gave us a token, whom we gave one, whose key we know |
+//! | `subscriptions`, `publications`, `retention`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
+//! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
+//! | `counts` | what happened since the database was made |
+
+mod columns;
+mod counts;
+mod dead_letters;
+mod error;
+mod group;
+mod handle;
+mod inbox;
+pub mod merkle;
+mod migrate;
+mod peers;
+mod publications;
+mod retention;
+mod secret;
+mod subscriptions;
+#[cfg(test)]
+mod testing;
+mod thread;
+mod tokens;
+mod validations;
+
+pub use dead_letters::DeadLetter;
+pub use error::Error;
+pub use group::Signer;
+pub use handle::Store;
+pub use inbox::{InboxItem, InboxLane, Taken};
+pub use migrate::{Migrated, Migration, migrate};
+pub use peers::{Peer, PeerRemoved};
+pub use publications::{Appended, Draft, Head};
+pub use retention::Trimmed;
+pub use secret::Secret;
+pub use subscriptions::{Subscription, SubscriptionState};
+pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
+pub use validations::{Validation, ValidationRemoved};

@@ -1,0 +1,386 @@
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use coattail::id::{IssuerHash, PublicationId};
+use coattail::name::ActionName;
+use coattail::wire::{GroupProof, Publication, Raw};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use sha2::{Digest as _, Sha256};
+
+use super::columns::{parsed, parsed_if_any, payload, signed, unsigned};
+use super::group::{Group, Signer};
+use super::merkle::{Hash, Tree, leaf_hash};
+use super::{Error, Store};
+
+/// A publication that has no place in its log yet.
+#[derive(Debug)]
+pub struct Draft {
+    id: PublicationId,
+    action: ActionName,
+    time: i64,
+    payload: Raw,
+    sha256: Hash,
+    cause: Option<PublicationId>,
+    hops: u8,
+}
+
+impl Draft {
+    /// Hashes the payload, here, so that the writing thread need not. `time` is in milliseconds.
+    pub fn new(id: PublicationId, action: ActionName, payload: Raw, time: i64) -> Self {
+        let sha256 = Sha256::digest(payload.get()).into();
+        Self { id, action, time, payload, sha256, cause: None, hops: 0 }
+    }
+
+    /// Says which publication was being handled, and how many led to this one.
+    #[must_use]
+    pub fn caused_by(mut self, cause: PublicationId, hops: u8) -> Self {
+        (self.cause, self.hops) = (Some(cause), hops);
+        self
+    }
+
+    fn bytes(&self) -> u64 {
+        self.payload.get().len() as u64
+    }
+}
+
+/// A publication is in its action's log, on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Its id.
+    pub id: PublicationId,
+    /// Its place; the first is 1, and each is one more than the one before.
+    pub sequence: u64,
+}
+
+/// How far an action's log reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Whose log.
+    pub action: ActionName,
+    /// The last sequence that was given out.
+    pub head: u64,
+    /// The first that retention has left; `head + 1` if none.
+    pub oldest: u64,
+    /// What the payloads take.
+    pub bytes: u64,
+    /// When the log was begun, in milliseconds: tells it from one of the same name in an earlier database.
+    pub epoch: i64,
+}
+
+impl Store {
+    /// Appends to the action's log. Once this returns, the publication is accepted.
+    pub async fn append(&self, draft: Draft) -> Result<Appended, Error> {
+        self.write(move |group| group.append(draft)).await
+    }
+
+    /// Appends all of them or none.
+    pub async fn append_all(&self, drafts: Vec<Draft>) -> Result<Vec<Appended>, Error> {
+        self.write(move |group| drafts.into_iter().map(|draft| group.append(draft)).collect()).await
+    }
+
+    /// What comes after a sequence, in order: at most `max_count`, and no more payload than `max_bytes`, but at least
+    /// one if there is any. What retention has removed is left out; [`head`](Self::head) tells.
+    pub async fn batch(
+        &self,
+        action: ActionName,
+        after: u64,
+        max_count: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Publication>, Error> {
+        let issuer = self.issuer();
+        self.read(move |db| {
+            let mut query = db.prepare_cached(
+                "SELECT publications.*, signed_groups.size, signed_groups.signature
+                 FROM publications JOIN signed_groups ON signed_groups.id = signed_group
+                 WHERE log = (SELECT id FROM logs WHERE action = ?1) AND sequence > ?2 ORDER BY sequence LIMIT ?3",
+            )?;
+            let mut rows = query.query(params![action.as_str(), signed(after), signed(max_count as u64)])?;
+            let (mut batch, mut bytes) = (Vec::new(), 0);
+            while let Some(row) = rows.next()? {
+                bytes += row.get_ref("payload")?.as_str().map_or(0, str::len);
+                if bytes > max_bytes && !batch.is_empty() {
+                    break;
+                }
+                batch.push(publication(issuer, &action, row)?);
+            }
+            Ok(batch)
+        })
+        .await
+    }
+
+    /// How far one log reaches; `None` if nothing was ever published there.
+    pub async fn head(&self, action: ActionName) -> Result<Option<Head>, Error> {
+        let query = "SELECT * FROM logs WHERE action = ?1";
+        self.read(move |db| Ok(db.prepare_cached(query)?.query_row([action.as_str()], head).optional()?)).await
+    }
+
+    /// How far every log reaches.
+    pub async fn heads(&self) -> Result<Vec<Head>, Error> {
+        let query = "SELECT * FROM logs ORDER BY action";
+        self.read(move |db| Ok(db.prepare_cached(query)?.query_map([], head)?.collect::<Result<_, _>>()?)).await
+    }
+}
+
+/// The publications of a group: numbered, and not yet written.
+#[derive(Default)]
+pub(super) struct Appends {
+    accepted: Vec<(Draft, u64)>,
+    ids: HashSet<PublicationId>,
+    heads: HashMap<ActionName, u64>,
+    bytes: u64,
+}
+
+impl Group<'_> {
+    fn append(&mut self, draft: Draft) -> Result<Appended, Error> {
+        let id = draft.id;
+        let known = "SELECT 1 FROM publications WHERE id = ?1";
+        let is_known = self.db().prepare_cached(known)?.exists([id.to_string()])?;
+        // Found out here, since in the rows' own INSERT it would harm the whole group.
+        if is_known || self.appends.ids.contains(&id) {
+            return Err(Error::Exists("the publication"));
+        }
+        let db = self.db();
+        let head = match self.appends.heads.entry(draft.action.clone()) {
+            Entry::Occupied(head) => head.into_mut(),
+            Entry::Vacant(none) => none.insert(head_of(db, &draft.action)?),
+        };
+        *head += 1;
+        let sequence = *head;
+        self.appends.ids.insert(id);
+        self.appends.bytes += draft.bytes();
+        self.appends.accepted.push((draft, sequence));
+        Ok(Appended { id, sequence })
+    }
+}
+
+impl Appends {
+    pub(super) fn len(&self) -> usize {
+        self.accepted.len()
+    }
+
+    /// What the payloads take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The last sequence of a log, with those of the current group.
+    pub(super) fn head(&self, db: &Connection, action: &ActionName) -> Result<u64, Error> {
+        self.heads.get(action).map_or_else(|| head_of(db, action), |head| Ok(*head))
+    }
+
+    /// Takes the last ones back, with their sequences.
+    pub(super) fn truncate(&mut self, len: usize) {
+        while self.accepted.len() > len {
+            let Some((draft, sequence)) = self.accepted.pop() else { return };
+            self.ids.remove(&draft.id);
+            self.bytes -= draft.bytes();
+            self.heads.insert(draft.action, sequence - 1);
+        }
+    }
+
+    /// Signs the group and writes one row for each publication.
+    pub(super) fn write(self, group: &mut Group<'_>, signer: &Signer) -> Result<(), Error> {
+        if self.accepted.is_empty() {
+            return Ok(());
+        }
+        let leaf = |(draft, sequence): &(Draft, u64)| {
+            leaf_hash(&signer.issuer, &draft.action, *sequence, &draft.id, draft.time, &draft.sha256)
+        };
+        let tree = Tree::new(self.accepted.iter().map(leaf).collect());
+        let size = u32::try_from(self.accepted.len()).expect("a group fits into memory");
+        let signature = (signer.sign)(size, tree.root());
+
+        let db = group.db();
+        db.prepare_cached("INSERT INTO signed_groups (size, remaining, signature) VALUES (?1, ?1, ?2)")?
+            .execute(params![size, signature])?;
+        let signed_group = db.last_insert_rowid();
+        let logs = self.advance_logs(db)?;
+        let mut insert = db.prepare_cached(
+            "INSERT INTO publications (log, sequence, id, time, payload, cause, hops, signed_group, leaf, path)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?;
+        for (leaf, (draft, sequence)) in self.accepted.iter().enumerate() {
+            insert.execute(params![
+                logs[&draft.action],
+                signed(*sequence),
+                draft.id.to_string(),
+                draft.time,
+                draft.payload.get(),
+                draft.cause.map(|cause| cause.to_string()),
+                draft.hops,
+                signed_group,
+                signed(leaf as u64),
+                tree.path(leaf),
+            ])?;
+        }
+        group.tally.published += i64::from(size);
+        Ok(())
+    }
+
+    /// Writes the new heads and returns the logs' keys.
+    fn advance_logs(&self, db: &Connection) -> Result<HashMap<ActionName, i64>, Error> {
+        let mut added: HashMap<&ActionName, (u64, u64, i64)> = HashMap::new();
+        for (draft, sequence) in &self.accepted {
+            let (head, bytes, _) = added.entry(&draft.action).or_insert((0, 0, draft.time));
+            *head = *sequence;
+            *bytes += draft.bytes();
+        }
+        let mut upsert = db.prepare_cached(
+            "INSERT INTO logs (action, head, bytes, epoch) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (action) DO UPDATE SET head = excluded.head, bytes = bytes + excluded.bytes RETURNING id",
+        )?;
+        let mut logs = HashMap::new();
+        for (action, (head, bytes, epoch)) in added {
+            let id =
+                upsert.query_row(params![action.as_str(), signed(head), signed(bytes), epoch], |row| row.get(0))?;
+            logs.insert(action.clone(), id);
+        }
+        Ok(logs)
+    }
+}
+
+/// The last sequence of a log that was given out before the current group.
+fn head_of(db: &Connection, action: &ActionName) -> Result<u64, Error> {
+    let mut query = db.prepare_cached("SELECT head FROM logs WHERE action = ?1")?;
+    Ok(query.query_row([action.as_str()], |row| unsigned(row, "head")).optional()?.unwrap_or(0))
+}
+
+fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
+    Ok(Head {
+        action: parsed(row, "action")?,
+        head: unsigned(row, "head")?,
+        oldest: unsigned(row, "oldest")?,
+        bytes: unsigned(row, "bytes")?,
+        epoch: row.get("epoch")?,
+    })
+}
+
+fn publication(issuer: IssuerHash, action: &ActionName, row: &Row<'_>) -> rusqlite::Result<Publication> {
+    let path: Vec<u8> = row.get("path")?;
+    let signature: Vec<u8> = row.get("signature")?;
+    Ok(Publication {
+        id: parsed(row, "id")?,
+        issuer,
+        action: action.clone(),
+        sequence: unsigned(row, "sequence")?,
+        time: row.get("time")?,
+        payload: payload(row, "payload")?,
+        cause: parsed_if_any(row, "cause")?,
+        hops: row.get("hops")?,
+        proof: GroupProof {
+            size: row.get("size")?,
+            index: row.get("leaf")?,
+            path: path.chunks(size_of::<Hash>()).map(|hash| STANDARD.encode(hash)).collect(),
+            signature: STANDARD.encode(signature),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use futures::future::{join_all, try_join_all};
+
+    use super::*;
+    use crate::store::merkle::root_from_path;
+    use crate::store::testing::{action, draft, issuer, raw, signer, store};
+
+    /// Checks the proof of a publication alone, as a subscriber would.
+    #[track_caller]
+    fn verify(publication: &Publication) {
+        let Publication { issuer, action, sequence, id, time, payload, proof, .. } = publication;
+        let sha256 = Sha256::digest(payload.get()).into();
+        let leaf = leaf_hash(issuer, action, *sequence, id, *time, &sha256);
+        let hash = |text: &String| STANDARD.decode(text).unwrap().try_into().unwrap();
+        let path: Vec<Hash> = proof.path.iter().map(hash).collect();
+        let root = root_from_path(leaf, proof.index, proof.size, &path).expect("the path fits the size");
+        let signature = (signer().sign)(proof.size, &root);
+        assert_eq!(STANDARD.decode(&proof.signature).unwrap(), signature, "{publication:?}");
+    }
+
+    #[tokio::test]
+    async fn concurrent_appends_are_numbered_without_holes_and_signed_in_groups() {
+        let store = store();
+        let appends = (0..600).map(|n| store.append(draft(["a", "b"][n % 2], &format!("{{\"n\": {n}}}"))));
+        let mut sequences: Vec<u64> = try_join_all(appends).await.unwrap().iter().map(|done| done.sequence).collect();
+        sequences.sort_unstable();
+        assert_eq!(sequences, (1..=300).flat_map(|n| [n, n]).collect::<Vec<_>>());
+
+        let mut largest = 0;
+        for log in ["a", "b"] {
+            let batch = store.batch(action(log), 0, 1000, usize::MAX).await.unwrap();
+            assert!(batch.iter().map(|publication| publication.sequence).eq(1..=300));
+            batch.iter().for_each(verify);
+            assert!(batch.iter().all(|publication| publication.issuer == issuer("us")));
+            largest = largest.max(batch.iter().map(|publication| publication.proof.size).max().unwrap());
+        }
+        assert!(largest > 1, "writes that waited together share a transaction");
+        assert_eq!(store.counts().await.unwrap().published, 600);
+    }
+
+    #[tokio::test]
+    async fn a_failing_append_harms_no_other_and_leaves_no_hole() {
+        let store = store();
+        let one_more = || draft("a", "1");
+        let first = one_more();
+        let id = first.id;
+        store.append(first).await.unwrap();
+
+        let again = |n: usize| Draft::new(id, action("a"), raw(&n.to_string()), 0);
+        // A third fails half-way: with a draft that had its sequence already, which the next one must get.
+        let append = |n: usize| match n % 3 {
+            0 => store.append_all(vec![one_more(), again(n)]),
+            _ => store.append_all(vec![one_more()]),
+        };
+        let results = join_all((0..100).map(append)).await;
+        for (n, result) in results.iter().enumerate() {
+            assert_eq!(n % 3 == 0, matches!(result, Err(Error::Exists(_))), "{n}: {result:?}");
+        }
+        // Nor is a log begun by a batch that fails.
+        let batch = vec![one_more(), draft("new", "1"), again(0)];
+        assert!(matches!(store.append_all(batch).await, Err(Error::Exists(_))));
+        assert_eq!(store.head(action("new")).await.unwrap(), None);
+        assert_eq!(store.append(one_more()).await.unwrap().sequence, 68);
+        let batch = store.batch(action("a"), 0, 1000, usize::MAX).await.unwrap();
+        assert!(batch.iter().map(|publication| publication.sequence).eq(1..=68));
+        batch.iter().for_each(verify);
+    }
+
+    #[tokio::test]
+    async fn a_batch_comes_back_as_it_was_appended_and_within_its_limits() {
+        let store = store();
+        let cause = PublicationId::new();
+        let odd = "{ \"b\": 1.50,  \"a\": \"\\u00e9\" }";
+        let drafts = vec![draft("a", odd).caused_by(cause, 3), draft("a", "\"22\""), draft("a", "3"), draft("b", "4")];
+        let ids: Vec<_> = drafts.iter().map(|draft| draft.id).collect();
+        let appended = store.append_all(drafts).await.unwrap();
+        assert_eq!(appended.iter().map(|one| one.id).collect::<Vec<_>>(), ids);
+
+        let batch = store.batch(action("a"), 0, 2, usize::MAX).await.unwrap();
+        assert_eq!(batch.len(), 2);
+        let first = &batch[0];
+        assert_eq!((first.payload.get(), first.cause, first.hops, first.time), (odd, Some(cause), 3, 1000));
+        assert_eq!(first.proof.size, 4);
+        for (after, max_bytes, sequences) in
+            [(0, 1, vec![1]), (1, 5, vec![2, 3]), (1, 4, vec![2]), (2, 0, vec![3]), (3, 99, vec![]), (99, 99, vec![])]
+        {
+            let batch = store.batch(action("a"), after, 9, max_bytes).await.unwrap();
+            assert_eq!(batch.iter().map(|one| one.sequence).collect::<Vec<_>>(), sequences, "{after} {max_bytes}");
+        }
+        assert!(store.batch(action("none"), 0, 9, 9).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn every_log_has_its_head() {
+        let store = store();
+        for log in ["b", "a", "b"] {
+            store.append(draft(log, "1")).await.unwrap();
+        }
+        let heads = store.heads().await.unwrap();
+        let heads: BTreeMap<_, _> = heads.iter().map(|head| (head.action.as_str(), head.head)).collect();
+        assert_eq!(heads, BTreeMap::from([("a", 1), ("b", 2)]));
+    }
+}

@@ -1,0 +1,256 @@
+use coattail::id::{IssuerHash, SubscriptionId, TokenId};
+use coattail::name::{ActionName, ReceiverName};
+use rusqlite::{OptionalExtension as _, Row, params};
+
+use super::columns::{parsed, signed, unsigned};
+use super::group::Group;
+use super::{Error, Secret, Store};
+
+/// A subscription that a remote instance holds here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// The `jti` of the subscription token, the same at both ends.
+    pub id: SubscriptionId,
+    /// The subscriber.
+    pub issuer: IssuerHash,
+    /// The subscription token: with it we may deliver.
+    pub jwt: Secret,
+    /// To what.
+    pub action: ActionName,
+    /// Who handles it there.
+    pub receiver: ReceiverName,
+    /// The token with which it was made, and with which it ends.
+    pub authentication_token: TokenId,
+    /// When it was made, in milliseconds.
+    pub created: i64,
+}
+
+/// A subscription, and how far it has got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionState {
+    /// Which one.
+    pub subscription: Subscription,
+    /// The subscriber has stored everything up to this sequence, but for what retention removed before.
+    pub cursor: u64,
+    /// How many publications are left to deliver.
+    pub lag: u64,
+    /// Why the last delivery failed; `None` once one has succeeded.
+    pub last_error: Option<String>,
+}
+
+impl Store {
+    /// Stores a subscription, which begins after the last publication of the log, and returns that sequence. There is
+    /// one per action, subscriber and receiver.
+    pub async fn add_subscription(&self, subscription: Subscription) -> Result<u64, Error> {
+        self.write(move |group| insert(group, &subscription)).await
+    }
+
+    /// One subscription.
+    pub async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionState>, Error> {
+        Ok(self.states("subscriptions.id = ?1", Some(id.to_string())).await?.pop())
+    }
+
+    /// Every subscription, those made first first.
+    pub async fn subscriptions(&self) -> Result<Vec<SubscriptionState>, Error> {
+        self.states("true", None).await
+    }
+
+    /// Those to one action.
+    pub async fn subscriptions_to(&self, action: ActionName) -> Result<Vec<SubscriptionState>, Error> {
+        self.states("subscriptions.action = ?1", Some(action.to_string())).await
+    }
+
+    /// Those of one subscriber.
+    pub async fn subscriptions_of(&self, issuer: IssuerHash) -> Result<Vec<SubscriptionState>, Error> {
+        self.states("subscriptions.issuer = ?1", Some(issuer.to_string())).await
+    }
+
+    /// Moves cursors forward to what subscribers have stored; never backwards and never beyond the log. Those that
+    /// have ended meanwhile are passed over. Clears the last error.
+    pub async fn advance_cursors(&self, stored: Vec<(SubscriptionId, u64)>) -> Result<(), Error> {
+        self.write(move |group| stored.iter().try_for_each(|(id, sequence)| advance(group, *id, *sequence))).await
+    }
+
+    /// Ends a subscription.
+    pub async fn remove_subscription(&self, id: SubscriptionId) -> Result<Subscription, Error> {
+        self.write(move |group| {
+            let query = "DELETE FROM subscriptions WHERE id = ?1 RETURNING *";
+            let removed = group.db().prepare_cached(query)?.query_row([id.to_string()], subscription).optional()?;
+            removed.ok_or(Error::Missing("subscription"))
+        })
+        .await
+    }
+
+    /// Keeps why the last delivery failed.
+    pub async fn set_last_error(&self, id: SubscriptionId, error: String) -> Result<(), Error> {
+        self.write(move |group| {
+            let query = "UPDATE subscriptions SET last_error = ?2 WHERE id = ?1";
+            group.db().prepare_cached(query)?.execute([id.to_string(), error])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn states(&self, condition: &'static str, key: Option<String>) -> Result<Vec<SubscriptionState>, Error> {
+        self.read(move |db| {
+            let query = format!(
+                "SELECT subscriptions.*, coalesce(head - max(cursor, oldest - 1), 0) AS lag
+                 FROM subscriptions LEFT JOIN logs ON logs.action = subscriptions.action
+                 WHERE {condition} ORDER BY created, subscriptions.id"
+            );
+            let mut query = db.prepare_cached(&query)?;
+            Ok(query.query_map(rusqlite::params_from_iter(key), state)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}
+
+fn insert(group: &mut Group<'_>, subscription: &Subscription) -> Result<u64, Error> {
+    let Subscription { id, issuer, jwt, action, receiver, authentication_token, created } = subscription;
+    let db = group.db();
+    let (id, issuer) = (id.to_string(), issuer.to_string());
+    let known = "SELECT 1 FROM subscriptions WHERE id = ?1 OR (action = ?2 AND issuer = ?3 AND receiver = ?4)";
+    if db.prepare_cached(known)?.exists(params![id, action.as_str(), issuer, receiver.as_str()])? {
+        return Err(Error::Exists("the subscription"));
+    }
+    // With what this group appended before: the subscription begins after it.
+    let cursor = group.appends.head(db, action)?;
+    db.prepare_cached(
+        "INSERT INTO subscriptions (id, issuer, jwt, action, receiver, authentication_token, cursor, created)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        id,
+        issuer,
+        jwt.reveal(),
+        action.as_str(),
+        receiver.as_str(),
+        authentication_token.to_string(),
+        signed(cursor),
+        created
+    ])
+    .map_err(|error| match error {
+        // It was revoked while the subscription was being made.
+        error if Error::is_constraint(&error) => Error::Missing("authentication token"),
+        error => error.into(),
+    })?;
+    Ok(cursor)
+}
+
+fn advance(group: &mut Group<'_>, id: SubscriptionId, stored: u64) -> Result<(), Error> {
+    let db = group.db();
+    let place = "SELECT cursor, head, oldest, last_error IS NOT NULL AS failed
+                 FROM subscriptions JOIN logs USING (action) WHERE subscriptions.id = ?1";
+    let place = db.prepare_cached(place)?.query_row([id.to_string()], |row| {
+        Ok((unsigned(row, "cursor")?, unsigned(row, "head")?, unsigned(row, "oldest")?, row.get::<_, bool>("failed")?))
+    });
+    let Some((cursor, head, oldest, failed)) = place.optional()? else { return Ok(()) };
+    let moved = stored.min(head).max(cursor);
+    if moved == cursor && !failed {
+        return Ok(());
+    }
+    db.prepare_cached("UPDATE subscriptions SET cursor = ?2, last_error = NULL WHERE id = ?1")?
+        .execute(params![id.to_string(), signed(moved)])?;
+    // What retention removed before it was delivered does not count.
+    let delivered = moved.saturating_sub(cursor.max(oldest - 1));
+    group.tally.delivered += signed(delivered);
+    Ok(())
+}
+
+fn state(row: &Row<'_>) -> rusqlite::Result<SubscriptionState> {
+    Ok(SubscriptionState {
+        subscription: subscription(row)?,
+        cursor: unsigned(row, "cursor")?,
+        lag: unsigned(row, "lag")?,
+        last_error: row.get("last_error")?,
+    })
+}
+
+pub(super) fn subscription(row: &Row<'_>) -> rusqlite::Result<Subscription> {
+    Ok(Subscription {
+        id: parsed(row, "id")?,
+        issuer: parsed(row, "issuer")?,
+        jwt: row.get::<_, String>("jwt")?.into(),
+        action: parsed(row, "action")?,
+        receiver: parsed(row, "receiver")?,
+        authentication_token: parsed(row, "authentication_token")?,
+        created: row.get("created")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{Fixture, action, draft, issuer, store, subscription, token};
+
+    async fn store_with_token() -> (Fixture, TokenId) {
+        let store = store();
+        let token = token(None);
+        let id = token.id;
+        store.add_token(token).await.unwrap();
+        (store, id)
+    }
+
+    #[tokio::test]
+    async fn a_subscription_begins_at_the_head_and_its_cursor_never_goes_back() {
+        let (store, token) = store_with_token().await;
+        let early = subscription("early", "a", token);
+        assert_eq!(store.add_subscription(early.clone()).await.unwrap(), 0);
+        store.append_all((0..5).map(|_| draft("a", "1")).collect()).await.unwrap();
+        let late = subscription("late", "a", token);
+        assert_eq!(store.add_subscription(late.clone()).await.unwrap(), 5);
+
+        for (stored, cursor) in [(2, 2), (1, 2), (0, 2), (4, 4), (4, 4), (99, 5)] {
+            let moves = vec![(early.id, stored), (SubscriptionId::new(), 3)];
+            store.advance_cursors(moves).await.unwrap();
+            let state = store.subscription(early.id).await.unwrap().unwrap();
+            assert_eq!((state.cursor, state.lag), (cursor, 5 - cursor), "after {stored}");
+            assert_eq!(store.counts().await.unwrap().delivered, cursor);
+        }
+        let state = store.subscription(late.id).await.unwrap().unwrap();
+        assert_eq!((state.cursor, state.lag, state.subscription), (5, 0, late));
+    }
+
+    #[tokio::test]
+    async fn a_subscription_begins_after_what_shares_its_transaction() {
+        let (store, token) = store_with_token().await;
+        let subscribe = || store.add_subscription(subscription("them", "a", token));
+        let publish = || store.append(draft("a", "1"));
+        let (first, cursor, second) = tokio::join!(publish(), subscribe(), publish());
+        let (first, second) = (first.unwrap().sequence, second.unwrap().sequence);
+        assert_eq!((first, cursor.unwrap(), second), (1, 1, 2));
+    }
+
+    #[tokio::test]
+    async fn there_is_one_subscription_per_action_subscriber_and_receiver() {
+        let (store, token) = store_with_token().await;
+        let one = subscription("them", "a", token);
+        store.add_subscription(one.clone()).await.unwrap();
+        let again = store.add_subscription(subscription("them", "a", token)).await;
+        assert!(matches!(again, Err(Error::Exists(_))));
+        let revoked = store.add_subscription(subscription("them", "b", TokenId::new())).await;
+        assert!(matches!(revoked, Err(Error::Missing(_))));
+        store.add_subscription(subscription("them", "b", token)).await.unwrap();
+        store.add_subscription(subscription("others", "a", token)).await.unwrap();
+
+        assert_eq!(store.subscriptions().await.unwrap().len(), 3);
+        assert_eq!(store.subscriptions_to(action("a")).await.unwrap().len(), 2);
+        assert_eq!(store.subscriptions_of(issuer("them")).await.unwrap().len(), 2);
+        assert_eq!(store.remove_subscription(one.id).await.unwrap(), one);
+        assert!(matches!(store.remove_subscription(one.id).await, Err(Error::Missing(_))));
+        assert!(store.subscription(one.id).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_last_error_lasts_until_a_delivery_succeeds() {
+        let (store, token) = store_with_token().await;
+        let one = subscription("them", "a", token);
+        store.add_subscription(one.clone()).await.unwrap();
+        store.append(draft("a", "1")).await.unwrap();
+        store.set_last_error(one.id, "unreachable".to_owned()).await.unwrap();
+        let error = async || store.subscription(one.id).await.unwrap().unwrap().last_error;
+        assert_eq!(error().await.as_deref(), Some("unreachable"));
+        store.advance_cursors(vec![(one.id, 1)]).await.unwrap();
+        assert_eq!(error().await, None);
+    }
+}

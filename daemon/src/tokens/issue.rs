@@ -1,0 +1,23 @@
+use jsonwebtoken::Header;
+
+use super::wire::RawClaims;
+use super::{Claims, TokenError};
+use crate::keys::Identity;
+
+/// Writes and signs a token. Its header names the key, so that keys can be replaced with an overlap.
+///
+/// Fails if it would be larger than what [`verify`](super::verify) takes.
+pub fn issue(claims: &Claims, key: &Identity) -> Result<String, TokenError> {
+    sign(&RawClaims::from(claims), key)
+}
+
+pub(super) fn sign(claims: &impl serde::Serialize, key: &Identity) -> Result<String, TokenError> {
+    let mut header = Header::new(key.public().algorithm());
+    header.kid = Some(key.public().key_id());
+    let token = jsonwebtoken::encode(&header, claims, &key.jwt_key())
+        .expect("claims are JSON, and the key is of its algorithm");
+    if token.len() > super::MAX_TOKEN {
+        return Err(TokenError::TooLarge { bytes: token.len() });
+    }
+    Ok(token)
+}

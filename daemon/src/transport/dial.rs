@@ -1,0 +1,121 @@
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use coattail::address::PeerAddress;
+use coattail::wire::{ErrorCode, Failure};
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::time::timeout;
+use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_util::either::Either;
+
+use super::tls::client_tls;
+use super::{Channel, Connection, tcp};
+
+/// How long one address may take to accept a connection. A host that is up answers within a round trip; longer only
+/// delays the next address.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long TLS may take once connected.
+const TLS_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why a peer could not be reached at an address.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    #[error("{address}: {source}")]
+    Connect { address: PeerAddress, source: io::Error },
+    #[error("{address}: the name has no address")]
+    NoAddress { address: PeerAddress },
+    #[error("{address}: another certificate than the one in the token")]
+    WrongCertificate { address: PeerAddress },
+    #[error("{address}: what answers there speaks no TLS 1.3: {source}")]
+    NotTls { address: PeerAddress, source: io::Error },
+    #[error("{address}: TLS was not finished within {limit:?}")]
+    TlsTimedOut { address: PeerAddress, limit: Duration },
+    #[error("the token names no address")]
+    NoAddresses,
+}
+
+impl From<DialError> for Failure {
+    fn from(error: DialError) -> Self {
+        let (code, hint) = match &error {
+            DialError::WrongCertificate { .. } => (
+                ErrorCode::WrongPeer,
+                "if the peer renewed its certificate, ask its owner for a new token; else somebody stands in between",
+            ),
+            DialError::NotTls { .. } | DialError::TlsTimedOut { .. } => {
+                (ErrorCode::Unreachable, "check that a Coattail service with TLS listens at this address")
+            }
+            _ => (
+                ErrorCode::Unreachable,
+                "check that the peer's service is running and that its address can be reached from here",
+            ),
+        };
+        Failure::new(code, error.to_string()).hint(hint)
+    }
+}
+
+/// Dials the addresses of one peer.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialer {
+    pub(crate) addresses: Vec<PeerAddress>,
+    /// The certificate that the peer must present where TLS is spoken.
+    pub(crate) pin: Option<CertificateDer<'static>>,
+}
+
+/// Follows the addresses in order, and returns the first connection. If there is none, the last error.
+pub(crate) async fn dial_first(dialer: &Dialer) -> Result<Connection, DialError> {
+    let mut last = DialError::NoAddresses;
+    for address in &dialer.addresses {
+        match dial(address, dialer.pin.as_ref()).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn dial(address: &PeerAddress, pin: Option<&CertificateDer<'static>>) -> Result<Connection, DialError> {
+    let connect_error = |source| DialError::Connect { address: address.clone(), source };
+    let resolved: Vec<SocketAddr> =
+        timeout(CONNECT_LIMIT, tokio::net::lookup_host((address.host.as_str(), address.port)))
+            .await
+            .map_err(|_| connect_error(io::Error::new(io::ErrorKind::TimedOut, "the name was not resolved in time")))?
+            .map_err(connect_error)?
+            .collect();
+    let mut last = DialError::NoAddress { address: address.clone() };
+    for remote in resolved {
+        let stream = match tcp::connect(remote, CONNECT_LIMIT).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                last = connect_error(error);
+                continue;
+            }
+        };
+        if !address.tls {
+            return Ok(Connection { stream: Either::Left(stream), remote, channel: Channel::plain() });
+        }
+        let not_tls = |source| DialError::NotTls { address: address.clone(), source };
+        let config = client_tls(pin.cloned()).map_err(|error| not_tls(io::Error::other(error)))?;
+        // The certificate is pinned and the key is the peer, so the name says nothing.
+        let name = ServerName::try_from("coattail").expect("a DNS name");
+        let stream = match timeout(TLS_LIMIT, TlsConnector::from(config).connect(name, stream)).await {
+            Err(_) => return Err(DialError::TlsTimedOut { address: address.clone(), limit: TLS_LIMIT }),
+            Ok(Err(error)) if is_wrong_certificate(&error) => {
+                return Err(DialError::WrongCertificate { address: address.clone() });
+            }
+            Ok(Err(error)) => return Err(not_tls(error)),
+            Ok(Ok(stream)) => stream,
+        };
+        let channel = Channel::of(stream.get_ref().1).map_err(|error| not_tls(io::Error::other(error)))?;
+        return Ok(Connection { stream: Either::Right(Box::new(TlsStream::from(stream))), remote, channel });
+    }
+    Err(last)
+}
+
+fn is_wrong_certificate(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        .is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
+}

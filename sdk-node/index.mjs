@@ -1,0 +1,4 @@
+// @ts-check
+import coattail from './index.js';
+
+export const { action, receiver, CoattailError, Reject, RetryLater } = coattail;

@@ -1,0 +1,101 @@
+// @ts-check
+'use strict';
+
+const { randomUUID } = require('node:crypto');
+const { CoattailError } = require('./errors');
+
+/**
+ * @typedef {{ id: string, signal: AbortSignal, log: import('../index').Log }} Call
+ * @typedef {{ request(method: string, params: object): Promise<any> }} Requester
+ */
+
+/** The Coattail API: asks the daemon, with the rights of its instance. */
+class Api {
+  #session;
+  #current;
+
+  /**
+   * @param {Requester} session
+   * @param {() => Call | undefined} current the call that is being handled: what it asks for is its consequence
+   */
+  constructor(session, current) {
+    this.#session = session;
+    this.#current = current;
+  }
+
+  /**
+   * Performs an action and resolves to its result.
+   * @param {string} action
+   * @param {unknown} [input]
+   * @param {import('../index').PerformOptions} [options]
+   */
+  async perform(action, input, { peer, publish = false, timeout, signal } = {}) {
+    const parent = this.#current();
+    const wanted = bothOf(parent?.signal, signal);
+    if (wanted?.aborted) throw new CoattailError('cancelled', `${action} was not started: the call is cancelled`);
+    const call = randomUUID();
+    // The daemon answers the call itself as cancelled, so there is nothing else to do with this answer.
+    const cancel = () => void this.#session.request('actions.cancel', { call }).catch(() => {});
+    wanted?.addEventListener('abort', cancel, { once: true });
+    try {
+      const timeout_ms = timeout === undefined ? undefined : Math.max(1, Math.ceil(timeout));
+      const params = { call, peer, action, input, publish, timeout_ms, parent: parent?.id };
+      const { result, publication_error: unpublished } = await this.#session.request('actions.perform', params);
+      if (unpublished) parent?.log.error(`the result of ${action} was not published: ${unpublished}`);
+      return result;
+    } finally {
+      wanted?.removeEventListener('abort', cancel);
+    }
+  }
+
+  /** @param {string} action @param {unknown} value @param {{ peer?: string }} [options] */
+  publish(action, value, { peer } = {}) {
+    const input = value === undefined ? null : value;
+    return this.#session.request('actions.publish', { peer, action, input, parent: this.#current()?.id });
+  }
+
+  /** @param {{ peer?: string }} [options] */
+  actions({ peer } = {}) {
+    return this.#session.request('actions.list', { peer });
+  }
+
+  /** @param {{ peer?: string }} [options] */
+  receivers({ peer } = {}) {
+    return this.#session.request('receivers.list', { peer });
+  }
+
+  peers() {
+    return this.#session.request('peers.list', {});
+  }
+
+  /** @param {string} id */
+  peer(id) {
+    return this.#session.request('peers.show', { peer: id });
+  }
+
+  /** @param {{ peer: string, action: string, receiver: string }} what */
+  subscribe({ peer, action, receiver }) {
+    return this.#session.request('actions.subscribe', { peer, action, receiver });
+  }
+
+  /** @param {{ peer: string, action: string, receiver: string }} what */
+  unsubscribe({ peer, action, receiver }) {
+    return this.#session.request('actions.unsubscribe', { peer, action, receiver });
+  }
+
+  subscribers() {
+    return this.#session.request('subscribers.list', {});
+  }
+
+  /** @param {string} subscription */
+  revoke(subscription) {
+    return this.#session.request('subscribers.revoke', { subscription });
+  }
+}
+
+/** @param {AbortSignal | undefined} one @param {AbortSignal | undefined} other */
+function bothOf(one, other) {
+  return one && other ? AbortSignal.any([one, other]) : one ?? other;
+}
+
+module.exports = { Api };

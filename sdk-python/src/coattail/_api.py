@@ -1,0 +1,231 @@
+"""The Coattail API: what a handler may ask of the daemon of its instance.
+
+It acts with the rights of the instance itself: on the instance anything, on a peer what the peer's token
+allows. `Coattail` waits, `AsyncCoattail` is awaited; apart from that they are the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import uuid
+from typing import Any
+
+from ._call import Call, current_call
+from ._session import Session
+from ._types import (
+    ABSENT,
+    Entry,
+    Peer,
+    Performed,
+    Published,
+    Subscriber,
+    Subscription,
+    Unsubscribed,
+    read,
+    read_list,
+    read_performed,
+)
+from .errors import Cancelled, NotServing
+
+
+class _Api:
+    def __init__(self, session: Session, call: Call | None = None) -> None:
+        self._session = session
+        self._call = call
+
+    def _current(self) -> Call | None:
+        return self._call or current_call.get()
+
+    def _perform(
+        self, action: str, input: Any, peer: str | None, publish: bool, timeout: float | None
+    ) -> dict[str, Any]:
+        params = self._caused(action=action, peer=peer)
+        # Made here, so that the call can be cancelled before it is answered.
+        params["call"] = str(uuid.uuid4())
+        if input is not ABSENT:
+            params["input"] = input
+        if publish:
+            params["publish"] = True
+        if timeout is not None:
+            params["timeout_ms"] = max(int(timeout * 1000), 1)
+        return params
+
+    def _caused(self, **params: Any) -> dict[str, Any]:
+        # The daemon tracks by it what led to what, and stops loops.
+        call = self._current()
+        return _given(**params, parent=call.id if call else None)
+
+    def _give_up(self, method: str, params: dict[str, Any]) -> None:
+        if method == "actions.perform":
+            self._session.request_only("actions.cancel", {"call": params["call"]})
+
+
+class Coattail(_Api):
+    """The Coattail API for plain functions. Each method waits for the daemon's answer."""
+
+    def perform(
+        self,
+        action: str,
+        input: Any = ABSENT,
+        *,
+        peer: str | None = None,
+        publish: bool = False,
+        timeout: float | None = None,
+    ) -> Performed:
+        """Perform an action, here or at a peer; `publish` makes its result public. Seconds of `timeout`."""
+        return read_performed(
+            self._ask("actions.perform", self._perform(action, input, peer, publish, timeout))
+        )
+
+    def publish(self, action: str, data: Any, *, peer: str | None = None) -> Published:
+        """Publish a value for an action without performing it."""
+        params = self._caused(action=action, peer=peer) | {"input": data}
+        return read(Published, self._ask("actions.publish", params))
+
+    def actions(self, *, peer: str | None = None) -> list[Entry]:
+        """List the actions of this instance or of a peer."""
+        return read_list(Entry, self._ask("actions.list", _given(peer=peer)))
+
+    def receivers(self, *, peer: str | None = None) -> list[Entry]:
+        """List the receivers of this instance or of a peer."""
+        return read_list(Entry, self._ask("receivers.list", _given(peer=peer)))
+
+    def peers(self) -> list[Peer]:
+        """List the peers of this instance."""
+        return read_list(Peer, self._ask("peers.list", {}))
+
+    def peer(self, peer: str) -> Peer:
+        """Show one peer."""
+        return read(Peer, self._ask("peers.show", {"peer": peer}))
+
+    def subscribe(self, peer: str, action: str, receiver: str) -> Subscription:
+        """Subscribe a receiver of this instance to an action of a peer."""
+        params = {"peer": peer, "action": action, "receiver": receiver}
+        return read(Subscription, self._ask("actions.subscribe", params))
+
+    def unsubscribe(self, peer: str, action: str, receiver: str) -> Unsubscribed:
+        """End a subscription of this instance."""
+        params = {"peer": peer, "action": action, "receiver": receiver}
+        return read(Unsubscribed, self._ask("actions.unsubscribe", params))
+
+    def subscribers(self) -> list[Subscriber]:
+        """List who is subscribed to this instance."""
+        return read_list(Subscriber, self._ask("subscribers.list", {}))
+
+    def revoke(self, subscription: str) -> Unsubscribed:
+        """End a subscription that a remote instance holds here."""
+        return read(Unsubscribed, self._ask("subscribers.revoke", {"subscription": subscription}))
+
+    def _ask(self, method: str, params: dict[str, Any]) -> Any:
+        if self._session.on_loop_thread():
+            raise RuntimeError(
+                f"{method} would block the worker here; in an async handler await AsyncCoattail"
+            )
+        call = self._current()
+        answer = self._session.call_from_thread(method, params)
+        # A cancelled call does not wait any longer for what it has asked.
+        if call:
+            call.watch(answer.cancel)
+        try:
+            return answer.result()
+        except concurrent.futures.CancelledError:
+            self._give_up(method, params)
+            raise Cancelled(f"cancelled while waiting for {method}") from None
+        finally:
+            if call:
+                call.unwatch(answer.cancel)
+
+
+class AsyncCoattail(_Api):
+    """The Coattail API for `async def` handlers."""
+
+    async def perform(
+        self,
+        action: str,
+        input: Any = ABSENT,
+        *,
+        peer: str | None = None,
+        publish: bool = False,
+        timeout: float | None = None,
+    ) -> Performed:
+        """Perform an action, here or at a peer; `publish` makes its result public. Seconds of `timeout`."""
+        return read_performed(
+            await self._ask("actions.perform", self._perform(action, input, peer, publish, timeout))
+        )
+
+    async def publish(self, action: str, data: Any, *, peer: str | None = None) -> Published:
+        """Publish a value for an action without performing it."""
+        params = self._caused(action=action, peer=peer) | {"input": data}
+        return read(Published, await self._ask("actions.publish", params))
+
+    async def actions(self, *, peer: str | None = None) -> list[Entry]:
+        """List the actions of this instance or of a peer."""
+        return read_list(Entry, await self._ask("actions.list", _given(peer=peer)))
+
+    async def receivers(self, *, peer: str | None = None) -> list[Entry]:
+        """List the receivers of this instance or of a peer."""
+        return read_list(Entry, await self._ask("receivers.list", _given(peer=peer)))
+
+    async def peers(self) -> list[Peer]:
+        """List the peers of this instance."""
+        return read_list(Peer, await self._ask("peers.list", {}))
+
+    async def peer(self, peer: str) -> Peer:
+        """Show one peer."""
+        return read(Peer, await self._ask("peers.show", {"peer": peer}))
+
+    async def subscribe(self, peer: str, action: str, receiver: str) -> Subscription:
+        """Subscribe a receiver of this instance to an action of a peer."""
+        params = {"peer": peer, "action": action, "receiver": receiver}
+        return read(Subscription, await self._ask("actions.subscribe", params))
+
+    async def unsubscribe(self, peer: str, action: str, receiver: str) -> Unsubscribed:
+        """End a subscription of this instance."""
+        params = {"peer": peer, "action": action, "receiver": receiver}
+        return read(Unsubscribed, await self._ask("actions.unsubscribe", params))
+
+    async def subscribers(self) -> list[Subscriber]:
+        """List who is subscribed to this instance."""
+        return read_list(Subscriber, await self._ask("subscribers.list", {}))
+
+    async def revoke(self, subscription: str) -> Unsubscribed:
+        """End a subscription that a remote instance holds here."""
+        return read(Unsubscribed, await self._ask("subscribers.revoke", {"subscription": subscription}))
+
+    async def _ask(self, method: str, params: dict[str, Any]) -> Any:
+        if not self._session.on_loop_thread():
+            raise RuntimeError(f"{method} cannot be awaited on a loop of your own; use Coattail there")
+        try:
+            return await self._session.call(method, params)
+        except asyncio.CancelledError:
+            self._give_up(method, params)
+            raise
+
+
+def local() -> Coattail:
+    """Return the API of this instance, for plain functions."""
+    return Coattail(_session())
+
+
+def local_async() -> AsyncCoattail:
+    """Return the API of this instance, for `async def` functions."""
+    return AsyncCoattail(_session())
+
+
+def serve_with(session: Session | None) -> None:
+    """Set what `local` uses: there is one daemon to a process."""
+    _serving[:] = [session] if session else []
+
+
+def _session() -> Session:
+    if not _serving:
+        raise NotServing("there is no daemon to ask: this program was not started by one")
+    return _serving[0]
+
+
+def _given(**params: Any) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}
+
+
+_serving: list[Session] = []

@@ -1,0 +1,2 @@
+import coattail
+import no_such_module

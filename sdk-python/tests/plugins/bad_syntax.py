@@ -1,0 +1,4 @@
+import coattail
+
+def perform(input:
+    pass

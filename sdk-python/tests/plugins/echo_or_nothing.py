@@ -1,0 +1,6 @@
+import coattail
+
+
+@coattail.action
+def echo(input=coattail.ABSENT):
+    return input

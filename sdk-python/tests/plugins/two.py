@@ -1,0 +1,9 @@
+import coattail
+
+
+@coattail.action
+def first(input): ...
+
+
+@coattail.action
+def second(input): ...

@@ -1,0 +1,5 @@
+import coattail
+
+
+@coattail.receiver
+def keep(data): ...
