@@ -10,7 +10,7 @@ use coattail::wire::{ErrorCode, Failure};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::{Peers, TokenIssuer, Tokens};
+use crate::access::{Peers, TokenIssuer, Tokens, Validations};
 use crate::actions::{Actions, Calls, Remote};
 use crate::api::{control_service, peer_service, worker_service};
 use crate::config::{Config, RetrySchedule};
@@ -137,6 +137,7 @@ impl Daemon {
             inbox: Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers),
             subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
             tokens: Tokens::new(issuer, store.clone(), sessions.clone(), publisher.clone()),
+            validations: Validations::new(identity.clone(), store.clone(), sessions.clone(), publisher.clone()),
             peers: Peers::new(identity.issuer(), store, sessions.clone(), links.clone()),
             publisher,
             causes,

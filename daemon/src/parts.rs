@@ -6,7 +6,7 @@ use coattail::wire::Failure;
 use coattail::wire::control::ServiceStatus;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Peers, Tokens};
+use crate::access::{Peers, Tokens, Validations};
 use crate::actions::{Actions, Calls, Remote};
 use crate::config::Limits;
 use crate::publications::{Causes, Inbox, PublisherSide, SubscriberSide};
@@ -27,6 +27,7 @@ pub(crate) struct Parts {
     pub(crate) publisher: PublisherSide,
     pub(crate) subscriber: SubscriberSide,
     pub(crate) tokens: Tokens,
+    pub(crate) validations: Validations,
     pub(crate) peers: Peers,
     /// Cancelled by whoever wants the service to stop.
     pub(crate) stop: CancellationToken,

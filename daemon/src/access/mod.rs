@@ -2,6 +2,8 @@
 
 mod peers;
 mod tokens;
+mod validations;
 
 pub(crate) use peers::Peers;
 pub(crate) use tokens::{TokenIssuer, Tokens};
+pub(crate) use validations::Validations;

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use coattail::rpc::Service;
 use coattail::wire::Done;
 use coattail::wire::control::{
-    AddPeer, IssueToken, Issuer, ListTokens, RemovePeer, RevokeToken, ShowPeerToken, ShowToken, Status, Stop,
+    AddPeer, AddValidation, IssueToken, IssueValidation, Issuer, ListTokens, ListValidations, RemovePeer,
+    RemoveValidation, RevokeToken, ShowPeerToken, ShowToken, ShowValidation, Status, Stop,
 };
 
 use super::host::host_service;
@@ -24,6 +25,19 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
             parts.tokens.show(request.token, request.raw).await
         })
         .on(parts, |parts: Arc<Parts>, _, request: RevokeToken| async move { parts.tokens.revoke(request.token).await })
+        .on_in_order(parts, |parts: &Parts, _, request: IssueValidation| parts.validations.issue(&request))
+        .on(
+            parts,
+            |parts: Arc<Parts>, _, request: AddValidation| async move { parts.validations.add(request.token).await },
+        )
+        .on(parts, |parts: Arc<Parts>, _, _: ListValidations| async move { parts.validations.list().await })
+        .on(parts, |parts: Arc<Parts>, _, request: ShowValidation| async move {
+            parts.validations.show(request.validation).await
+        })
+        .on(
+            parts,
+            |parts: Arc<Parts>, _, request: RemoveValidation| async move { parts.validations.remove(request).await },
+        )
         .on(parts, |parts: Arc<Parts>, _, request: AddPeer| async move { parts.peers.add(request.token).await })
         .on(parts, |parts: Arc<Parts>, _, request: ShowPeerToken| async move { parts.peers.token(request.peer).await })
         .on(parts, |parts: Arc<Parts>, _, request: RemovePeer| async move { parts.peers.remove(request.peer).await })

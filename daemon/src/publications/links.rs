@@ -126,22 +126,35 @@ impl Links {
         }
     }
 
+    /// Forgets a subscription that is over at its publisher. It may have been forgotten already.
+    async fn forget(&self, id: SubscriptionId) -> Result<(), Failure> {
+        match self.inner.store.revoke_token(id).await {
+            Err(error) if error.code() != ErrorCode::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     async fn attach(&self, peer: PeerId, changed: &Notify) -> Result<Attachment, Failure> {
         let (store, sessions) = (&self.inner.store, &self.inner.sessions);
         let mut held = store.held_at(peer).await?;
         // After the look at the rows: what is confirmed meanwhile is known to the publisher.
         held.retain(|held| !self.state().unconfirmed.contains(&held.id));
         let (false, Some(row)) = (held.is_empty(), store.peer(peer).await?) else { return Ok(Attachment::Nothing) };
-        let session = sessions.get_or_dial(&Target::of_token(&row.jwt)?).await?;
+        let session = match sessions.get_or_dial(&Target::of_token(&row.jwt)?).await {
+            Err(failure) if failure.code == ErrorCode::TokenRevoked => {
+                tracing::warn!(%peer, %failure, "the peer has revoked our token; the subscriptions made with it have ended");
+                for held in held {
+                    self.forget(held.id).await?;
+                }
+                return Ok(Attachment::Nothing);
+            }
+            session => session?,
+        };
         let subscriptions: Vec<_> = held.iter().map(|held| held.id).collect();
         let attached = session.call_within(ATTACH_LIMIT, &Attach { subscriptions: subscriptions.clone() }).await?;
         for id in attached.unknown.into_iter().filter(|id| subscriptions.contains(id)) {
             tracing::warn!(subscription = %id, %peer, "the publisher has ended the subscription");
-            match store.revoke_token(id).await {
-                Ok(_) => {}
-                Err(error) if error.code() == ErrorCode::NotFound => {}
-                Err(error) => return Err(error.into()),
-            }
+            self.forget(id).await?;
         }
         tracing::debug!(%peer, count = subscriptions.len(), "attached");
         tokio::select! {

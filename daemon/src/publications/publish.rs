@@ -1,5 +1,6 @@
 use coattail::id::PublicationId;
 use coattail::name::ActionName;
+use coattail::rpc::{MAX_DEPTH, is_deeper_than};
 use coattail::wire::peer::Published;
 use coattail::wire::raw::one_line;
 use coattail::wire::{ErrorCode, Failure, Raw};
@@ -10,6 +11,9 @@ use crate::store::{Draft, Store};
 
 /// Room in a frame for what surrounds a payload when it is delivered.
 const ENVELOPE: usize = 64 * 1024;
+
+/// How deep a payload may be nested, so that the frame which delivers it stays within [`MAX_DEPTH`].
+const PAYLOAD_DEPTH: usize = MAX_DEPTH - 8;
 
 /// Makes values public: one row in the action's log. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +47,10 @@ impl Publisher {
             return Err(Failure::new(ErrorCode::TooLarge, message).hint(
                 "publish where the data can be fetched instead of the data, or raise `limits.frame` at both ends",
             ));
+        }
+        if is_deeper_than(PAYLOAD_DEPTH, payload.get()) {
+            let message = format!("the value is nested deeper than {PAYLOAD_DEPTH} levels");
+            return Err(Failure::new(ErrorCode::InvalidInput, message).hint("publish it flatter, or as a text"));
         }
         let draft = Draft::new(PublicationId::new(), action.clone(), payload, jiff::Timestamp::now().as_millisecond());
         let draft = match cause {

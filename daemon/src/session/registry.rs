@@ -132,6 +132,22 @@ impl Sessions {
         self.live().open.len() as u64
     }
 
+    /// How many sessions others have opened with a token.
+    pub(crate) fn count_token(&self, token: TokenId) -> u64 {
+        self.live().open.values().filter(|(_, caller)| caller.token() == Some(token)).count() as u64
+    }
+
+    /// Ends the sessions whose bearer was this validation token. Returns how many.
+    pub(crate) fn close_validation(&self, id: ValidationId) -> u64 {
+        let bound = |caller: &Caller| caller.claims.is_some() && caller.evidence.validations.contains(&id);
+        let live = self.live();
+        let open = live.open.values().filter(|(session, caller)| bound(caller) && !session.is_closed());
+        let sessions: Vec<Session> = open.map(|(session, _)| session.clone()).collect();
+        drop(live);
+        sessions.iter().for_each(Session::close);
+        sessions.len() as u64
+    }
+
     /// Ends every session that was opened with a token, by either side. Returns how many.
     pub(crate) fn close_token(&self, token: TokenId) -> u64 {
         let mut live = self.live();
@@ -176,7 +192,7 @@ impl Sessions {
         for id in store.validations_of_key(key.pem().to_owned()).await? {
             // One that cannot be read vouches for nothing, and concerns only itself (fault R8 of the original).
             if let Some(row) = store.validation(id).await?
-                && let Ok(token) = validation::read(&row.jwt)
+                && let Ok(token) = validation::read_stored(&row.jwt)
             {
                 stored.push((id, token));
             }

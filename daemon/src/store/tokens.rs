@@ -74,16 +74,15 @@ impl Store {
     /// Deletes a token and the subscriptions made with it. A subscription token ends our subscription; what was
     /// delivered to it before stays in the inbox and is handled.
     pub async fn revoke_token(&self, id: TokenId) -> Result<Revoked, Error> {
-        self.write(move |group| {
-            let (db, key) = (group.db(), id.to_string());
-            let ended = "DELETE FROM subscriptions WHERE authentication_token = ?1 RETURNING *";
-            let subscriptions =
-                db.prepare_cached(ended)?.query_map([&key], subscription)?.collect::<Result<Vec<_>, _>>()?;
-            let revoked = "DELETE FROM issued_tokens WHERE id = ?1 RETURNING *";
-            let token = db.prepare_cached(revoked)?.query_row([&key], token).optional()?;
-            let token = token.ok_or(Error::Missing("token"))?;
-            forget_if_drained(db, id)?;
-            Ok(Revoked { token, subscriptions })
+        self.write(move |group| revoke(group.db(), id)).await
+    }
+
+    /// The subscriptions here that were made with a token.
+    pub async fn subscriptions_with(&self, token: TokenId) -> Result<Vec<SubscriptionId>, Error> {
+        let query = "SELECT id FROM subscriptions WHERE authentication_token = ?1 ORDER BY created, id";
+        self.read(move |db| {
+            let mut query = db.prepare_cached(query)?;
+            Ok(query.query_map([token.to_string()], |row| parsed(row, "id"))?.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -109,6 +108,18 @@ impl Store {
         let condition = "peer = ?1 AND issued_tokens.action = ?2 AND issued_tokens.receiver = ?3";
         Ok(self.read(move |db| held_where(db, condition, &[&peer, action.as_str(), receiver.as_str()])).await?.pop())
     }
+}
+
+/// Deletes a token and the subscriptions made with it.
+pub(super) fn revoke(db: &Connection, id: TokenId) -> Result<Revoked, Error> {
+    let key = id.to_string();
+    let ended = "DELETE FROM subscriptions WHERE authentication_token = ?1 RETURNING *";
+    let subscriptions = db.prepare_cached(ended)?.query_map([&key], subscription)?.collect::<Result<Vec<_>, _>>()?;
+    let revoked = "DELETE FROM issued_tokens WHERE id = ?1 RETURNING *";
+    let token = db.prepare_cached(revoked)?.query_row([&key], token).optional()?;
+    let token = token.ok_or(Error::Missing("token"))?;
+    forget_if_drained(db, id)?;
+    Ok(Revoked { token, subscriptions })
 }
 
 fn insert(db: &Connection, token: &IssuedToken) -> Result<(), Error> {

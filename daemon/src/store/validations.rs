@@ -1,8 +1,9 @@
-use coattail::id::{IssuerHash, PeerId, ValidationId};
+use coattail::id::{IssuerHash, PeerId, TokenId, ValidationId};
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::columns::{parsed, parsed_if_any};
-use super::tokens::{HeldSubscription, end_held};
+use super::subscriptions::Subscription;
+use super::tokens::{HeldSubscription, end_held, revoke};
 use super::{Error, Store};
 
 /// A validation token: the public key of another instance. It is no secret.
@@ -28,7 +29,9 @@ pub struct ValidationRemoved {
     /// The token.
     pub validation: Validation,
     /// Our subscriptions that only this key may deliver to.
-    pub subscriptions: Vec<HeldSubscription>,
+    pub held: Vec<HeldSubscription>,
+    /// The subscriptions here that were made with the tokens which went with it.
+    pub subscriptions: Vec<Subscription>,
 }
 
 impl Store {
@@ -78,16 +81,25 @@ impl Store {
         .await
     }
 
-    /// Forgets a validation token, and ends our subscriptions that are bound to it. Tokens that name it stay, but
-    /// nobody satisfies that bearer any more.
-    pub async fn remove_validation(&self, id: ValidationId) -> Result<ValidationRemoved, Error> {
+    /// Forgets a validation token, ends our subscriptions that are bound to it, and revokes `tokens`: those that name
+    /// no other bearer. In other tokens nobody satisfies that bearer any more.
+    pub async fn remove_validation(&self, id: ValidationId, tokens: Vec<TokenId>) -> Result<ValidationRemoved, Error> {
         self.write(move |group| {
             let (db, key) = (group.db(), id.to_string());
-            let subscriptions = end_held(db, "validation = ?1", &key)?;
+            let held = end_held(db, "validation = ?1", &key)?;
+            let mut subscriptions = Vec::new();
+            for token in tokens {
+                match revoke(db, token) {
+                    Ok(revoked) => subscriptions.extend(revoked.subscriptions),
+                    // Somebody was quicker.
+                    Err(Error::Missing(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
             let query = "DELETE FROM validation_tokens WHERE id = ?1 RETURNING *";
             let validation = db.prepare_cached(query)?.query_row([&key], validation).optional()?;
             let validation = validation.ok_or(Error::Missing("validation token"))?;
-            Ok(ValidationRemoved { validation, subscriptions })
+            Ok(ValidationRemoved { validation, held, subscriptions })
         })
         .await
     }
@@ -127,10 +139,10 @@ mod tests {
         assert_eq!(of_key, [by_hand.id, learned]);
         assert!(store.validations_of_key("nobody".to_owned()).await.unwrap().is_empty());
 
-        let removed = store.remove_validation(learned).await.unwrap();
-        assert!(removed.subscriptions.iter().map(|held| held.id).eq([held]));
+        let removed = store.remove_validation(learned, Vec::new()).await.unwrap();
+        assert!(removed.held.iter().map(|held| held.id).eq([held]));
         assert_eq!(store.token(held).await.unwrap(), None);
-        assert!(matches!(store.remove_validation(learned).await, Err(Error::Missing(_))));
+        assert!(matches!(store.remove_validation(learned, Vec::new()).await, Err(Error::Missing(_))));
         assert_eq!(store.validation(by_hand.id).await.unwrap(), Some(by_hand.clone()));
         assert_eq!(store.validations().await.unwrap(), [by_hand]);
     }

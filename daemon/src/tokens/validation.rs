@@ -63,6 +63,11 @@ pub fn read_unsigned_of_original(token: &str) -> Result<ValidationToken, TokenEr
     compact.unverified::<RawValidation>()?.try_into()
 }
 
+/// Reads a validation token that its owner has stored: signed, or one of the original.
+pub fn read_stored(token: &str) -> Result<ValidationToken, TokenError> {
+    if Compact::parse(token.trim())?.is_unsigned() { read_unsigned_of_original(token) } else { read(token) }
+}
+
 /// Which of the stored validation tokens vouch for a key that was proven: the bearers `vt://ID` that a
 /// connection satisfies. One that is expired, or of another key, concerns only itself.
 pub fn proven<'a>(

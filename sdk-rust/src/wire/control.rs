@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Done, method};
 use crate::address::PeerAddress;
-use crate::id::{IssuerHash, PeerId, TokenId};
+use crate::id::{IssuerHash, PeerId, TokenId, ValidationId};
 use crate::wire::host::Peer;
 
 /// Asks how the service is.
@@ -201,4 +201,87 @@ pub struct PeerRemoved {
     pub id: PeerId,
     /// How many of our subscriptions there ended.
     pub subscriptions: u64,
+}
+
+/// Makes a validation token of this instance: its public key, signed by that key. Stores nothing.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct IssueValidation {
+    /// Seconds from now until it counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<i64>,
+    /// Seconds from now until it no longer counts; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<i64>,
+}
+method!(IssueValidation, "validations.issue", Validation);
+
+/// Stores the validation token of another instance, so that tokens can be bound to its key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AddValidation {
+    /// The token. One of the original, which is not signed, is taken too: the owner vouches for it.
+    pub token: String,
+}
+method!(AddValidation, "validations.add", Validation);
+
+/// Lists the validation tokens that are stored here.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListValidations {}
+method!(ListValidations, "validations.list", Vec<Validation>);
+
+/// Shows one validation token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShowValidation {
+    /// Which one.
+    pub validation: ValidationId,
+}
+method!(ShowValidation, "validations.show", Validation);
+
+/// Forgets a validation token, and revokes the tokens that nobody else could use.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveValidation {
+    /// Which one.
+    pub validation: ValidationId,
+    /// Only tells what would go with it.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+method!(RemoveValidation, "validations.remove", ValidationRemoved);
+
+/// What goes with a validation token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ValidationRemoved {
+    /// Which one it is.
+    pub id: ValidationId,
+    /// Tokens of ours that have no other bearer.
+    pub tokens: Vec<TokenId>,
+    /// How many subscriptions at this instance were made with those.
+    pub subscriptions: u64,
+    /// How many subscriptions of this instance only this key may deliver to.
+    pub held: u64,
+    /// How many live sessions ended.
+    pub sessions: u64,
+}
+
+/// A validation token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Validation {
+    /// Its id here, as in the bearer `vt://ID`; absent for one that was just issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ValidationId>,
+    /// The hash of the key in it.
+    pub issuer: IssuerHash,
+    /// Whether it is signed by that key.
+    pub signed: bool,
+    /// When it was issued (RFC 3339).
+    pub issued: String,
+    /// From when it counts (RFC 3339).
+    pub effective: String,
+    /// When it no longer counts (RFC 3339); absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// The peer from which it was learned by subscribing; absent if it was added by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerId>,
+    /// The token itself, which is no secret.
+    pub raw: String,
 }
