@@ -3,6 +3,8 @@
 pub mod config;
 pub mod instance;
 pub mod keys;
+#[doc(hidden)] // Public for its own tests only, which need an executable to be the guard.
+pub mod plugins;
 pub mod store;
 pub mod tokens;
 
@@ -14,7 +16,6 @@ mod daemon;
 mod door;
 mod failure;
 mod parts;
-mod plugins;
 mod publications;
 mod retention;
 mod running;

@@ -4,7 +4,7 @@ use coattail::id::{CallId, IssuerHash};
 use coattail::rpc::{MAX_DEPTH, is_deeper_than};
 use coattail::wire::plugin::{Context, Perform, Receive, Source};
 use coattail::wire::{ErrorCode, Failure, Raw};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -108,17 +108,19 @@ impl Wanted {
     }
 }
 
-/// The one answer of a call. Whoever gives it first is heard.
+/// The one answer of a call, and its place among the calls of the plugin. What is given first is heard.
 #[derive(Debug)]
-pub(super) struct Answer(Option<oneshot::Sender<Outcome>>);
+pub(super) struct Answer(Option<(oneshot::Sender<Outcome>, OwnedSemaphorePermit)>);
 
 impl Answer {
-    pub(super) fn new(sender: oneshot::Sender<Outcome>) -> Self {
-        Self(Some(sender))
+    pub(super) fn new(sender: oneshot::Sender<Outcome>, place: OwnedSemaphorePermit) -> Self {
+        Self(Some((sender, place)))
     }
 
     pub(super) fn give(&mut self, outcome: Outcome) {
-        if let Some(sender) = self.0.take() {
+        if let Some((sender, place)) = self.0.take() {
+            // Order: whoever hears the answer finds the place free.
+            drop(place);
             // The caller may have gone: then nobody wants to know.
             let _ = sender.send(outcome);
         }

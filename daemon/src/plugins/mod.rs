@@ -1,6 +1,6 @@
 //! Floor 3: the executables in `actions/` and `receivers/`, and the processes that run them.
 //!
-//! [`Plugins`] is the handle. A call goes `plugins` → `discover` (which file is it, can it be run) → `pool` (wait
+//! [`Plugins`] is the handle. A call goes `handle` → `discover` (which file is it, can it be run) → `pool` (wait
 //! for a turn, start a worker if there is none) → `worker` (one warm process, JSON-RPC) or `plain` (one process
 //! per call) → `process` (start, stop) → `guard` (leave nothing behind).
 //!
@@ -13,11 +13,11 @@
 mod call;
 mod discover;
 mod guard;
+mod handle;
 mod launch;
 mod manifest;
 mod output;
 mod plain;
-mod plugins;
 mod pool;
 mod process;
 mod runtime;
@@ -27,8 +27,8 @@ mod worker;
 
 pub use call::{PerformCall, ReceiveCall};
 pub use guard::{GUARD, guard_main};
-pub use plugins::{Host, Plugins};
+pub use handle::{Host, Plugins};
 pub use settings::Settings;
 pub use spec::{Found, PluginId, Problem};
 
-use plugins::nearest;
+use handle::nearest;

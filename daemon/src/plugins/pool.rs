@@ -1,11 +1,12 @@
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coattail::rpc::Service;
 use coattail::wire::{ErrorCode, Failure};
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use futures::future::{BoxFuture, MaybeDone, Shared, maybe_done};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -64,13 +65,10 @@ enum Slot {
     Running(Arc<Worker>),
 }
 
-type Starting = Shared<BoxFuture<'static, Result<Arc<Worker>, Failure>>>;
+/// A place in line, which becomes the right to be done.
+pub(super) type Turn = Pin<Box<MaybeDone<BoxFuture<'static, Result<OwnedSemaphorePermit, AcquireError>>>>>;
 
-/// A call's place in the pool.
-#[derive(Debug)]
-pub(super) struct Place {
-    _place: OwnedSemaphorePermit,
-}
+type Starting = Shared<BoxFuture<'static, Result<Arc<Worker>, Failure>>>;
 
 impl Pool {
     /// A pool, which keeps the turns of the one before it: what had `concurrency: 1` keeps it while it is reloaded.
@@ -93,39 +91,44 @@ impl Pool {
     }
 
     /// A place for one more call, at once or never.
-    pub(super) fn place(&self) -> Result<Place, Failure> {
-        match self.places.clone().try_acquire_owned() {
-            Ok(place) => Ok(Place { _place: place }),
-            Err(_) => Err(Failure::new(
-                ErrorCode::Busy,
-                format!("{} has {} calls under way and {} waiting", self.spec.id, self.concurrency, self.queue),
-            )
-            .hint("try again later, or raise `concurrency` or `queue` in its sidecar file")),
-        }
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.places.clone().try_acquire_owned().map_err(|_| {
+            let full = format!("{} has {} calls under way and {} waiting", self.spec.id, self.concurrency, self.queue);
+            Failure::new(ErrorCode::Busy, full)
+                .hint("try again later, or raise `concurrency` or `queue` in its sidecar file")
+        })
+    }
+
+    /// Stands in line for a turn, at once: calls get theirs in the order in which they came here.
+    pub(super) fn turn(&self) -> Turn {
+        let mut turn = Box::pin(maybe_done(self.slots.clone().acquire_owned().boxed()));
+        // The first poll is what stands in line.
+        let _ = turn.as_mut().now_or_never();
+        turn
     }
 
     /// Does one call. Ends when nothing of the call is left; the answer is given before that, as soon as it is
     /// known.
     pub(super) async fn handle(
         self: Arc<Self>,
-        place: Place,
+        mut turn: Turn,
         job: Job,
         unwanted: impl Future<Output = Failure>,
         mut answer: Answer,
     ) {
         let _call = self.calls.token();
         tokio::pin!(unwanted);
-        let _slot = tokio::select! {
+        tokio::select! {
             biased;
             why = &mut unwanted => return answer.give(Err(why)),
-            slot = self.slots.acquire() => slot,
-        };
+            // What it has come to is in `turn` itself, and given back with it.
+            () = &mut turn => {}
+        }
         if self.spec.plain {
             plain::run(&self.settings, &self.spec, &job, unwanted, &mut answer, &self.kill).await;
         } else {
             self.give_to_worker(&job, unwanted, &mut answer).await;
         }
-        drop(place);
     }
 
     /// No more calls come: ends the worker with the last one that is here.

@@ -1,6 +1,7 @@
-use std::fs::{self, DirBuilder, File};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -21,23 +22,32 @@ const NODE_FILES: [(&str, &str); 4] = [
 /// Where the runners of an instance lie, below its folder.
 const FOLDER: &str = ".coattail/runtime";
 
-/// Every file of the runners by its path, and the hash that names them all.
-static FILES: LazyLock<(Vec<(PathBuf, &'static [u8])>, String)> = LazyLock::new(|| {
-    let mut files: Vec<(PathBuf, &'static [u8])> =
+/// The files of the runners.
+struct Files {
+    /// By their path, which begins with `node` or `python`.
+    contents: BTreeMap<PathBuf, &'static [u8]>,
+    /// The hash of all of them.
+    name: String,
+}
+
+static FILES: LazyLock<Files> = LazyLock::new(|| {
+    let mut contents: BTreeMap<PathBuf, &'static [u8]> =
         NODE_FILES.iter().map(|(name, text)| (Path::new("node").join(name), text.as_bytes())).collect();
-    collect(&NODE, Path::new("node/src"), &mut files);
-    collect(&PYTHON, Path::new("python/coattail"), &mut files);
-    files.sort();
+    collect(&NODE, Path::new("node/src"), &mut contents);
+    collect(&PYTHON, Path::new("python/coattail"), &mut contents);
     let mut hash = Sha256::new();
-    for (path, bytes) in &files {
+    for (path, bytes) in &contents {
         hash.update(path.as_os_str().as_encoded_bytes());
         hash.update([0]);
         hash.update((bytes.len() as u64).to_be_bytes());
         hash.update(bytes);
     }
-    let name = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    (files, name)
+    let name = hash.finalize().iter().take(NAME_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    Files { contents, name }
 });
+
+/// Bytes of the hash that name a folder: enough to tell the versions of one instance apart.
+const NAME_BYTES: usize = 8;
 
 /// The runners on disk, in a folder named by their content.
 #[derive(Debug, Clone)]
@@ -49,7 +59,7 @@ impl Runners {
     /// A folder that has the right name is whole: it is written under another name, synced and then renamed. After
     /// a crash the other name is left, and removed by whoever writes next.
     pub(super) fn prepare(instance: &Path) -> io::Result<Self> {
-        let (files, name) = &*FILES;
+        let Files { contents, name } = &*FILES;
         let parent = instance.join(FOLDER);
         let folder = parent.join(name);
         if folder.is_dir() {
@@ -57,14 +67,20 @@ impl Runners {
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&parent)?;
         remove_others(&parent);
-        let draft = tempfile::Builder::new().prefix(DRAFT).tempdir_in(&parent)?;
-        for (path, bytes) in files {
+        let draft =
+            tempfile::Builder::new().prefix("draft-").permissions(Permissions::from_mode(0o700)).tempdir_in(&parent)?;
+        let mut folders = BTreeSet::new();
+        for (path, bytes) in contents {
             let path = draft.path().join(path);
             let inside = path.parent().expect("a file lies in a folder");
             DirBuilder::new().recursive(true).mode(0o700).create(inside)?;
             let mut file = File::create(&path)?;
             file.write_all(bytes)?;
             file.sync_all()?;
+            folders.extend(inside.ancestors().take_while(|folder| *folder != parent).map(Path::to_owned));
+        }
+        for folder in folders {
+            File::open(folder)?.sync_all()?;
         }
         match fs::rename(draft.path(), &folder) {
             // Written by another process in the meantime.
@@ -86,8 +102,6 @@ impl Runners {
     }
 }
 
-const DRAFT: &str = "draft-";
-
 /// Older versions, and drafts of a process that died. Nothing uses them: one daemon runs per instance, and no
 /// worker outlives it.
 fn remove_others(parent: &Path) {
@@ -98,19 +112,17 @@ fn remove_others(parent: &Path) {
     }
 }
 
-fn collect(dir: &'static Dir<'_>, below: &Path, files: &mut Vec<(PathBuf, &'static [u8])>) {
+fn collect(dir: &'static Dir<'_>, below: &Path, contents: &mut BTreeMap<PathBuf, &'static [u8]>) {
     for file in dir.files().filter(|file| file.path().extension().is_none_or(|end| end != "pyc")) {
-        files.push((below.join(file.path()), file.contents()));
+        contents.insert(below.join(file.path()), file.contents());
     }
     for dir in dir.dirs().filter(|dir| dir.path().file_name().is_none_or(|name| name != "__pycache__")) {
-        collect(dir, below, files);
+        collect(dir, below, contents);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -121,7 +133,7 @@ mod tests {
         let runners = Runners::prepare(instance.path()).unwrap();
         assert!(runners.node().is_file() && !left_over.exists());
         assert_eq!(fs::metadata(&runners.0).unwrap().permissions().mode() & 0o777, 0o700);
-        for (path, bytes) in &FILES.0 {
+        for (path, bytes) in &FILES.contents {
             assert_eq!(fs::read(runners.0.join(path)).unwrap(), *bytes, "{}", path.display());
         }
         let marker = runners.0.join("marker");

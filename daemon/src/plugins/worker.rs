@@ -108,7 +108,10 @@ impl Worker {
             _ = &mut run => Ok(Err(CallError::Closed)),
         };
         let why = match welcome {
-            Ok(Ok(Initialized { protocol: PROTOCOL, .. })) => return Ok((worker, run)),
+            Ok(Ok(Initialized { protocol: PROTOCOL, .. })) => {
+                worker.touch();
+                return Ok((worker, run));
+            }
             Ok(Ok(other)) => format!("it speaks protocol {}, not {PROTOCOL}", other.protocol),
             Ok(Err(CallError::Refused(failure))) => failure.message,
             Ok(Err(CallError::Lost { .. } | CallError::Closed)) => String::new(),
@@ -140,6 +143,10 @@ impl Worker {
     /// Since when it has had nothing to do; `None` while it has.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         self.leases.is_empty().then(|| *self.last_used.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn touch(&self) {
+        *self.last_used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     /// Whether it was told to end, rather than having ended by itself.
@@ -262,7 +269,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        *self.worker.last_used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.worker.touch();
     }
 }
 

@@ -254,3 +254,56 @@ async fn the_end_of_stdin_finishes_what_is_under_way() {
     let (_, answer) = tokio::join!(plugin.serve_over(reader, writer), feed);
     assert_eq!(answer.trim(), r#"{"jsonrpc":"2.0","id":1,"result":{"output":2}}"#);
 }
+
+/// The lines that every SDK is tested with.
+const GOLDEN: &str = include_str!("../../../../tests/golden/plugin-wire.jsonl");
+
+#[tokio::test]
+async fn the_wire_is_the_one_of_every_sdk() {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    // Only what was given is given back, so that nothing and null differ.
+    let mut echo = Plugin::new();
+    echo.action = Some(Arc::new(|input, _| Box::pin(async move { Ok(input) })));
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let (reader, writer) = tokio::io::split(theirs);
+    let tasks = TaskTracker::new();
+    tasks.spawn(echo.serve_over(reader, writer));
+    tasks.close();
+    let (reader, mut writer) = tokio::io::split(ours);
+    let mut answers = BufReader::new(reader).lines();
+    for line in GOLDEN.lines() {
+        let golden: serde_json::Value = serde_json::from_str(line).unwrap();
+        writer.write_all(format!("{}\n", golden["send"]).as_bytes()).await.unwrap();
+        if golden["expect"].is_null() {
+            continue;
+        }
+        let answer = timeout(Duration::from_secs(5), answers.next_line()).await.expect("an answer").unwrap().unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert_contains(&answer, &golden["expect"], &golden["name"]);
+    }
+    timeout(Duration::from_secs(5), tasks.wait()).await.expect("the plugin ends");
+}
+
+/// Whether an answer has every member that is expected. An `output` is expected whole; error codes of JSON-RPC and
+/// our own that mean the same are one.
+#[track_caller]
+fn assert_contains(answer: &serde_json::Value, expected: &serde_json::Value, name: &serde_json::Value) {
+    match expected {
+        serde_json::Value::Object(members) => {
+            for (key, value) in members {
+                match key.as_str() {
+                    "output" => assert_eq!(&answer[key], value, "{name}"),
+                    "code" => {
+                        let code = |value: &serde_json::Value| ErrorCode::from_number(value.as_i64().unwrap() as i32);
+                        assert_eq!(code(&answer[key]), code(value), "{name}");
+                    }
+                    _ => assert_contains(&answer[key], value, name),
+                }
+            }
+            if members.is_empty() {
+                assert_eq!(answer, expected, "{name}");
+            }
+        }
+        value => assert_eq!(answer, value, "{name}"),
+    }
+}

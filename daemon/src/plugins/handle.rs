@@ -142,7 +142,8 @@ impl Plugins {
         let limit = match (asked, spec.manifest.timeout) {
             (Some(asked), Some(most)) => asked.min(most),
             (one, other) => one.or(other).unwrap_or(shared.settings.timeout),
-        };
+        }
+        .min(LONGEST);
         // Cancelled when this future is dropped, but not the caller's own token.
         let cancel = cancel.child_token();
         let _guard = cancel.clone().drop_guard();
@@ -157,7 +158,8 @@ impl Plugins {
             let place = pool.place()?;
             let closing = shared.closing.clone();
             let wanted = Wanted { id, limit, deadline: Instant::now() + limit, cancel, closing };
-            shared.calls.spawn(pool.handle(place, job(limit), wanted.ended(), Answer::new(answer)));
+            let turn = pool.turn();
+            shared.calls.spawn(pool.handle(turn, job(limit), wanted.ended(), Answer::new(answer, place)));
         }
         wait.await.unwrap_or_else(|_| Err(Failure::new(ErrorCode::Internal, "a call ended without an answer")))
     }
@@ -199,6 +201,9 @@ pub(super) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }
+
+/// The longest time a call may be given. A caller can ask for any number, and clocks end somewhere.
+const LONGEST: Duration = Duration::from_hours(24 * 366);
 
 /// Steps of ending a call and then its worker that each take a grace: cancel, TERM, KILL; goodbye, the end of stdin,
 /// TERM.
