@@ -43,7 +43,6 @@ const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// What a new instance is to be like, where it differs from the defaults.
 #[derive(Debug, Default)]
-#[expect(dead_code, reason = "read by `create_instance` once the daemon is linked")]
 pub(crate) struct CreateOptions {
     /// The host that tokens name.
     pub(crate) host: Option<String>,

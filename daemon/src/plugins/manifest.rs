@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
 
+use crate::config::duration;
+
 /// The largest sidecar that is read, in bytes. Real ones have a few lines.
 const LARGEST: u64 = 64 * 1024;
 
@@ -149,17 +151,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit.trim() {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        "d" => 86400.0,
-        _ => return None,
-    };
-    let duration = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
+    let duration = duration::parse_unsigned(text).ok()?;
     // A call that may take no time never ends well, and one of centuries overflows clocks.
     (Duration::from_millis(1)..=Duration::from_hours(24 * 366)).contains(&duration).then_some(duration)
 }

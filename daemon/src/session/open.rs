@@ -49,19 +49,21 @@ async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) ->
         nonce: encode(&nonce),
     };
     let address = remote.to_string();
+    let not_coattail = |why: String| HandshakeError::NotCoattail { address: address.clone(), why };
     let welcome = session.call(&hello).await.map_err(|error| match Failure::from(error) {
         refused if refused.code == ErrorCode::UnsupportedVersion => HandshakeError::Refused(refused),
-        other => HandshakeError::NotCoattail { address: address.clone(), why: other.message },
+        other => not_coattail(other.message),
     })?;
     check_version(welcome.protocol)?;
-    let identity = decode_identity(&welcome.identity)?;
+    let identity = decode_identity(&welcome.identity).map_err(|error| not_coattail(error.to_string()))?;
+    let server_nonce = decode_nonce(&welcome.nonce).map_err(|error| not_coattail(error.to_string()))?;
     if identity.issuer() != target.issuer {
         return Err(HandshakeError::WrongPeer { address, expected: target.issuer, found: identity.issuer() });
     }
     let transcript = Transcript {
         channel: &channel,
         client: (ours.issuer(), nonce),
-        server: (identity.issuer(), decode_nonce(&welcome.nonce)?),
+        server: (identity.issuer(), server_nonce),
     };
     transcript.check_server(&identity, &decode_proof(&welcome.proof)?).map_err(|_| HandshakeError::Proof)?;
 

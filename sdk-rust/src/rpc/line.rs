@@ -41,15 +41,21 @@ pub enum LineError {
         /// How much of the line had come.
         got: usize,
     },
-    /// The line is no UTF-8.
-    #[error("a frame is not UTF-8")]
-    NotUtf8,
     /// The stream failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// One text per line. An empty line and a `\r` before the line end are passed over.
+/// A line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A text.
+    Text(String),
+    /// No UTF-8, with what is none replaced: no frame, but perhaps what a program printed.
+    Garbled(String),
+}
+
+/// Splits a stream into lines. An empty line and a `\r` before the line end are passed over.
 #[derive(Debug)]
 pub struct LineCodec {
     limit: Limit,
@@ -65,10 +71,10 @@ impl LineCodec {
 }
 
 impl Decoder for LineCodec {
-    type Item = String;
+    type Item = Line;
     type Error = LineError;
 
-    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, LineError> {
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Line>, LineError> {
         loop {
             let limit = self.limit.get();
             let Some(end) = memchr::memchr(b'\n', &buffer[self.scanned..]).map(|at| self.scanned + at) else {
@@ -82,13 +88,15 @@ impl Decoder for LineCodec {
                 return Err(LineError::TooLong { limit });
             }
             if !line.is_empty() {
-                let text = str::from_utf8(line).map_err(|_| LineError::NotUtf8)?;
-                return Ok(Some(text.to_owned()));
+                return Ok(Some(match str::from_utf8(line) {
+                    Ok(text) => Line::Text(text.to_owned()),
+                    Err(_) => Line::Garbled(String::from_utf8_lossy(line).into_owned()),
+                }));
             }
         }
     }
 
-    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, LineError> {
+    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Line>, LineError> {
         match self.decode(buffer)? {
             Some(line) => Ok(Some(line)),
             None if buffer.is_empty() => Ok(None),
@@ -101,7 +109,7 @@ impl Decoder for LineCodec {
 mod tests {
     use super::*;
 
-    fn decode_all(input: &[u8], piece: usize, limit: usize) -> Result<Vec<String>, LineError> {
+    fn decode_all(input: &[u8], piece: usize, limit: usize) -> Result<Vec<Line>, LineError> {
         let mut codec = LineCodec::new(Limit::new(limit));
         let mut buffer = BytesMut::new();
         let mut lines = Vec::new();
@@ -121,7 +129,8 @@ mod tests {
     fn lines_come_whole_in_whatever_pieces() {
         for piece in 1..12 {
             let lines = decode_all(b"{\"a\":1}\r\n\n{\"b\":2}\n", piece, 100).expect("two frames");
-            assert_eq!(lines, ["{\"a\":1}", "{\"b\":2}"], "in pieces of {piece}");
+            let expected = ["{\"a\":1}", "{\"b\":2}"].map(|text| Line::Text(text.to_owned()));
+            assert_eq!(lines, expected, "in pieces of {piece}");
         }
     }
 
@@ -130,7 +139,7 @@ mod tests {
         assert!(decode_all(b"", 1, 10).expect("a clean end").is_empty());
         assert!(matches!(decode_all(b"abc", 1, 10), Err(LineError::Torn { got: 3 })));
         assert!(matches!(decode_all(b"12345678901\n", 20, 10), Err(LineError::TooLong { limit: 10 })));
-        assert!(matches!(decode_all(b"\xff\n", 1, 10), Err(LineError::NotUtf8)));
+        assert_eq!(decode_all(b"\xff\n", 1, 10).expect("a line"), [Line::Garbled("\u{fffd}".to_owned())]);
     }
 
     #[test]

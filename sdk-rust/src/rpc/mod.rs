@@ -16,7 +16,7 @@ mod session;
 mod stdio;
 
 pub use frame::{MAX_DEPTH, is_deeper_than};
-pub use line::{Limit, LineCodec, LineError};
+pub use line::{Limit, Line, LineCodec, LineError};
 pub use memory::pair;
 pub use service::{Facts, Service, Stray};
 pub use session::{CallError, Ended, Limits, Session};

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::frame::{Frame, NotAFrame, classify};
 use super::pending::Pending;
 use super::service::{Answer, Service, Stray, refusal};
-use super::{Limit, LineCodec, LineError};
+use super::{Limit, Line, LineCodec, LineError};
 use crate::wire::raw::one_line;
 use crate::wire::{ErrorCode, Failure, Method, Raw};
 
@@ -379,7 +379,11 @@ where
                 None => return Ended::Closed,
             },
         };
-        match classify(&line) {
+        let sorted = match &line {
+            Line::Text(text) => classify(text),
+            Line::Garbled(_) => Err(NotAFrame::Malformed("not UTF-8".to_owned())),
+        };
+        match sorted {
             Ok(Frame::Response { id, outcome }) => {
                 if let Err(count) = shared.pending.settle(id, outcome) {
                     tracing::debug!(id, count, "dropped an answer that nobody waits for");
@@ -430,7 +434,9 @@ where
                 }
             }
             Err(error) => match stray {
-                Stray::Line(pass_on) => pass_on(&line),
+                Stray::Line(pass_on) => match &line {
+                    Line::Text(text) | Line::Garbled(text) => pass_on(text),
+                },
                 Stray::Close => {
                     refuse_and_close(shared, Failure::new(ErrorCode::InvalidInput, error.to_string())).await;
                     return error.into();
