@@ -160,7 +160,10 @@ impl Context {
     }
 
     /// The runtime is made here and nowhere else: `version` and `help` do without.
-    fn block_on<T>(&self, work: impl AsyncFnOnce(&mut Interrupt) -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(crate) fn block_on<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Interrupt) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let start = |error: io::Error| {
             because(ErrorCode::Internal, "the program could not start", error)
                 .hint("look at the limits of this account: `ulimit -a`")

@@ -2,6 +2,7 @@
 
 mod action;
 mod data;
+mod demo;
 mod duration;
 mod names;
 mod peer;
@@ -20,6 +21,7 @@ pub(crate) use action::{
     UnsubscribeAction,
 };
 pub(crate) use data::{DataCommand, Migration};
+pub(crate) use demo::Demo;
 pub(crate) use peer::{AddPeer, PeerCommand};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
 pub(crate) use subscribers::SubscribersCommand;
@@ -94,6 +96,8 @@ pub(crate) enum Command {
     /// The database of an instance
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),
+    /// Show on three instances of its own, in a temporary folder, what Coattail does
+    Demo(Demo),
     /// Explain a command or a topic: exit-codes, environment
     Help(Help),
 }

@@ -3,6 +3,7 @@
 mod action;
 mod create;
 mod data;
+mod demo;
 mod headless;
 mod help;
 mod ids;
@@ -33,6 +34,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Token(command) => token::run(context, command),
         Command::Validation(command) => validation::run(context, command),
         Command::Data(command) => data::run(context, command),
+        Command::Demo(args) => demo::run(context, &args),
         Command::Help(args) => help::run(context, &args),
     }
 }

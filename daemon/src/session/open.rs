@@ -60,11 +60,8 @@ async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) ->
     if identity.issuer() != target.issuer {
         return Err(HandshakeError::WrongPeer { address, expected: target.issuer, found: identity.issuer() });
     }
-    let transcript = Transcript {
-        channel: &channel,
-        client: (ours.issuer(), nonce),
-        server: (identity.issuer(), server_nonce),
-    };
+    let transcript =
+        Transcript { channel: &channel, client: (ours.issuer(), nonce), server: (identity.issuer(), server_nonce) };
     transcript.check_server(&identity, &decode_proof(&welcome.proof)?).map_err(|_| HandshakeError::Proof)?;
 
     // From here on it is the peer. It may call back as soon as it has let us in, which is before we know it.

@@ -63,6 +63,8 @@ struct Inner {
 struct Live {
     open: HashMap<SessionId, (Session, Arc<Caller>)>,
     dialled: HashMap<TokenId, Dialling>,
+    /// The service is stopping: what authenticates from now on is drained at once.
+    draining: bool,
 }
 
 /// A dial that whoever wants the same session waits for, and its outcome ever after.
@@ -105,6 +107,9 @@ impl Sessions {
         loop {
             let dialling = {
                 let mut live = self.live();
+                if live.draining {
+                    return Err(HandshakeError::Stopping.into());
+                }
                 match live.dialled.get(&target.token_id) {
                     Some(dialling) if !is_over(dialling) => dialling.clone(),
                     _ => {
@@ -163,7 +168,11 @@ impl Sessions {
     /// Stops: takes no more requests, finishes those under way, ends. Bounded by the caller, who calls
     /// [`close`](Self::close) at his deadline.
     pub(crate) async fn drain(&self) {
-        let sessions: Vec<Session> = self.live().open.values().map(|(session, _)| session.clone()).collect();
+        let sessions: Vec<Session> = {
+            let mut live = self.live();
+            live.draining = true;
+            live.open.values().map(|(session, _)| session.clone()).collect()
+        };
         sessions.iter().for_each(Session::drain);
         for session in sessions {
             session.closed().await;
@@ -252,7 +261,13 @@ impl Sessions {
     /// Keeps an authenticated session among the open ones until it ends, and asks now and then whether its other side
     /// still answers.
     pub(super) async fn attend(&self, session: &Session, caller: &Arc<Caller>) {
-        self.live().open.insert(caller.session, (session.clone(), caller.clone()));
+        {
+            let mut live = self.live();
+            live.open.insert(caller.session, (session.clone(), caller.clone()));
+            if live.draining {
+                session.drain();
+            }
+        }
         tracing::info!(session = %caller.session, peer = %caller.issuer(), from = ?caller.evidence.source, "session opened");
         // A token that was revoked while its session was being opened was not found among the open ones.
         let revoked = match caller.token() {
