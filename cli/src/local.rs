@@ -16,6 +16,7 @@ use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
 use coattail_daemon::config::Config;
 use coattail_daemon::config::template::NewConfig;
+use coattail_daemon::instance::Instance;
 use coattail_daemon::store;
 use coattail_daemon::{Daemon, Purpose, RunningService};
 use futures::FutureExt as _;
@@ -133,6 +134,12 @@ pub(crate) async fn open_in_process(instance: &Path, log: &str) -> Result<InProc
         daemon.shutdown(END_PATIENCE).await;
     };
     Ok(InProcess::new(ours, end.boxed()))
+}
+
+/// Whether whoever has opened the instance is no service.
+pub(crate) fn is_opened_by_command(instance: &Path) -> bool {
+    // A service has said who it is before it listens; a command may not have come to that yet.
+    Instance::open(instance).is_ok_and(|instance| instance.holder().is_none_or(|holder| holder.what != "service"))
 }
 
 /// Runs the service until it is told to stop. Says on stderr when it is ready.
