@@ -79,7 +79,10 @@ impl ConfigError {
             Self::UnknownKey { known, .. } => Some(format!("known here: {}", known.join(", "))),
             Self::Invalid { key, .. } => Some(format!("correct `{key}`, or leave it out to get its default")),
             Self::SharedSecret { .. } => Some("use `type: file` with the path of a PEM file".to_owned()),
-            Self::TooLarge { .. } | Self::Malformed { .. } => None,
+            Self::TooLarge { .. } => Some("restore the file from a backup; it has a few lines".to_owned()),
+            Self::Malformed { .. } => {
+                Some("correct it there; `coattail new` in an empty folder makes one to compare with".to_owned())
+            }
         }
     }
 

@@ -79,7 +79,12 @@ impl KeyError {
             Self::Malformed { .. } => {
                 Some("new instances use Ed25519 keys: PKCS#8 for the private half, SPKI for the public one".to_owned())
             }
-            _ => None,
+            Self::TooLarge { .. } | Self::Weak { .. } => {
+                Some("restore the file from a backup, or name another one in config.yml".to_owned())
+            }
+            Self::Read { .. } => Some("check that the file is a file, and who may read it".to_owned()),
+            Self::Write { .. } => Some("check who owns the folder, and whether its disk is full".to_owned()),
+            Self::Generate(_) => None,
         }
     }
 
