@@ -42,14 +42,14 @@ pub fn issue(identity: &Identity, validity: Validity) -> Result<String, TokenErr
         aud: issuer.clone(),
         iss: Some(issuer),
     };
-    sign(&claims, identity)
+    sign(&claims, identity.jwt_signer())
 }
 
 /// Reads a validation token that is signed by the key that it carries.
 pub fn read(token: &str) -> Result<ValidationToken, TokenError> {
     let compact = Compact::parse(token.trim())?;
     let validation = ValidationToken::try_from(compact.unverified::<RawValidation>()?)?;
-    compact.verify(&validation.key)?;
+    compact.verify(&validation.key.jwt_verifier())?;
     Ok(validation)
 }
 
@@ -154,12 +154,12 @@ mod tests {
         let changed = |key: &str, value: Value| {
             let mut claims = body(&victim);
             claims[key] = value;
-            sign(&claims, &victim).unwrap()
+            sign(&claims, victim.jwt_signer()).unwrap()
         };
         // Signatures as the original sent them, which anyone who saw one could replay.
-        let signature = sign(&json!({"iat": 1}), &victim).unwrap();
+        let signature = sign(&json!({"iat": 1}), victim.jwt_signer()).unwrap();
         for (name, token, expected) in [
-            ("signed by another", sign(&body(&victim), &attacker).unwrap(), TokenError::BadSignature),
+            ("signed by another", sign(&body(&victim), attacker.jwt_signer()).unwrap(), TokenError::BadSignature),
             (
                 "unsigned",
                 unsigned(&body(&victim)),
