@@ -13,6 +13,8 @@ mod create;
 mod daemon;
 mod door;
 mod failure;
+#[cfg(test)]
+mod legacy_vectors;
 mod parts;
 mod plugins;
 mod publications;

@@ -56,7 +56,7 @@ pub(crate) fn server_tls(
 
 /// How this instance dials: no authority is trusted. The certificate must be `pin` to the byte, if there is one;
 /// who the other side is, the session's handshake proves, bound to this channel.
-pub(super) fn client_tls(pin: Option<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, Error> {
+pub(crate) fn client_tls(pin: Option<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, Error> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
