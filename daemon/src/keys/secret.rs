@@ -57,3 +57,26 @@ impl Eq for SharedSecret {}
 
 /// What HS256 asks of its secret, in bytes.
 const SAFE_BYTES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s9_a_secret_is_never_shown_nor_its_hash() {
+        let secret = SharedSecret::new("hunter2").unwrap();
+        assert_eq!(format!("{secret:?}"), "SharedSecret(..)");
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"hunter2");
+        let hash: String = hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_ne!(secret.key_id(), hash);
+        assert_eq!(secret.key_id().len(), 16);
+        assert_ne!(secret.key_id(), SharedSecret::new("hunter3").unwrap().key_id());
+    }
+
+    #[test]
+    fn anybody_could_sign_with_nothing() {
+        assert!(matches!(SharedSecret::new(""), Err(KeyError::EmptySecret)));
+        assert!(SharedSecret::new(&"x".repeat(31)).unwrap().is_short());
+        assert!(!SharedSecret::new(&"x".repeat(32)).unwrap().is_short());
+    }
+}

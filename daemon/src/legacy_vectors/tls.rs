@@ -11,7 +11,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::data;
 use crate::keys::{Identity, KeyError, TlsIdentity};
 use crate::tokens::{inspect, verify};
-use crate::transport::{WeakCertificate, client_tls, server_tls};
+use crate::transport::{Channel, WeakCertificate, client_tls, server_tls};
 
 fn load(dir: &Path, name: &str) -> Result<TlsIdentity, KeyError> {
     let half = |half| data::private(dir, &format!("tls/{name}-{half}.pem"));
@@ -41,11 +41,8 @@ async fn connect(server: Arc<ServerConfig>, pin: Option<CertificateDer<'static>>
     let tls_error = |error: io::Error| error.get_ref().unwrap().downcast_ref::<Error>().unwrap().clone();
     let (accepted, dialled) = tokio::join!(accept, dial);
     let dialled = dialled.map_err(tls_error)?;
-    let channel = |secret: &mut [u8; 32], side: Result<_, Error>| side.map(|()| *secret);
-    let (mut one, mut two) = ([0; 32], [0; 32]);
-    let ours = dialled.get_ref().1.export_keying_material(&mut one, b"test", None).map(drop);
-    let theirs = accepted.unwrap().get_ref().1.export_keying_material(&mut two, b"test", None).map(drop);
-    assert_eq!(channel(&mut one, ours).unwrap(), channel(&mut two, theirs).unwrap());
+    // Both ends name the channel alike, which is what proofs are bound to.
+    assert_eq!(Channel::of(dialled.get_ref().1).unwrap(), Channel::of(accepted.unwrap().get_ref().1).unwrap());
     Ok(())
 }
 

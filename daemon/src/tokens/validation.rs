@@ -122,6 +122,7 @@ mod tests {
 
     use super::super::{Bearer, Evidence, Source};
     use super::*;
+    use crate::legacy_vectors::data;
 
     fn now() -> Timestamp {
         Timestamp::from_second(1_700_000_000).unwrap()
@@ -217,5 +218,22 @@ mod tests {
         // Found, but by a connection that has proven nothing.
         evidence.key = None;
         assert!(!Bearer::Validation(ids[2]).is_satisfied_by(&evidence));
+    }
+
+    #[test]
+    fn an_rsa_identity_signs_its_validation_token_and_is_proven_by_one() {
+        let identity = data::identity("other-vt-key");
+        let token = issue(&identity, Validity::endless(now())).unwrap();
+        let read = read(&token).unwrap();
+        assert_eq!(read.issuer(), identity.issuer());
+        let unsigned = read_unsigned_of_original(&unsigned(&body(&identity))).unwrap();
+        let ids = [ValidationId::new(), ValidationId::new()];
+        let found = |key: &PublicIdentity| proven(key, ids.into_iter().zip([&read, &unsigned]), now());
+        assert_eq!(found(identity.public()), ids);
+        assert_eq!(found(data::identity("demo-vt-key").public()), []);
+        let attacker = sign(&body(&identity), data::identity("demo-vt-key").jwt_signer()).unwrap();
+        assert_eq!(super::read(&attacker), Err(TokenError::BadSignature));
+        let attacker = sign(&body(&identity), Identity::generate().jwt_signer()).unwrap();
+        assert!(matches!(super::read(&attacker), Err(TokenError::Algorithm { .. })));
     }
 }

@@ -51,7 +51,8 @@ mod tests {
 
     use super::super::{Bearer, Grants, SubscriptionGrant, Use, Validity, inspect, issue};
     use super::*;
-    use crate::keys::{Identity, TokenKey};
+    use crate::keys::{Identity, SharedSecret, TokenKey};
+    use crate::legacy_vectors::data;
 
     struct Issuing {
         identity: Identity,
@@ -286,5 +287,79 @@ mod tests {
         body["later"] = json!({"x": 1});
         body["addresses"] = json!(["wss:example.org", "net:127.0.0.1:49365~tls", "net:[::1]:1"]);
         assert_eq!(issuing.verify(&issuing.signed(&body)), Ok(claims));
+    }
+
+    /// Every kind of key with every algorithm: that of the original's family holds, whoever signed with the right key.
+    #[test]
+    fn the_kind_of_the_key_fixes_the_algorithms() {
+        use jsonwebtoken::{Algorithm, EncodingKey, Header};
+
+        let identity = data::identity("demo-vt-key");
+        let rsa = TokenKey::from(data::identity("demo-auth-key"));
+        let secret = TokenKey::Secret(SharedSecret::new("hunter2").unwrap());
+        let ed25519 = TokenKey::from(Identity::generate());
+        let signers = [
+            ("RSA", rsa.jwt_signer().key, vec!["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]),
+            ("secret", secret.jwt_signer().key, vec!["HS256", "HS384", "HS512"]),
+            ("Ed25519", ed25519.jwt_signer().key, vec!["EdDSA"]),
+            // An HMAC with a public key as its secret: works where the token chooses the algorithm.
+            (
+                "public PEM",
+                EncodingKey::from_secret(data::text("keys/demo-auth-key.pub").as_bytes()),
+                vec!["HS256", "HS512"],
+            ),
+        ];
+        let issuing = Issuing { identity, signer: rsa, now: Timestamp::from_second(1_700_000_000).unwrap() };
+        let claims = issuing.claims();
+        let check = |token: &str, key: &TokenKey| verify(token, &[key.verifier()], claims.issuer, issuing.now);
+        for (signed_by, signer, algorithms) in &signers {
+            for name in algorithms {
+                let algorithm: Algorithm = name.parse().unwrap();
+                let token = jsonwebtoken::encode(&Header::new(algorithm), &RawClaims::from(&claims), signer).unwrap();
+                for (key, verifying) in [("RSA", &issuing.signer), ("secret", &secret), ("Ed25519", &ed25519)] {
+                    let verified = check(&token, verifying);
+                    let case = format!("{name} of {signed_by} with {key}: {verified:?}");
+                    match verified {
+                        Ok(read) => assert!(key == *signed_by && read == claims, "{case}"),
+                        Err(TokenError::Algorithm { found, .. }) => {
+                            assert!(key != *signed_by && found == *name, "{case}")
+                        }
+                        // The right family, and the wrong secret.
+                        Err(error) => {
+                            assert_eq!(error, TokenError::BadSignature, "{case}");
+                            assert_eq!((*signed_by, key), ("public PEM", "secret"));
+                        }
+                    }
+                }
+                // Several keys, as while one is replaced.
+                let all = [issuing.signer.verifier(), secret.verifier(), ed25519.verifier()];
+                assert_eq!(
+                    verify(&token, &all, claims.issuer, issuing.now).is_ok(),
+                    *signed_by != "public PEM",
+                    "{name}"
+                );
+            }
+        }
+        let body = serde_json::to_value(RawClaims::from(&claims)).unwrap();
+        for key in [&issuing.signer, &secret, &ed25519] {
+            for none in ["none", "None", "NONE", "nOnE"] {
+                let error = check(&forge(&json!({"alg": none}), &body, ""), key).unwrap_err();
+                assert!(matches!(error, TokenError::Algorithm { .. }), "{none}: {error:?}");
+            }
+            // Ours are read again, and say which key made them.
+            assert_eq!(check(&issue(&claims, key).unwrap(), key), Ok(claims.clone()));
+        }
+        // Another secret, and another pair of the same kind.
+        let by = |key: &TokenKey| {
+            jsonwebtoken::encode(&Header::new(key.jwt_signer().kind.signs_with()), &body, &key.jwt_signer().key)
+                .unwrap()
+        };
+        let others = [
+            (TokenKey::Secret(SharedSecret::new("hunter3").unwrap()), &secret),
+            (TokenKey::from(data::identity("other-vt-key")), &issuing.signer),
+        ];
+        for (other, key) in others {
+            assert_eq!(check(&by(&other), key), Err(TokenError::BadSignature));
+        }
     }
 }

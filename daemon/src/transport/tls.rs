@@ -28,7 +28,7 @@ impl Channel {
         Self(Vec::new())
     }
 
-    pub(super) fn of<D>(connection: &rustls::ConnectionCommon<D>) -> Result<Self, Error> {
+    pub(crate) fn of<D>(connection: &rustls::ConnectionCommon<D>) -> Result<Self, Error> {
         connection.export_keying_material(vec![0_u8; 32], EXPORTER_LABEL, Some(b"")).map(Self)
     }
 
