@@ -18,7 +18,7 @@ use super::caller::Caller;
 use super::handshake::HandshakeError;
 use super::open::PING_EVERY;
 use super::target::Target;
-use crate::keys::{Identity, PublicIdentity};
+use crate::keys::{Identity, PublicIdentity, TokenVerifier};
 use crate::store::Store;
 use crate::tokens::{Claims, Evidence, Source, validation, verify};
 use crate::transport::Connection;
@@ -49,7 +49,7 @@ pub(crate) struct Sessions {
 
 struct Inner {
     identity: Arc<Identity>,
-    verifying: Vec<PublicIdentity>,
+    verifying: Vec<TokenVerifier>,
     store: Store,
     settings: SessionSettings,
     service: OnceLock<Service>,
@@ -71,10 +71,10 @@ struct Live {
 type Dialling = Shared<BoxFuture<'static, Result<Session, Failure>>>;
 
 impl Sessions {
-    /// `verifying` are the keys that sign the tokens of this instance.
+    /// `verifying` are the keys whose signatures count on tokens of this instance.
     pub(crate) fn new(
         identity: Arc<Identity>,
-        verifying: Vec<PublicIdentity>,
+        verifying: Vec<TokenVerifier>,
         store: Store,
         settings: SessionSettings,
     ) -> Self {
