@@ -67,12 +67,20 @@ pub(super) async fn accept(sessions: Sessions, connection: Connection, place: Ow
     let (session, run) = Session::new(reader, writer, service, Stray::Close, limits, sessions.cancel().child_token());
     doorkeeper.session.set(session.clone()).expect("set once");
     let run = sessions.spawn(run);
-    match tokio::time::timeout(settings.handshake, authenticated).await {
-        Ok(Ok(caller)) => {
+    let logged_in = async {
+        tokio::select! {
+            biased;
+            caller = authenticated => caller.ok(),
+            // Whoever is gone gives its place back at once.
+            () = session.closed() => None,
+        }
+    };
+    match tokio::time::timeout(settings.handshake, logged_in).await {
+        Ok(Some(caller)) => {
             drop(place);
             sessions.attend(&session, &caller).await;
         }
-        Ok(Err(_)) => {}
+        Ok(None) => {}
         Err(_) => {
             tracing::debug!(%remote, "closed a connection that did not authenticate in time");
             session.close();
