@@ -130,6 +130,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn workers_that_start_at_once_do_not_take_the_runners_from_each_other() {
+        for _ in 0..5 {
+            let instance = tempfile::tempdir().unwrap();
+            let start = std::sync::Barrier::new(4);
+            let prepare = || {
+                start.wait();
+                assert!(Runners::prepare(instance.path()).unwrap().node().is_file());
+            };
+            std::thread::scope(|scope| (0..4).for_each(|_| _ = scope.spawn(prepare)));
+        }
+    }
+
+    #[test]
     fn runners_are_written_once_and_whole() {
         let instance = tempfile::tempdir().unwrap();
         let left_over = instance.path().join(FOLDER).join("draft-of-the-dead/x");
