@@ -1,6 +1,7 @@
 //! What may be typed, as types. Nothing here does anything.
 
 mod action;
+mod audit;
 mod data;
 mod duration;
 mod names;
@@ -19,6 +20,7 @@ pub(crate) use action::{
     ActionCommand, CreateAction, Input, Language, ListActions, PerformAction, PublishAction, SubscribeAction,
     UnsubscribeAction,
 };
+pub(crate) use audit::Audit;
 pub(crate) use data::{DataCommand, Migration};
 pub(crate) use peer::{AddPeer, PeerCommand};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
@@ -91,6 +93,9 @@ pub(crate) enum Command {
     /// Keys of other instances, to which tokens can be bound
     #[command(subcommand, arg_required_else_help = true)]
     Validation(ValidationCommand),
+    /// Show who was let in or refused, and what was changed
+    #[command(after_help = "Examples:\n  coattail audit --since 1h\n  coattail audit --since 1d --json")]
+    Audit(Audit),
     /// The database of an instance
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),

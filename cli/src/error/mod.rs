@@ -135,6 +135,8 @@ fn as_json(failure: &Failure) -> impl Serialize {
         hint: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         data: Option<Raw>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
     }
     Outer {
         error: Inner {
@@ -142,6 +144,7 @@ fn as_json(failure: &Failure) -> impl Serialize {
             message: failure.message.lines().map(str::trim).collect::<Vec<_>>().join(": "),
             hint: hint(failure).to_owned(),
             data: failure.data.clone(),
+            retry_after_ms: failure.retry_after_ms,
         },
     }
 }

@@ -60,17 +60,15 @@ async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) ->
     if identity.issuer() != target.issuer {
         return Err(HandshakeError::WrongPeer { address, expected: target.issuer, found: identity.issuer() });
     }
-    let transcript = Transcript {
-        channel: &channel,
-        client: (ours.issuer(), nonce),
-        server: (identity.issuer(), server_nonce),
-    };
+    let transcript =
+        Transcript { channel: &channel, client: (ours.issuer(), nonce), server: (identity.issuer(), server_nonce) };
     transcript.check_server(&identity, &decode_proof(&welcome.proof)?).map_err(|_| HandshakeError::Proof)?;
 
     // From here on it is the peer. It may call back as soon as it has let us in, which is before we know it.
     let source = Source::Network(remote.ip().to_canonical());
     let evidence = Evidence::new(source, Some(identity.clone()));
-    let caller = Arc::new(Caller { session: SessionId::new(), identity, evidence, claims: None });
+    let rate = sessions.rates().enter(target.token_id).map_err(HandshakeError::Refused)?;
+    let caller = Arc::new(Caller { session: SessionId::new(), identity, evidence, claims: None, rate });
     let service = sessions.service().ok_or(HandshakeError::Stopping)?;
     session.serve(service.fact(caller.clone()).fact(session.clone()));
     session.raise_limits(settings.frame, settings.in_flight);
