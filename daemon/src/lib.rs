@@ -10,7 +10,9 @@ pub mod tokens;
 
 mod access;
 mod actions;
+mod admission;
 mod api;
+mod audit;
 mod create;
 mod daemon;
 mod door;

@@ -1,6 +1,7 @@
 //! What may be typed, as types. Nothing here does anything.
 
 mod action;
+mod audit;
 mod cli;
 mod data;
 mod demo;
@@ -19,6 +20,7 @@ pub(crate) use action::{
     ActionCommand, CreateAction, Input, Language, ListActions, PerformAction, PublishAction, SubscribeAction,
     UnsubscribeAction,
 };
+pub(crate) use audit::Audit;
 pub(crate) use cli::{Cli, Command, Global, Help, New};
 pub(crate) use data::{DataCommand, Migration};
 pub(crate) use demo::Demo;

@@ -66,6 +66,8 @@ fn every_command_of_the_original_is_understood() {
         "coattail subscribers revoke id",
         "coattail subscribers revoke -s id -v",
         "coattail subscribers revoke --subscription id",
+        "coattail audit",
+        "coattail audit --since 1h --limit 5 --json",
         "coattail data migrate latest",
         "coattail data migrate -a rollback",
         "coattail data migrate --action up",
@@ -100,6 +102,8 @@ fn c4_what_is_not_understood_is_refused() {
         "coattail data migrate",
         "coattail data migrate sideways",
         "coattail token issue --expires-in soon",
+        "coattail audit --since -1h",
+        "coattail audit --limit 0",
         "coattail token issue --performable [1]",
         "coattail token issue -q -q",
     ] {
