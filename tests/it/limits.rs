@@ -49,6 +49,28 @@ fn calls_over_the_rate_are_refused_with_a_time_and_no_other_token_pays() {
 }
 
 #[test]
+fn a_token_has_so_many_sessions_and_a_source_so_many_connections() {
+    let publisher = Instance::new("publisher");
+    publisher.configure("limits: {sessions_per_token: 1, connections_per_address: 2}");
+    let publisher = started(publisher);
+    let token = publisher.run(&["token", "issue", "--quiet", "--print-raw-token"]).ok().stdout;
+    let other_token = publisher.run(&["token", "issue", "--quiet", "--print-raw-token"]).ok().stdout;
+    let mut holders: Vec<Instance> = ["first", "second", "third"].map(Instance::running).into();
+    let add = |holder: &Instance, token: &str| holder.run_with(&["peer", "add", "-", "--json"], token);
+    let _ = add(&holders[0], &token).ok();
+    let error = add(&holders[1], &token).failed(1, "busy");
+    assert_eq!(error["retry_after_ms"], 1_000, "{error:#}");
+    // The refused one may not have gone yet.
+    until("the second connection", || (add(&holders[1], &other_token).code == Some(0)).then_some(()));
+    let _ = add(&holders[2], &other_token).failed(6, "unreachable");
+    let told = publisher.json(&["audit"]);
+    assert!(told.as_array().expect("a list").iter().any(|entry| entry["reason"] == "connections"), "{told:#}");
+    // What ended makes room.
+    holders[0].stop();
+    until("the place of the first", || (add(&holders[2], &token).code == Some(0)).then_some(()));
+}
+
+#[test]
 fn failed_handshakes_shut_their_source_out_for_a_while_and_open_sessions_stay() {
     let publisher = Instance::running("publisher");
     publisher.plugin("actions/echo.sh", plugin::ECHO_SH);

@@ -207,9 +207,12 @@ impl Session {
         self.shared.try_send(encode(None, params));
     }
 
-    /// Serves other methods from the next frame on.
+    /// Serves other methods from the next frame on; none once the session has ended.
     pub fn serve(&self, service: Service) {
-        *self.shared.service.write().unwrap_or_else(PoisonError::into_inner) = service;
+        let mut served = self.shared.service.write().unwrap_or_else(PoisonError::into_inner);
+        if !self.shared.ended.is_cancelled() {
+            *served = service;
+        }
     }
 
     /// Takes longer frames and more requests at once, from the next frame on.
@@ -353,6 +356,8 @@ where
     shared.pending.close();
     handlers.close();
     handlers.wait().await;
+    // A table may know its own session, so that neither would ever go.
+    *shared.service.write().unwrap_or_else(PoisonError::into_inner) = Service::new();
     ended
 }
 
@@ -392,10 +397,8 @@ where
             Ok(Frame::Request { id, method, params }) => {
                 let most = shared.limits.in_flight.get();
                 if handlers.len() >= most {
-                    let busy = Failure::new(
-                        ErrorCode::Busy,
-                        format!("{most} requests are under way on this connection, that is the limit"),
-                    );
+                    let busy =
+                        Failure::busy(format!("{most} requests are under way on this connection, that is the limit"));
                     if shared.send(refusal(id, busy).get().to_owned()).await.is_err() {
                         return Ended::Cancelled;
                     }
