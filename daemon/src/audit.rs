@@ -273,6 +273,33 @@ fn entry(row: AuditRow) -> AuditEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Migration, Signer, migrate};
+
+    #[tokio::test]
+    async fn what_was_recorded_is_written_without_being_asked_for_and_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.db");
+        migrate(&path, Migration::Latest).unwrap();
+        let signer = Signer { issuer: IssuerHash::of_public_key("us"), sign: Arc::new(|_, _| Vec::new()) };
+        let store = Store::open(&path, signer).unwrap();
+        let audit = Audit::new(store.clone());
+        let written = async |what: &str| store.audit(0, 10).await.unwrap().iter().any(|row| row.fact.what == what);
+        audit.record(Fact::allowed("first"));
+        tokio::time::timeout(10 * WAIT, async {
+            while !written("first").await {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+        audit.record(Fact::allowed("second"));
+        let told = audit.list(ListAudit { limit: Some(1), ..ListAudit::default() }).await.unwrap();
+        assert_eq!(told[0].what, "second", "who asks sees everything");
+        audit.record(Fact::allowed("last"));
+        audit.close().await;
+        assert!(written("last").await);
+        assert_eq!(audit.list(ListAudit::default()).await.unwrap().len(), 3, "it can still be read");
+    }
 
     #[test]
     fn a_flood_takes_one_place_and_what_finds_none_is_counted() {
