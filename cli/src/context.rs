@@ -160,7 +160,10 @@ impl Context {
     }
 
     /// The runtime is made here and nowhere else: `version` and `help` do without.
-    fn block_on<T>(&self, work: impl AsyncFnOnce(&mut Interrupt) -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(crate) fn block_on<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Interrupt) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let start = |error: io::Error| {
             because(ErrorCode::Internal, "the program could not start", error)
                 .hint("look at the limits of this account: `ulimit -a`")
@@ -194,6 +197,11 @@ impl Context {
     }
 }
 
+/// Whether this is a script that a daemon runs, or was started by one.
+fn is_within_plugin() -> bool {
+    ["COATTAIL_ACTION", "COATTAIL_RECEIVER"].iter().any(|name| env::var_os(name).is_some())
+}
+
 /// How the daemon is reached.
 enum Link {
     Socket { session: Session, driving: TaskTracker },
@@ -203,6 +211,8 @@ enum Link {
 /// Connects to the service of an instance, if it is running.
 async fn connect(instance: &Path) -> Result<Option<Link>, Failure> {
     match control::connect(instance, CancellationToken::new()).await {
+        // It is for the scripts that this command runs, and goes away with it; everybody else waits for the lock.
+        Ok(_) if !is_within_plugin() && local::is_opened_by_command(instance) => Ok(None),
         Ok((session, drive)) => {
             let driving = TaskTracker::new();
             driving.spawn(drive);

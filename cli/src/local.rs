@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -16,6 +17,7 @@ use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
 use coattail_daemon::config::Config;
 use coattail_daemon::config::template::NewConfig;
+use coattail_daemon::instance::Instance;
 use coattail_daemon::store;
 use coattail_daemon::{Daemon, Purpose, RunningService};
 use futures::FutureExt as _;
@@ -63,12 +65,24 @@ pub(crate) struct Created {
 
 /// Makes an instance, whole or not at all.
 pub(crate) fn create_instance(folder: &Path, options: &CreateOptions) -> Result<Created, Failure> {
-    let config = NewConfig { port: options.port, connection: options.host.clone(), ..NewConfig::default() };
+    let config =
+        NewConfig { port: options.port, connection: options.host.clone(), bind: bind_for(options.host.as_deref()) };
     let created = coattail_daemon::create_instance(folder, config)?;
     let mut files = Vec::new();
     list(&created.folder, Path::new(""), &mut files);
     files.sort();
     Ok(Created { instance: created.folder, issuer: created.issuer, files })
+}
+
+/// Where to listen so that peers can reach the host that tokens name: everywhere, unless it is this machine alone.
+fn bind_for(host: Option<&str>) -> Option<IpAddr> {
+    let host = host?;
+    match host.parse::<IpAddr>() {
+        Ok(address) if address.is_loopback() => Some(address),
+        Ok(IpAddr::V6(_)) => Some(Ipv6Addr::UNSPECIFIED.into()),
+        _ if host == "localhost" => None,
+        _ => Some(Ipv4Addr::UNSPECIFIED.into()),
+    }
 }
 
 /// What is in a folder, for people: what cannot be read is left out.
@@ -133,6 +147,12 @@ pub(crate) async fn open_in_process(instance: &Path, log: &str) -> Result<InProc
         daemon.shutdown(END_PATIENCE).await;
     };
     Ok(InProcess::new(ours, end.boxed()))
+}
+
+/// Whether whoever has opened the instance is no service.
+pub(crate) fn is_opened_by_command(instance: &Path) -> bool {
+    // A service has said who it is before it listens; a command may not have come to that yet.
+    Instance::open(instance).is_ok_and(|instance| instance.holder().is_none_or(|holder| holder.what != "service"))
 }
 
 /// Runs the service until it is told to stop. Says on stderr when it is ready.

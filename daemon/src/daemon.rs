@@ -18,7 +18,7 @@ use crate::audit::Audit;
 use crate::config::{Config, RetrySchedule};
 use crate::door::Door;
 use crate::instance::{Instance, InstanceLock};
-use crate::keys::{Identity, TlsIdentity};
+use crate::keys::TlsIdentity;
 use crate::parts::Parts;
 use crate::plugins::{self, Host, Plugins};
 use crate::publications::{
@@ -75,8 +75,8 @@ impl Daemon {
             Purpose::Command => "command",
         })?;
         let config = Config::load(instance.root())?;
-        let identity = Arc::new(Identity::load(&config.validation.private, &config.validation.public)?);
-        let signing = Identity::load(&config.authentication.private, &config.authentication.public)?;
+        let identity = Arc::new(config.validation.load()?);
+        let signing = config.authentication.load()?;
         let tls = config.tls.as_ref().map(|files| TlsIdentity::load(&files.key, &files.cert)).transpose()?;
         let certificate = tls.as_ref().map(|tls| tls.certificate_pem.clone());
         let tls = tls.map(|tls| server_tls(tls.chain, tls.key)).transpose().map_err(|error| {
@@ -93,14 +93,8 @@ impl Daemon {
             in_flight: limits.calls_per_session,
         };
         let (audit, rates) = (Audit::new(store.clone()), CallRates::new(&limits));
-        let sessions = Sessions::new(
-            identity.clone(),
-            vec![signing.public().clone()],
-            store.clone(),
-            audit.clone(),
-            rates,
-            settings,
-        );
+        let sessions =
+            Sessions::new(identity.clone(), vec![signing.verifier()], store.clone(), audit.clone(), rates, settings);
         let delivery = Delivery::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
         let links = Links::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
         let publishing =

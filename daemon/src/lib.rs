@@ -17,6 +17,8 @@ mod create;
 mod daemon;
 mod door;
 mod failure;
+#[cfg(test)]
+mod legacy_vectors;
 mod parts;
 mod publications;
 mod retention;

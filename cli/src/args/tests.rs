@@ -1,5 +1,7 @@
 use clap::CommandFactory as _;
 
+use clap::Parser as _;
+
 use super::*;
 
 /// Splits at spaces; `_` stands for a space inside an argument.

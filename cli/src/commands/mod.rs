@@ -4,6 +4,7 @@ mod action;
 mod audit;
 mod create;
 mod data;
+mod demo;
 mod headless;
 mod help;
 mod ids;
@@ -35,6 +36,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Validation(command) => validation::run(context, command),
         Command::Audit(args) => audit::run(context, &args),
         Command::Data(command) => data::run(context, command),
+        Command::Demo(args) => demo::run(context, &args),
         Command::Help(args) => help::run(context, &args),
     }
 }

@@ -1,4 +1,9 @@
+use coattail::wire::{ErrorCode, Failure};
+
+use super::report::{as_json, as_lines, default_hint};
+use super::usage::usage_failure;
 use super::*;
+use crate::output::Color;
 
 #[test]
 fn every_failure_has_a_hint() {

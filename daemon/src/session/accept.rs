@@ -76,16 +76,16 @@ pub(super) async fn accept(sessions: Sessions, connection: Connection, guest: Gu
     doorkeeper.session.set(session.clone()).expect("set once");
     let run = sessions.spawn(run);
     let evicted = doorkeeper.guest.evicted();
-    let outcome = async {
+    let logged_in = async {
         tokio::select! {
             biased;
-            authenticated = authenticated => authenticated.ok(),
+            caller = authenticated => caller.ok(),
+            // Whoever is gone gives its place back at once.
             () = session.closed() => None,
         }
     };
-    match evicted.run_until_cancelled(timeout_at(deadline, outcome)).await {
+    match evicted.run_until_cancelled(timeout_at(deadline, logged_in)).await {
         Some(Ok(Some(caller))) => sessions.attend(&session, &caller).await,
-        // Refused, or it went away by itself.
         Some(Ok(None)) => {}
         Some(Err(_)) => {
             doorkeeper.refuse(Authenticate::NAME, None, HandshakeError::TimedOut(settings.handshake));

@@ -20,7 +20,7 @@ use super::open::PING_EVERY;
 use super::target::Target;
 use crate::admission::{CallRates, Guest};
 use crate::audit::Audit;
-use crate::keys::{Identity, PublicIdentity};
+use crate::keys::{Identity, PublicIdentity, TokenVerifier};
 use crate::store::Store;
 use crate::tokens::{Claims, Evidence, Source, validation, verify};
 use crate::transport::Connection;
@@ -51,7 +51,7 @@ pub(crate) struct Sessions {
 
 struct Inner {
     identity: Arc<Identity>,
-    verifying: Vec<PublicIdentity>,
+    verifying: Vec<TokenVerifier>,
     store: Store,
     audit: Audit,
     rates: CallRates,
@@ -67,16 +67,18 @@ struct Inner {
 struct Live {
     open: HashMap<SessionId, (Session, Arc<Caller>)>,
     dialled: HashMap<TokenId, Dialling>,
+    /// The service is stopping: what authenticates from now on is drained at once.
+    draining: bool,
 }
 
 /// A dial that whoever wants the same session waits for, and its outcome ever after.
 type Dialling = Shared<BoxFuture<'static, Result<Session, Failure>>>;
 
 impl Sessions {
-    /// `verifying` are the keys that sign the tokens of this instance.
+    /// `verifying` are the keys whose signatures count on tokens of this instance.
     pub(crate) fn new(
         identity: Arc<Identity>,
-        verifying: Vec<PublicIdentity>,
+        verifying: Vec<TokenVerifier>,
         store: Store,
         audit: Audit,
         rates: CallRates,
@@ -112,6 +114,9 @@ impl Sessions {
         loop {
             let dialling = {
                 let mut live = self.live();
+                if live.draining {
+                    return Err(HandshakeError::Stopping.into());
+                }
                 match live.dialled.get(&target.token_id) {
                     Some(dialling) if !is_over(dialling) => dialling.clone(),
                     _ => {
@@ -170,7 +175,11 @@ impl Sessions {
     /// Stops: takes no more requests, finishes those under way, ends. Bounded by the caller, who calls
     /// [`close`](Self::close) at his deadline.
     pub(crate) async fn drain(&self) {
-        let sessions: Vec<Session> = self.live().open.values().map(|(session, _)| session.clone()).collect();
+        let sessions: Vec<Session> = {
+            let mut live = self.live();
+            live.draining = true;
+            live.open.values().map(|(session, _)| session.clone()).collect()
+        };
         sessions.iter().for_each(Session::drain);
         for session in sessions {
             session.closed().await;
@@ -267,7 +276,13 @@ impl Sessions {
     /// Keeps an authenticated session among the open ones until it ends, and asks now and then whether its other side
     /// still answers.
     pub(super) async fn attend(&self, session: &Session, caller: &Arc<Caller>) {
-        self.live().open.insert(caller.session, (session.clone(), caller.clone()));
+        {
+            let mut live = self.live();
+            live.open.insert(caller.session, (session.clone(), caller.clone()));
+            if live.draining {
+                session.drain();
+            }
+        }
         tracing::info!(session = %caller.session, peer = %caller.issuer(), from = ?caller.evidence.source, "session opened");
         // A token that was revoked while its session was being opened was not found among the open ones.
         let revoked = match caller.token() {

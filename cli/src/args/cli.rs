@@ -1,0 +1,109 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{
+    ActionCommand, Audit, DataCommand, Demo, PeerCommand, ServiceCommand, SubscribersCommand, TokenCommand,
+    ValidationCommand,
+};
+
+/// Where the options stand in `--help` that every command takes.
+const EVERYWHERE: &str = "Options everywhere";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "coattail",
+    version,
+    about = "Perform actions on other machines, and subscribe to what they publish",
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "`coattail help exit-codes` and `coattail help environment` say what scripts need to know.",
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes, before or after its name.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Global {
+    /// The folder of the instance [default: $COATTAIL_INSTANCE, else the working directory]
+    #[arg(short, long, value_name = "DIR", global = true, help_heading = EVERYWHERE)]
+    pub(crate) instance: Option<PathBuf>,
+    /// Answer with one JSON object or array, errors too (as COATTAIL_OUTPUT=json does)
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    pub(crate) json: bool,
+    /// Say more on stderr
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
+    pub(crate) verbose: bool,
+    /// Do not ask before something is destroyed
+    #[arg(long, visible_alias = "force", global = true, help_heading = EVERYWHERE)]
+    pub(crate) yes: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an instance in a folder
+    New(New),
+    /// Show the version
+    Version,
+    /// Run the service of an instance, and look after it
+    #[command(subcommand, arg_required_else_help = true)]
+    Service(ServiceCommand),
+    /// Make, list and perform actions; publish for them and subscribe to them
+    #[command(subcommand, arg_required_else_help = true)]
+    Action(ActionCommand),
+    /// Instances that gave this one a token
+    #[command(subcommand, arg_required_else_help = true)]
+    Peer(PeerCommand),
+    /// Who is subscribed to this instance
+    #[command(subcommand, arg_required_else_help = true)]
+    Subscribers(SubscribersCommand),
+    /// Tokens that this instance issued
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(TokenCommand),
+    /// Keys of other instances, to which tokens can be bound
+    #[command(subcommand, arg_required_else_help = true)]
+    Validation(ValidationCommand),
+    /// Show who was let in or refused, and what was changed
+    #[command(after_help = "Examples:\n  coattail audit --since 1h\n  coattail audit --since 1d --json")]
+    Audit(Audit),
+    /// The database of an instance
+    #[command(subcommand, arg_required_else_help = true)]
+    Data(DataCommand),
+    /// Show on three instances of its own, in a temporary folder, what Coattail does
+    Demo(Demo),
+    /// Explain a command or a topic: exit-codes, environment
+    Help(Help),
+}
+
+/// `coattail new`
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// The folder; it is made, or must be empty [default: the working directory]
+    #[arg(value_name = "DIR", conflicts_with = "dir")]
+    pub(crate) folder: Option<PathBuf>,
+    /// As DIR
+    #[arg(short, long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// The host that tokens name, by which peers find this instance
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// The TCP port
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+}
+
+/// `coattail help`
+#[derive(Debug, Args)]
+pub(crate) struct Help {
+    /// A command such as `token issue`, or a topic
+    #[arg(value_name = "COMMAND|TOPIC")]
+    pub(crate) words: Vec<String>,
+}
