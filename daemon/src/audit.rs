@@ -1,21 +1,20 @@
 //! Who was let in or refused, when, with which token, for what; and what the owner changed.
 //!
-//! Whoever decides records it and goes on: nothing waits for the audit. A task writes what was recorded, at most a
-//! second later. After a kill, that second is missing; after a stop in order, nothing is. If more is recorded than can
-//! be written, the rest is counted, and the count is recorded.
+//! Whoever decides records it and goes on: nothing waits for the audit. What repeats is counted where it waits, so that a
+//! flood of one kind takes no room from the rest. A task writes what waits, at most a second later. After a kill, that
+//! second is missing; after a stop in order, nothing is. What finds no room is counted, and the count is recorded.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coattail::id::{IssuerHash, TokenId};
-use coattail::wire::Failure;
 use coattail::wire::control::{AuditEntry, ListAudit, Outcome};
+use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,14 +22,17 @@ use tokio_util::task::TaskTracker;
 use crate::admission::Source;
 use crate::store::{AuditFact, AuditRow, Store};
 
-/// Facts that wait to be counted by the task; more are dropped with a count. Some 2 MB when full.
-const QUEUE: usize = 8_192;
+/// Different facts that wait to be written; more are dropped with a count. Some 3 MB when full.
+const WAITING: usize = 8_192;
 
 /// Different facts after which the task writes without waiting for the second to pass.
 const BATCH: usize = 256;
 
 /// How long a fact waits to be written, so that many share a transaction.
 const WAIT: Duration = Duration::from_secs(1);
+
+/// Commands that wait for the task to have written.
+const FLUSHES: usize = 16;
 
 /// Facts of one token, and of all strangers together, that are told apart within a minute: a flood of different ones
 /// cannot fill the table and push out what was there.
@@ -44,8 +46,8 @@ const MOST_LISTED: u32 = 10_000;
 #[derive(Clone)]
 pub(crate) struct Audit {
     store: Store,
-    queue: mpsc::Sender<Command>,
-    dropped: Arc<AtomicU64>,
+    waiting: Arc<Waiting>,
+    flush: mpsc::Sender<oneshot::Sender<()>>,
     task: TaskTracker,
     cancel: CancellationToken,
 }
@@ -54,32 +56,28 @@ pub(crate) struct Audit {
 #[derive(Debug, Clone)]
 pub(crate) struct Fact(AuditFact);
 
-enum Command {
-    Record(i64, Fact),
-    Flush(oneshot::Sender<()>),
-}
-
 impl Audit {
     pub(crate) fn new(store: Store) -> Self {
-        let (queue, commands) = mpsc::channel(QUEUE);
+        let (flush, flushes) = mpsc::channel(FLUSHES);
         let (task, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let dropped = Arc::new(AtomicU64::new(0));
-        let writer = Writer {
-            store: store.clone(),
-            dropped: dropped.clone(),
-            facts: HashMap::new(),
-            variety: Variety::default(),
-            due: None,
-        };
-        task.spawn(writer.run(commands, cancel.clone()));
+        let waiting = Arc::new(Waiting::default());
+        let writer = Writer { store: store.clone(), waiting: waiting.clone() };
+        task.spawn(writer.run(flushes, cancel.clone()));
         task.close();
-        Self { store, queue, dropped, task, cancel }
+        Self { store, waiting, flush, task, cancel }
     }
 
     /// Records a fact, now. Waits for nothing.
     pub(crate) fn record(&self, fact: Fact) {
-        if self.queue.try_send(Command::Record(Timestamp::now().as_millisecond(), fact)).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        let Waiting { facts, some, full } = &*self.waiting;
+        let different = {
+            let mut facts = facts.lock().unwrap_or_else(PoisonError::into_inner);
+            facts.count(Timestamp::now().as_millisecond(), fact.0, 1);
+            facts.counted.len()
+        };
+        some.notify_one();
+        if different >= BATCH {
+            full.notify_one();
         }
     }
 
@@ -87,7 +85,7 @@ impl Audit {
     pub(crate) async fn list(&self, request: ListAudit) -> Result<Vec<AuditEntry>, Failure> {
         let (written, wait) = oneshot::channel();
         // If the task is gone, everything is written.
-        if self.queue.send(Command::Flush(written)).await.is_ok() {
+        if self.flush.send(written).await.is_ok() {
             let _ = wait.await;
         }
         let limit = request.limit.unwrap_or(LISTED).min(MOST_LISTED);
@@ -146,14 +144,26 @@ impl Fact {
     }
 }
 
+/// What waits to be written.
+#[derive(Default)]
+struct Waiting {
+    // Held for map operations, never over an await.
+    facts: Mutex<Facts>,
+    some: Notify,
+    full: Notify,
+}
+
+#[derive(Default)]
+struct Facts {
+    /// When first, when last, how often.
+    counted: HashMap<AuditFact, (i64, i64, u64)>,
+    variety: Variety,
+    dropped: u64,
+}
+
 struct Writer {
     store: Store,
-    dropped: Arc<AtomicU64>,
-    /// When first, when last, how often.
-    facts: HashMap<AuditFact, (i64, i64, u64)>,
-    variety: Variety,
-    /// When the oldest of them has waited long enough.
-    due: Option<Instant>,
+    waiting: Arc<Waiting>,
 }
 
 /// How many different facts each token has caused in the current minute; strangers have none, and share a place.
@@ -165,67 +175,69 @@ struct Variety {
 }
 
 impl Writer {
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>, cancel: CancellationToken) {
+    async fn run(self, mut flushes: mpsc::Receiver<oneshot::Sender<()>>, cancel: CancellationToken) {
+        let mut due = None;
         loop {
-            let due = self.due;
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                () = async { sleep_until(due.expect("checked")).await }, if due.is_some() => self.write().await,
-                command = commands.recv() => match command {
-                    None => break,
-                    Some(command) => self.take(command).await,
-                },
+                () = async { sleep_until(due.expect("checked")).await }, if due.is_some() => {}
+                () = self.waiting.full.notified() => {}
+                () = self.waiting.some.notified(), if due.is_none() => {
+                    due = Some(Instant::now() + WAIT);
+                    continue;
+                }
+                Some(written) = flushes.recv() => {
+                    self.write().await;
+                    let _ = written.send(());
+                }
             }
+            due = None;
+            self.write().await;
         }
-        commands.close();
-        while let Some(command) = commands.recv().await {
-            self.take(command).await;
-        }
+        // Who asked to see it is answered when this is dropped.
         self.write().await;
     }
 
-    async fn take(&mut self, command: Command) {
-        match command {
-            Command::Record(time, Fact(fact)) => {
-                self.count(time, fact, 1);
-                if self.facts.len() >= BATCH {
-                    self.write().await;
-                }
-            }
-            Command::Flush(written) => {
-                self.write().await;
-                let _ = written.send(());
-            }
-        }
-    }
-
-    fn count(&mut self, time: i64, mut fact: AuditFact, times: u64) {
-        self.variety.limit(time, &mut fact);
-        let (_, last, count) = self.facts.entry(fact).or_insert((time, time, 0));
-        (*last, *count) = ((*last).max(time), *count + times);
-        self.due.get_or_insert_with(|| Instant::now() + WAIT);
-    }
-
-    async fn write(&mut self) {
-        self.due = None;
-        let dropped = self.dropped.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            tracing::warn!(dropped, "more was to be audited than could be written");
-            self.count(Timestamp::now().as_millisecond(), Fact::refused("audit", "busy").0, dropped);
-            self.due = None;
-        }
-        if self.facts.is_empty() {
+    async fn write(&self) {
+        let rows = self.facts().take();
+        if rows.is_empty() {
             return;
         }
-        let mut rows: Vec<AuditRow> =
-            self.facts.drain().map(|(fact, (first, last, count))| AuditRow { first, last, count, fact }).collect();
-        rows.sort_by_key(|row| row.first);
-        let lost = rows.iter().map(|row| row.count).sum();
+        let lost: u64 = rows.iter().map(|row| row.count).sum();
         if let Err(error) = self.store.append_audit(rows).await {
             tracing::error!(%error, lost, "the audit could not be written");
-            self.dropped.fetch_add(lost, Ordering::Relaxed);
+            self.facts().dropped += lost;
         }
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.waiting.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Facts {
+    fn count(&mut self, time: i64, mut fact: AuditFact, times: u64) {
+        self.variety.limit(time, &mut fact);
+        if self.counted.len() >= WAITING && !self.counted.contains_key(&fact) {
+            self.dropped += times;
+            return;
+        }
+        let (_, last, count) = self.counted.entry(fact).or_insert((time, time, 0));
+        (*last, *count) = ((*last).max(time), *count + times);
+    }
+
+    fn take(&mut self) -> Vec<AuditRow> {
+        let row = |(fact, (first, last, count))| AuditRow { first, last, count, fact };
+        let mut rows: Vec<AuditRow> = self.counted.drain().map(row).collect();
+        rows.sort_by_key(|row| row.first);
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 {
+            tracing::warn!(dropped, "more was to be audited than there was room for");
+            let now = Timestamp::now().as_millisecond();
+            rows.push(row((Fact::refused("audit", ErrorCode::Busy.name()).0, (now, now, dropped))));
+        }
+        rows
     }
 }
 
@@ -261,6 +273,51 @@ fn entry(row: AuditRow) -> AuditEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Migration, Signer, migrate};
+
+    #[tokio::test]
+    async fn what_was_recorded_is_written_without_being_asked_for_and_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.db");
+        migrate(&path, Migration::Latest).unwrap();
+        let signer = Signer { issuer: IssuerHash::of_public_key("us"), sign: Arc::new(|_, _| Vec::new()) };
+        let store = Store::open(&path, signer).unwrap();
+        let audit = Audit::new(store.clone());
+        let written = async |what: &str| store.audit(0, 10).await.unwrap().iter().any(|row| row.fact.what == what);
+        audit.record(Fact::allowed("first"));
+        tokio::time::timeout(10 * WAIT, async {
+            while !written("first").await {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+        audit.record(Fact::allowed("second"));
+        let told = audit.list(ListAudit { limit: Some(1), ..ListAudit::default() }).await.unwrap();
+        assert_eq!(told[0].what, "second", "who asks sees everything");
+        audit.record(Fact::allowed("last"));
+        audit.close().await;
+        assert!(written("last").await);
+        assert_eq!(audit.list(ListAudit::default()).await.unwrap().len(), 3, "it can still be read");
+    }
+
+    #[test]
+    fn a_flood_takes_one_place_and_what_finds_none_is_counted() {
+        let mut facts = Facts::default();
+        for time in 0..100_000 {
+            facts.count(time, Fact::refused("connect", "penalty").0, 1);
+        }
+        let rows = facts.take();
+        assert_eq!((rows.len(), rows[0].first, rows[0].last, rows[0].count), (1, 0, 99_999, 100_000));
+        for n in 0..WAITING + 3 {
+            facts.count(0, Fact::allowed("session.authenticate").subject(n).0, 1);
+        }
+        facts.count(0, Fact::allowed("session.authenticate").subject(0).0, 1);
+        let rows = facts.take();
+        let last = rows.last().expect("the count of those that found no room");
+        assert_eq!((rows.len(), last.fact.what.as_str(), last.count), (WAITING + 1, "audit", 3));
+        assert!(facts.take().is_empty());
+    }
 
     #[test]
     fn a_flood_of_different_facts_becomes_one() {

@@ -101,7 +101,7 @@ fn prepared(name: &str, tls: bool) -> Instance {
     if !tls {
         instance.reconfigure("enabled: true", "enabled: false");
     }
-    instance.configure(&format!("{PATIENT}  handshake: 1s\n"));
+    instance.configure(&format!("{PATIENT}  handshake: 2s\n"));
     instance.plugin("actions/echo.sh", plugin::ECHO_SH);
     instance
 }

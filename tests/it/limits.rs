@@ -1,13 +1,15 @@
 //! Whoever is at a limit costs only itself: calls over a rate, failed handshakes, connections that only wait.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
 use coattail::control;
 use coattail::id::PeerId;
 use coattail::rpc::Session;
 use coattail::wire::control::{AddPeer, RemovePeer};
-use coattail::wire::host::Perform;
+use coattail::wire::host::{ListActions, Perform};
 use coattail::wire::{ErrorCode, Failure};
 use coattail_tests::{Cluster, Instance, cluster, plugin, until};
 use tokio::io::AsyncWriteExt as _;
@@ -49,6 +51,60 @@ fn calls_over_the_rate_are_refused_with_a_time_and_no_other_token_pays() {
 }
 
 #[test]
+fn a_flood_of_refused_calls_holds_nobody_up() {
+    let publisher = Instance::new("publisher");
+    publisher.configure("limits: {calls_per_second: 100, burst: 1000}");
+    let cluster = Cluster::of(started(publisher), Instance::running("greedy"), &[]);
+    let modest = Instance::running("modest");
+    let peer_of_modest = cluster::add_peer(&cluster.publisher, &modest, &[]).parse().expect("an id");
+    let peer_of_greedy = cluster.peer.parse().expect("an id");
+    block_on(async {
+        let tasks = TaskTracker::new();
+        let (flooding, calling) = (connect(&cluster.subscriber, &tasks).await, connect(&modest, &tasks).await);
+        let alone = latency(&calling, peer_of_modest).await;
+        let mut flood = JoinSet::new();
+        for _ in 0..32 {
+            let flooding = flooding.clone();
+            flood.spawn(async move {
+                loop {
+                    let _ = flooding.call(&ListActions { peer: Some(peer_of_greedy) }).await;
+                }
+            });
+        }
+        while flooding.call(&ListActions { peer: Some(peer_of_greedy) }).await.is_ok() {}
+        let [p50, p99] = latency(&calling, peer_of_modest).await;
+        flood.shutdown().await;
+        assert!(p99 < PROMPT, "alone {alone:?}, beside a flood {:?}", [p50, p99]);
+    });
+    let told = cluster.publisher.json(&["audit"]);
+    let over = told.as_array().expect("a list").iter().filter(|entry| entry["reason"] == "rate");
+    assert!(over.clone().count() <= 3, "a flood is one entry a minute: {told:#}");
+    assert!(over.map(|entry| entry["count"].as_u64().expect("a count")).sum::<u64>() > 100, "{told:#}");
+}
+
+#[test]
+fn a_token_has_so_many_sessions_and_a_source_so_many_connections() {
+    let publisher = Instance::new("publisher");
+    publisher.configure("limits: {sessions_per_token: 1, connections_per_address: 2}");
+    let publisher = started(publisher);
+    let token = publisher.run(&["token", "issue", "--quiet", "--print-raw-token"]).ok().stdout;
+    let other_token = publisher.run(&["token", "issue", "--quiet", "--print-raw-token"]).ok().stdout;
+    let mut holders: Vec<Instance> = ["first", "second", "third"].map(Instance::running).into();
+    let add = |holder: &Instance, token: &str| holder.run_with(&["peer", "add", "-", "--json"], token);
+    let _ = add(&holders[0], &token).ok();
+    let error = add(&holders[1], &token).failed(1, "busy");
+    assert_eq!(error["retry_after_ms"], 1_000, "{error:#}");
+    // The refused one may not have gone yet.
+    until("the second connection", || (add(&holders[1], &other_token).code == Some(0)).then_some(()));
+    let _ = add(&holders[2], &other_token).failed(6, "unreachable");
+    let told = publisher.json(&["audit"]);
+    assert!(told.as_array().expect("a list").iter().any(|entry| entry["reason"] == "connections"), "{told:#}");
+    // What ended makes room.
+    holders[0].stop();
+    until("the place of the first", || (add(&holders[2], &token).code == Some(0)).then_some(()));
+}
+
+#[test]
 fn failed_handshakes_shut_their_source_out_for_a_while_and_open_sessions_stay() {
     let publisher = Instance::running("publisher");
     publisher.plugin("actions/echo.sh", plugin::ECHO_SH);
@@ -83,6 +139,40 @@ fn failed_handshakes_shut_their_source_out_for_a_while_and_open_sessions_stay() 
     let other = Instance::running("other");
     let error = other.run_with(&["peer", "add", "-", "--json"], &bad).failed(4, "token-revoked");
     assert_eq!(error["retry_after_ms"], serde_json::Value::Null);
+}
+
+#[test]
+fn nonsense_is_held_against_its_source_and_hanging_up_is_not() {
+    let publisher = Instance::new("publisher");
+    let path = publisher.path("config.yml");
+    let text = fs::read_to_string(&path).expect("config.yml is there");
+    fs::write(&path, text.replace("enabled: true", "enabled: false")).expect("config.yml can be written");
+    let publisher = started(publisher);
+    // What a connection is answered with until it is closed.
+    let send = |text: &str| {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", publisher.port())).expect("it listens");
+        let mut answer = String::new();
+        // A connection that was closed at once can fail in any of these.
+        let _ = stream.write_all(text.as_bytes());
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    let count = |reason: &str| {
+        let told = publisher.json(&["audit"]);
+        let entries = told.as_array().expect("a list").iter().filter(|entry| entry["reason"] == reason);
+        entries.map(|entry| entry["count"].as_u64().expect("a count")).sum::<u64>()
+    };
+    for _ in 0..20 {
+        assert_eq!(send(""), "");
+    }
+    for n in 1..=6 {
+        assert_ne!(send("GET / HTTP/1.1\n"), "", "it is told why");
+        until("it to be written down", || (count("invalid-input") == n).then_some(()));
+    }
+    // On a slow machine the first penalty may have passed; the next is longer.
+    until("it to be shut out", || send("GET / HTTP/1.1\n").is_empty().then_some(()));
+    assert!(count("invalid-input") >= 6 && count("penalty") >= 1);
 }
 
 #[test]
@@ -127,6 +217,18 @@ async fn log_in(control: &Session, token: &str) {
     assert!(start.elapsed() < PROMPT, "a login took {:?}", start.elapsed());
     let peer: PeerId = added.id;
     control.call(&RemovePeer { peer }).await.expect("forgotten");
+}
+
+/// How long calls to a peer take: the median, and the longest but one in a hundred.
+async fn latency(control: &Session, peer: PeerId) -> [Duration; 2] {
+    let mut times = Vec::new();
+    for _ in 0..200 {
+        let start = Instant::now();
+        control.call(&ListActions { peer: Some(peer) }).await.expect("allowed");
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    [times[100], times[197]]
 }
 
 /// A connection that begins to speak TLS, and goes on with a byte every ten seconds: not in the time of this test.

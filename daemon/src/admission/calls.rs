@@ -57,8 +57,9 @@ impl<C: Clock + Clone> CallRates<C> {
         if Arc::strong_count(rate) > self.sessions {
             let message =
                 format!("token {token} has {} sessions open, the most that `sessions_per_token` allows", self.sessions);
-            return Err(Failure::new(ErrorCode::Busy, message)
-                .hint("close some of them, or ask the owner for another token or a higher limit"));
+            return Err(
+                Failure::busy(message).hint("close some of them, or ask the owner for another token or a higher limit")
+            );
         }
         Ok(rate.clone())
     }

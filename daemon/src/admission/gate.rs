@@ -71,6 +71,11 @@ impl Guest {
         self.sources.failed(self.source);
     }
 
+    /// Whether it has not authenticated.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// It is a stranger no more.
     pub(crate) fn authenticated(&self) {
         self.sources.succeeded(self.source);

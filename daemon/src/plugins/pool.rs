@@ -94,8 +94,7 @@ impl Pool {
     pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
         self.places.clone().try_acquire_owned().map_err(|_| {
             let full = format!("{} has {} calls under way and {} waiting", self.spec.id, self.concurrency, self.queue);
-            Failure::new(ErrorCode::Busy, full)
-                .hint("try again later, or raise `concurrency` or `queue` in its sidecar file")
+            Failure::busy(full).hint("try again later, or raise `concurrency` or `queue` in its sidecar file")
         })
     }
 

@@ -1,9 +1,9 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use coattail::id::{SessionId, TokenId};
-use coattail::rpc::{Facts, Limits, Service, Session, Stray};
+use coattail::rpc::{Ended, Facts, Limits, LineError, Service, Session, Stray};
 use coattail::wire::peer::{Authenticate, Authenticated, Hello, Welcome};
-use coattail::wire::{Failure, Method as _, PROTOCOL, SOFTWARE};
+use coattail::wire::{ErrorCode, Failure, Method as _, PROTOCOL, SOFTWARE};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -97,7 +97,10 @@ pub(super) async fn accept(sessions: Sessions, connection: Connection, guest: Gu
         }
     }
     match run.await {
-        Ok(ended) => tracing::debug!(%remote, %ended, "a connection ended"),
+        Ok(ended) => {
+            tracing::debug!(%remote, %ended, "a connection ended");
+            doorkeeper.judge(&ended);
+        }
         Err(error) => tracing::error!(%remote, %error, "a session panicked"),
     }
 }
@@ -187,6 +190,20 @@ impl Doorkeeper {
         let evidence = self.sessions.admit(&claims, &identity, self.remote.ip()).await?;
         let rate = self.sessions.rates().enter(claims.id).map_err(HandshakeError::Refused)?;
         Ok(Caller { session: SessionId::new(), identity, evidence, claims: Some(Arc::new(claims)), rate })
+    }
+
+    /// Holds it against a stranger that it spoke nonsense.
+    fn judge(&self, ended: &Ended) {
+        let is_nonsense = match ended {
+            Ended::NotAFrame(_) => true,
+            Ended::Line(error) => !matches!(error, LineError::Io(_) | LineError::Torn { .. }),
+            _ => false,
+        };
+        if is_nonsense && self.guest.is_waiting() {
+            self.guest.failed();
+            let reason = ErrorCode::InvalidInput.name();
+            self.sessions.audit().record(Fact::refused(Hello::NAME, reason).source(self.remote.ip()));
+        }
     }
 
     /// Holds a refusal against the caller, if it is one to hold against anybody, and says how it is told.

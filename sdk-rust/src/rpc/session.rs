@@ -327,10 +327,8 @@ where
             Ok(Frame::Request { id, method, params }) => {
                 let most = shared.limits.in_flight.get();
                 if handlers.len() >= most {
-                    let busy = Failure::new(
-                        ErrorCode::Busy,
-                        format!("{most} requests are under way on this connection, that is the limit"),
-                    );
+                    let busy =
+                        Failure::busy(format!("{most} requests are under way on this connection, that is the limit"));
                     if shared.send(refusal(id, busy).get().to_owned()).await.is_err() {
                         return Ended::Cancelled;
                     }

@@ -109,7 +109,8 @@ pub struct Failure {
     pub hint: Option<String>,
     /// For [`ErrorCode::Failed`]: what the action threw, if that is more than a message.
     pub data: Option<Raw>,
-    /// For [`ErrorCode::Busy`] by a rate: milliseconds after which the same request is taken.
+    /// For [`ErrorCode::Busy`]: after how many milliseconds to try again. When a rate is over, that is exact; when
+    /// something is full, it is a guess.
     pub retry_after_ms: Option<u64>,
 }
 
@@ -117,6 +118,11 @@ impl Failure {
     /// A failure without a hint.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: None, data: None, retry_after_ms: None }
+    }
+
+    /// Something is full, and nobody knows for how long.
+    pub fn busy(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Busy, message).retry_after(WHEN_FULL)
     }
 
     /// Says what to try.
@@ -147,6 +153,9 @@ impl Failure {
         matches!(self.code, Unreachable | Busy | Lost | TimedOut | StorageFull | ShuttingDown | RetryLater | Internal)
     }
 }
+
+/// When to come back to what is full: short for people, long for a program.
+const WHEN_FULL: Duration = Duration::from_secs(1);
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -206,3 +206,16 @@ async fn a_program_that_prints_goes_on() {
     assert_eq!(*printed.lock().unwrap(), ["hello", "[]"]);
     assert_eq!(*seen.notes.lock().unwrap(), [4]);
 }
+
+#[tokio::test]
+async fn a_table_that_knows_its_session_goes_with_it() {
+    let Running { left, right, seen, tasks } = start(&Limits::default());
+    for session in [&left, &right] {
+        session.serve(service(&seen).fact(session.clone()));
+    }
+    left.close();
+    tasks.wait().await;
+    assert_eq!(Arc::strong_count(&seen), 1);
+    right.serve(service(&seen).fact(right.clone()));
+    assert_eq!(Arc::strong_count(&seen), 1, "also when it comes too late");
+}
