@@ -40,7 +40,7 @@ fn checks() -> Vec<Check> {
         host: ListActions ListReceivers Perform Cancel Publish Subscribe Unsubscribe ListPeers ShowPeer
             ListSubscribers RevokeSubscriber Log Progress;
         control: Status Stop Issuer IssueToken ListTokens ShowToken RevokeToken AddPeer ShowPeerToken RemovePeer
-            IssueValidation AddValidation ListValidations ShowValidation RemoveValidation;
+            IssueValidation AddValidation ListValidations ShowValidation RemoveValidation ListAudit;
     }
 }
 
