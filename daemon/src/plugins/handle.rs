@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::call::{Answer, Job, Outcome, Wanted};
 use super::pool::Pool;
-use super::spec::{Found, Spec};
+use super::spec::{Fingerprint, Found, Spec};
 use super::{PerformCall, PluginId, ReceiveCall, Settings, discover};
 
 /// Makes the methods that a worker of this plugin may call: the Coattail API. Which plugin it is, is also a fact of
@@ -32,6 +32,8 @@ struct Shared {
     host: Host,
     // A std mutex: held for a look and an insert, and never over an await.
     pools: Mutex<HashMap<PluginId, Arc<Pool>>>,
+    /// What was found, and the folder in which it was. Held as `pools` is.
+    known: Mutex<HashMap<PluginId, (Fingerprint, Arc<Spec>)>>,
     /// The calls under way.
     calls: TaskTracker,
     /// The processes, and what waits for their end.
@@ -52,6 +54,7 @@ impl Plugins {
             settings: Arc::new(settings),
             host,
             pools: Mutex::default(),
+            known: Mutex::default(),
             calls: TaskTracker::new(),
             workers: TaskTracker::new(),
             stopping: cancel.child_token(),
@@ -79,7 +82,7 @@ impl Plugins {
     /// # Errors
     /// As [`perform`](Self::perform), before anything is started.
     pub fn check(&self, kind: Kind, name: &str) -> Result<(), Failure> {
-        discover::find(&self.shared.settings, &PluginId { kind, name: name.to_owned() }).map(drop)
+        self.shared.find(&PluginId { kind, name: name.to_owned() }).map(drop)
     }
 
     /// Performs an action. Dropping the future cancels the call.
@@ -138,7 +141,7 @@ impl Plugins {
         job: impl FnOnce(Duration) -> Job,
     ) -> Outcome {
         let shared = &self.shared;
-        let spec = discover::find(&shared.settings, &id)?;
+        let spec = shared.find(&id)?;
         let limit = match (asked, spec.manifest.timeout) {
             (Some(asked), Some(most)) => asked.min(most),
             (one, other) => one.or(other).unwrap_or(shared.settings.timeout),
@@ -166,6 +169,23 @@ impl Plugins {
 }
 
 impl Shared {
+    /// The plugin as its files are now. The whole folder is read only when it has changed, or a file of the plugin.
+    fn find(&self, id: &PluginId) -> Result<Arc<Spec>, Failure> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some((_, spec)) = known.filter(|(folder, spec)| folder.holds() && spec.fingerprint.holds()) {
+            return Ok(spec);
+        }
+        // Order: first the look at the folder, then the reading, so that what is added in between is read next time.
+        let folder = Fingerprint::of(&[&self.settings.folder(id.kind)]);
+        let found = discover::find(&self.settings, id);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match &found {
+            Ok(spec) if folder.is_settled() => known.insert(id.clone(), (folder, spec.clone())),
+            _ => known.remove(id),
+        };
+        found
+    }
+
     /// The pool of a plugin as its files are now. One of older files ends with its last call.
     fn pool(&self, pools: &mut HashMap<PluginId, Arc<Pool>>, spec: Arc<Spec>) -> Arc<Pool> {
         let before = pools.get(&*spec.id);

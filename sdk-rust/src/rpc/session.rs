@@ -60,7 +60,7 @@ struct Shared {
     budget: Arc<Semaphore>,
     limits: Limits,
     // Replaced when the other side has authenticated; never held over an await.
-    service: RwLock<Service>,
+    service: RwLock<Arc<Service>>,
     cancel: CancellationToken,
     drain: CancellationToken,
     ended: CancellationToken,
@@ -93,7 +93,7 @@ impl Session {
             outgoing,
             budget: Arc::new(Semaphore::new(limits.outgoing)),
             limits,
-            service: RwLock::new(service),
+            service: RwLock::new(Arc::new(service)),
             cancel,
             drain: CancellationToken::new(),
             ended: CancellationToken::new(),
@@ -141,7 +141,7 @@ impl Session {
     pub fn serve(&self, service: Service) {
         let mut served = self.shared.service.write().unwrap_or_else(PoisonError::into_inner);
         if !self.shared.ended.is_cancelled() {
-            *served = service;
+            *served = Arc::new(service);
         }
     }
 
@@ -218,7 +218,7 @@ impl Shared {
         u32::try_from(frame.len().clamp(1, self.limits.outgoing)).unwrap_or(u32::MAX)
     }
 
-    fn service(&self) -> Service {
+    fn service(&self) -> Arc<Service> {
         self.service.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -287,7 +287,7 @@ where
     handlers.close();
     handlers.wait().await;
     // Handlers often know the session that they serve: what holds itself would never go.
-    *shared.service.write().unwrap_or_else(PoisonError::into_inner) = Service::new();
+    *shared.service.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     ended
 }
 
