@@ -17,7 +17,7 @@ use crate::args::Global;
 use crate::error::because;
 use crate::interrupt::Interrupt;
 use crate::local::{self, InProcess};
-use crate::output::{Format, Printer, visible};
+use crate::output::{Format, Printer, Record, visible};
 
 /// How long administration may take: `peer add` dials and logs in, which the daemon bounds by 30 s.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -146,6 +146,15 @@ impl Context {
             "y" | "yes" => Ok(()),
             _ => Err(Failure::new(ErrorCode::Cancelled, "nothing was done").hint("answer `y`, or add `--yes`")),
         }
+    }
+
+    /// Answers with what has ended, or with what would.
+    pub(crate) fn end<R: Record>(&self, record: &R, dry_run: bool) -> Result<(), Failure> {
+        self.printer.record(record)?;
+        if dry_run {
+            self.printer.note("nothing was done: this is what would end");
+        }
+        Ok(())
     }
 
     /// Whether more is to be said.

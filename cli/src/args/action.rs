@@ -155,6 +155,9 @@ pub(crate) struct UnsubscribeAction {
     /// The receiver of this instance
     #[arg(short, long, value_name = "NAME")]
     pub(crate) receiver: ReceiverName,
+    /// Only tell which subscription would end
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Where JSON is read from.

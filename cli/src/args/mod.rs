@@ -26,5 +26,5 @@ pub(crate) use peer::{AddPeer, PeerCommand};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
 pub(crate) use subscribers::SubscribersCommand;
 pub(crate) use token::{IssueToken, TokenCommand};
-pub(crate) use validation::{AddValidation, IssueValidation, RemoveValidation, ValidationCommand};
-pub(crate) use which::{Shown, Which};
+pub(crate) use validation::{AddValidation, IssueValidation, ValidationCommand};
+pub(crate) use which::{Ended, Shown, Which};

@@ -2,7 +2,7 @@ use clap::{Args, Subcommand};
 
 use super::duration::parse_seconds;
 use super::names::{ANY, Bearers, Names};
-use super::{Shown, Which};
+use super::{Ended, Shown};
 
 /// `coattail token`
 #[derive(Debug, Subcommand)]
@@ -19,7 +19,7 @@ pub(crate) enum TokenCommand {
     /// Show a token and what it allows
     Show(Shown),
     /// Revoke a token and end everything that lives on it
-    Revoke(Which),
+    Revoke(Ended),
 }
 
 /// `coattail token issue`

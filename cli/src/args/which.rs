@@ -19,6 +19,16 @@ impl Which {
     }
 }
 
+/// One thing to end, or only to look at what would go with it.
+#[derive(Debug, Args)]
+pub(crate) struct Ended {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Only tell what would go with it
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// One thing to show, with its token or without.
 #[derive(Debug, Args)]
 pub(crate) struct Shown {

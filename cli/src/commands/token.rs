@@ -4,7 +4,7 @@ use coattail::wire::control::{Issuer, ListTokens, RevokeToken, Revoked, ShowToke
 use serde::Serialize;
 
 use super::ids;
-use crate::args::{IssueToken, Shown, TokenCommand, Which};
+use crate::args::{Ended, IssueToken, Shown, TokenCommand, Which};
 use crate::context::Context;
 use crate::error::ExitStatus;
 use crate::output::{Field, Format, Record, Row, ago, list_or, when};
@@ -46,6 +46,9 @@ impl Record for Token {
         if let Some(receiver) = &self.receiver {
             fields.push(("receiver", receiver.clone()));
         }
+        if let (Some(sessions), Some(subscriptions)) = (self.sessions, self.subscriptions) {
+            fields.push(("ends with it", lives_on_it(sessions, subscriptions)));
+        }
         if let Some(raw) = &self.raw {
             fields.push(("raw", raw.clone()));
         }
@@ -58,6 +61,15 @@ fn bearers(token: &Token) -> String {
         "anyone".to_owned()
     } else {
         list_or(&token.bearers, "none")
+    }
+}
+
+/// What a revocation takes along.
+fn lives_on_it(sessions: u64, subscriptions: u64) -> String {
+    let count = |number: u64, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    match (sessions, subscriptions) {
+        (0, 0) => "nothing".to_owned(),
+        _ => format!("{}, {}", count(sessions, "session"), count(subscriptions, "subscription")),
     }
 }
 
@@ -147,11 +159,14 @@ fn show(context: &Context, args: &Shown) -> Result<(), Failure> {
     }
 }
 
-fn revoke(context: &Context, args: &Which) -> Result<(), Failure> {
-    let token = id(args)?;
-    context.confirm(&format!("revoke the token {token}, with the sessions and subscriptions that live on it"))?;
-    let revoked = context.talk(async |daemon| daemon.call(&RevokeToken { token }).await)?;
-    context.printer.record(&revoked)
+fn revoke(context: &Context, args: &Ended) -> Result<(), Failure> {
+    let call = RevokeToken { token: id(&args.which)?, dry_run: args.dry_run };
+    if !args.dry_run {
+        context
+            .confirm(&format!("revoke the token {}, with the sessions and subscriptions that live on it", call.token))?;
+    }
+    let revoked = context.talk(async |daemon| daemon.call(&call).await)?;
+    context.end(&revoked, args.dry_run)
 }
 
 fn id(which: &Which) -> Result<TokenId, Failure> {

@@ -4,7 +4,7 @@ use coattail::wire::control::{self, ListValidations, ShowValidation, Validation,
 use serde::Serialize;
 
 use super::{ids, input};
-use crate::args::{AddValidation, IssueValidation, RemoveValidation, Shown, ValidationCommand, Which};
+use crate::args::{AddValidation, Ended, IssueValidation, Shown, ValidationCommand, Which};
 use crate::context::Context;
 use crate::error::ExitStatus;
 use crate::output::{Field, Format, Record, Row, ago, list_or, when, yes_no};
@@ -117,14 +117,14 @@ fn show(context: &Context, args: &Shown) -> Result<(), Failure> {
     context.printer.record(&shown)
 }
 
-fn remove(context: &Context, args: &RemoveValidation) -> Result<(), Failure> {
+fn remove(context: &Context, args: &Ended) -> Result<(), Failure> {
     let call = control::RemoveValidation { validation: id(&args.which)?, dry_run: args.dry_run };
     if !args.dry_run {
         context
             .confirm(&format!("forget the key {}, and revoke the tokens that only it could use", call.validation))?;
     }
     let removed = context.talk(async |daemon| daemon.call(&call).await)?;
-    context.printer.record(&removed)
+    context.end(&removed, args.dry_run)
 }
 
 fn id(which: &Which) -> Result<ValidationId, Failure> {

@@ -26,6 +26,8 @@ fn token(call: IssueToken) -> Token {
         subscribable: call.subscribable,
         subscribed_to: vec![],
         receiver: None,
+        sessions: None,
+        subscriptions: None,
         raw: Some(RAW.to_owned()),
     }
 }

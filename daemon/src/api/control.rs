@@ -24,7 +24,7 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
         .on(parts, |parts: Arc<Parts>, _, request: ShowToken| async move {
             parts.tokens.show(request.token, request.raw).await
         })
-        .on(parts, |parts: Arc<Parts>, _, request: RevokeToken| async move { parts.tokens.revoke(request.token).await })
+        .on(parts, |parts: Arc<Parts>, _, request: RevokeToken| async move { parts.tokens.revoke(request).await })
         .on_in_order(parts, |parts: &Parts, _, request: IssueValidation| parts.validations.issue(&request))
         .on(
             parts,
@@ -40,5 +40,5 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
         )
         .on(parts, |parts: Arc<Parts>, _, request: AddPeer| async move { parts.peers.add(request.token).await })
         .on(parts, |parts: Arc<Parts>, _, request: ShowPeerToken| async move { parts.peers.token(request.peer).await })
-        .on(parts, |parts: Arc<Parts>, _, request: RemovePeer| async move { parts.peers.remove(request.peer).await })
+        .on(parts, |parts: Arc<Parts>, _, request: RemovePeer| async move { parts.peers.remove(request).await })
 }

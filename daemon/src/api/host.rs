@@ -50,7 +50,7 @@ pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
         .on(parts, |parts: Arc<Parts>, _, request: ShowPeer| async move { parts.peers.show(request.peer).await })
         .on(parts, |parts: Arc<Parts>, _, _: ListSubscribers| async move { parts.publisher.list().await })
         .on(parts, |parts: Arc<Parts>, _, request: RevokeSubscriber| async move {
-            parts.publisher.revoke(request.subscription).await
+            parts.publisher.revoke(request).await
         })
 }
 
