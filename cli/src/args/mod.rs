@@ -2,9 +2,11 @@
 
 mod action;
 mod cli;
+mod completions;
 mod data;
 mod demo;
 mod duration;
+mod man;
 mod names;
 mod peer;
 mod service;
@@ -20,8 +22,10 @@ pub(crate) use action::{
     UnsubscribeAction,
 };
 pub(crate) use cli::{Cli, Command, Global, Help, New};
+pub(crate) use completions::Completions;
 pub(crate) use data::{DataCommand, Migration};
 pub(crate) use demo::Demo;
+pub(crate) use man::Man;
 pub(crate) use peer::{AddPeer, PeerCommand};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
 pub(crate) use subscribers::SubscribersCommand;

@@ -1,4 +1,7 @@
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
+
+use crate::candidates;
 
 /// `coattail subscribers`
 #[derive(Debug, Subcommand)]
@@ -24,10 +27,10 @@ pub(crate) struct RevokeSubscriber {
 #[group(required = true, multiple = false)]
 pub(crate) struct WhichSubscription {
     /// The subscription, as `subscribers list` shows it
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCompleter::new(candidates::subscriptions))]
     positional: Option<String>,
     /// As ID
-    #[arg(short = 's', long = "subscription", visible_alias = "id", value_name = "ID")]
+    #[arg(short = 's', long = "subscription", visible_alias = "id", value_name = "ID", add = ArgValueCompleter::new(candidates::subscriptions))]
     named: Option<String>,
 }
 

@@ -41,6 +41,9 @@ pub(crate) struct IssueValidation {
     /// Print the token itself; it is no secret
     #[arg(short = 'r', long)]
     pub(crate) print_raw_token: bool,
+    /// Put the token on the clipboard [default: if there is a display, on a terminal without -r]
+    #[arg(long)]
+    pub(crate) copy: bool,
 }
 
 impl IssueValidation {

@@ -1,14 +1,17 @@
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+
+use crate::candidates;
 
 /// One thing, named by its id; the original took it both ways.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Which {
     /// Its id, as `list` shows it
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCompleter::new(candidates::ids))]
     positional: Option<String>,
     /// As ID
-    #[arg(long = "id", value_name = "ID")]
+    #[arg(long = "id", value_name = "ID", add = ArgValueCompleter::new(candidates::ids))]
     named: Option<String>,
 }
 

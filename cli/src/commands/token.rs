@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::ids;
 use crate::args::{Ended, IssueToken, Shown, TokenCommand, Which};
-use crate::context::Context;
+use crate::context::{Context, Copy};
 use crate::error::ExitStatus;
 use crate::output::{Field, Format, Record, Row, ago, list_or, when};
 
@@ -99,34 +99,30 @@ pub(super) fn run(context: &Context, command: TokenCommand) -> Result<ExitStatus
 
 fn issue(context: &Context, args: IssueToken) -> Result<(), Failure> {
     let (quiet, print_raw) = (args.quiet, args.print_raw_token);
+    let copy = Copy::choose(args.copy, print_raw);
     let call = args.into_call();
     let mut token = context.talk(async |daemon| {
         let token = daemon.call(&call).await?;
-        if print_raw && token.raw.is_none() {
+        if token.raw.is_none() {
             daemon.call(&ShowToken { token: token.id, raw: true }).await
         } else {
             Ok(token)
         }
     })?;
-    let raw = token.raw.take();
+    let raw = token.raw.take().unwrap_or_default();
     let printer = &context.printer;
-    match (quiet, print_raw, raw) {
-        (true, true, Some(raw)) => printer.value(&raw, &Raw { id: token.id, raw: &raw })?,
+    match (quiet, print_raw) {
+        (true, true) => printer.value(&raw, &Raw { id: token.id, raw: &raw })?,
         // Programs get one object; people get the fields, and then the token on a line of its own.
-        (false, true, Some(raw)) if printer.format() == Format::Table => {
+        (false, true) if printer.format() == Format::Table => {
             printer.record(&token)?;
             printer.answer(&format!("\n{raw}\n"))?;
         }
-        (false, true, raw) => {
-            token.raw = raw;
-            printer.record(&token)?;
-        }
-        (true, ..) => printer.value(&token.id.to_string(), &Id { id: token.id })?,
-        (false, false, _) => {
-            printer.record(&token)?;
-            printer.note(&format!("the token itself: coattail token show --print-raw-token {}", token.id));
-        }
+        (false, true) => printer.record(&Token { raw: Some(raw.clone()), ..token.clone() })?,
+        (true, false) => printer.value(&token.id.to_string(), &Id { id: token.id })?,
+        (false, false) => printer.record(&token)?,
     }
+    context.offer(&raw, copy, quiet, &format!("coattail token show --print-raw-token {}", token.id));
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{ids, input};
 use crate::args::{AddValidation, Ended, IssueValidation, Shown, ValidationCommand, Which};
-use crate::context::Context;
+use crate::context::{Context, Copy};
 use crate::error::ExitStatus;
 use crate::output::{Field, Format, Record, Row, ago, list_or, when, yes_no};
 
@@ -74,19 +74,18 @@ fn issue(context: &Context, args: &IssueValidation) -> Result<(), Failure> {
     let issued = context.talk(async |daemon| daemon.call(&args.to_call()).await)?;
     let printer = &context.printer;
     match (args.quiet, args.print_raw_token) {
-        (true, true) => printer.value(&issued.raw, &Raw { raw: &issued.raw }),
-        (true, false) => printer.value(&issued.issuer.to_string(), &issued),
+        (true, true) => printer.value(&issued.raw, &Raw { raw: &issued.raw })?,
+        (true, false) => printer.value(&issued.issuer.to_string(), &issued)?,
         // Programs have it in the one object; people get it on a line of its own.
         (false, true) if printer.format() == Format::Table => {
             printer.record(&issued)?;
-            printer.answer(&format!("\n{}\n", issued.raw))
+            printer.answer(&format!("\n{}\n", issued.raw))?;
         }
-        (false, _) => {
-            printer.record(&issued)?;
-            printer.note("the token itself: coattail validation issue --quiet --print-raw-token");
-            Ok(())
-        }
+        (false, _) => printer.record(&issued)?,
     }
+    let copy = Copy::choose(args.copy, args.print_raw_token);
+    context.offer(&issued.raw, copy, args.quiet, "coattail validation issue --quiet --print-raw-token");
+    Ok(())
 }
 
 #[derive(Serialize)]
