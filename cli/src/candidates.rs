@@ -90,7 +90,10 @@ pub(crate) fn ids(current: &OsStr) -> Vec<CompletionCandidate> {
 pub(crate) fn subscriptions(current: &OsStr) -> Vec<CompletionCandidate> {
     offer(current, async |daemon| {
         let held = daemon.call(&ListSubscribers {}).await?;
-        Ok(held.into_iter().map(|held| (held.id.to_string(), format!("{} to {}", held.action, held.receiver))).collect())
+        Ok(held
+            .into_iter()
+            .map(|held| (held.id.to_string(), format!("{} to {}", held.action, held.receiver)))
+            .collect())
     })
 }
 
@@ -212,7 +215,8 @@ mod tests {
 
     #[test]
     fn bash_gets_and_gives_what_is_quoted() {
-        for (value, typed) in [("echo", "echo"), ("My Action", r"My\ Action"), ("a'$b", r"a\'\$b"), ("Café", "Café")] {
+        for (value, typed) in [("echo", "echo"), ("My Action", r"My\ Action"), ("a'$b", r"a\'\$b"), ("Café", "Café")]
+        {
             assert_eq!(quoted(value), typed);
             assert_eq!(unquoted(typed), value);
         }

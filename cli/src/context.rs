@@ -131,8 +131,11 @@ impl Context {
     pub(crate) fn talk<T>(&self, work: impl AsyncFnOnce(&Daemon) -> Result<T, Failure>) -> Result<T, Failure> {
         let instance = self.instance()?;
         self.block_on(async |interrupt: &mut Interrupt| {
-            let link = interrupt.or(self.open(&instance)).await?;
-            link.use_for(interrupt, work).await
+            let talk = async {
+                let link = interrupt.or(self.open(&instance)).await?;
+                link.use_for(interrupt, work).await
+            };
+            self.printer.during(talk).await
         })
     }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use coattail::id::IssuerHash;
 use coattail::rpc::{Limits, Service, Session, pair};
+use coattail::wire::doctor::Finding;
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
 use coattail_daemon::config::Config;
@@ -146,6 +147,11 @@ pub(crate) fn is_opened_by_command(instance: &Path) -> bool {
 pub(crate) fn run_service(instance: &Path, headless_child: bool) -> Result<ExitStatus, Failure> {
     coattail_daemon::run_service(instance, Path::new(THIS), headless_child)?;
     Ok(ExitStatus::Done)
+}
+
+/// Looks at the files of an instance that cannot be opened.
+pub(crate) async fn check_files(instance: &Path) -> Vec<Finding> {
+    coattail_daemon::doctor::check_files(instance).await
 }
 
 /// A service of this user, as its lock file tells of it.

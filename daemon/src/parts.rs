@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{Peers, Tokens, Validations};
 use crate::actions::{Actions, Calls, Remote};
 use crate::config::Limits;
+use crate::plugins::Plugins;
 use crate::publications::{Causes, Inbox, PublisherSide, SubscriberSide};
 use crate::session::Sessions;
 use crate::store::Store;
@@ -19,6 +20,7 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) store: Store,
     pub(crate) sessions: Sessions,
+    pub(crate) plugins: Plugins,
     pub(crate) actions: Actions,
     pub(crate) remote: Remote,
     pub(crate) calls: Calls,

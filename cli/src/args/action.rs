@@ -4,8 +4,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use coattail::name::{ActionName, ReceiverName};
 
-use crate::candidates;
 use super::duration::parse_wait;
+use crate::candidates;
 
 /// `coattail action`
 #[derive(Debug, Subcommand)]

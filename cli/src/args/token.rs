@@ -1,10 +1,10 @@
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 
-use crate::candidates;
 use super::duration::parse_seconds;
 use super::names::{ANY, Bearers, Names};
 use super::{Ended, Shown};
+use crate::candidates;
 
 /// `coattail token`
 #[derive(Debug, Subcommand)]

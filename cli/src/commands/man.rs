@@ -37,9 +37,9 @@ pub(super) fn run(context: &Context, args: &args::Man) -> Result<ExitStatus, Fai
         }
         None => {
             let mut page = Vec::new();
-            Man::new(root()).render(&mut page).map_err(|error| {
-                because(ErrorCode::Internal, "the page could not be made", error)
-            })?;
+            Man::new(root())
+                .render(&mut page)
+                .map_err(|error| because(ErrorCode::Internal, "the page could not be made", error))?;
             context.printer.answer(&String::from_utf8_lossy(&page))?;
         }
     }

@@ -103,11 +103,7 @@ fn issue(context: &Context, args: IssueToken) -> Result<(), Failure> {
     let call = args.into_call();
     let mut token = context.talk(async |daemon| {
         let token = daemon.call(&call).await?;
-        if token.raw.is_none() {
-            daemon.call(&ShowToken { token: token.id, raw: true }).await
-        } else {
-            Ok(token)
-        }
+        if token.raw.is_none() { daemon.call(&ShowToken { token: token.id, raw: true }).await } else { Ok(token) }
     })?;
     let raw = token.raw.take().unwrap_or_default();
     let printer = &context.printer;
@@ -158,8 +154,10 @@ fn show(context: &Context, args: &Shown) -> Result<(), Failure> {
 fn revoke(context: &Context, args: &Ended) -> Result<(), Failure> {
     let call = RevokeToken { token: id(&args.which)?, dry_run: args.dry_run };
     if !args.dry_run {
-        context
-            .confirm(&format!("revoke the token {}, with the sessions and subscriptions that live on it", call.token))?;
+        context.confirm(&format!(
+            "revoke the token {}, with the sessions and subscriptions that live on it",
+            call.token
+        ))?;
     }
     let revoked = context.talk(async |daemon| daemon.call(&call).await)?;
     context.end(&revoked, args.dry_run)

@@ -6,14 +6,17 @@ use coattail::wire::control::{
     AddPeer, AddValidation, IssueToken, IssueValidation, Issuer, ListTokens, ListValidations, RemovePeer,
     RemoveValidation, RevokeToken, ShowPeerToken, ShowToken, ShowValidation, Status, Stop,
 };
+use coattail::wire::doctor::Doctor;
 
 use super::host::host_service;
+use crate::doctor;
 use crate::parts::Parts;
 
 /// What the owner may call over the control socket: everything.
 pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
     host_service(parts)
         .on(parts, |parts: Arc<Parts>, _, _: Status| async move { parts.status().await })
+        .on(parts, |parts: Arc<Parts>, _, _: Doctor| async move { Ok(doctor::check(&parts).await) })
         .on_in_order(parts, |parts: &Parts, _, _: Stop| {
             parts.stop.cancel();
             Ok(Done {})

@@ -49,9 +49,10 @@ pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
         .on(parts, |parts: Arc<Parts>, _, _: ListPeers| async move { parts.peers.list().await })
         .on(parts, |parts: Arc<Parts>, _, request: ShowPeer| async move { parts.peers.show(request.peer).await })
         .on(parts, |parts: Arc<Parts>, _, _: ListSubscribers| async move { parts.publisher.list().await })
-        .on(parts, |parts: Arc<Parts>, _, request: RevokeSubscriber| async move {
-            parts.publisher.revoke(request).await
-        })
+        .on(
+            parts,
+            |parts: Arc<Parts>, _, request: RevokeSubscriber| async move { parts.publisher.revoke(request).await },
+        )
 }
 
 /// What a worker may call beyond that: to say what it does.
