@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 use coattail::wire::{ErrorCode, Failure};
 use serde::Serialize;
 
@@ -36,10 +37,8 @@ pub(super) fn run(context: &Context, args: &args::Man) -> Result<ExitStatus, Fai
             context.printer.record(&Written { folder: folder.display().to_string(), pages })?;
         }
         None => {
-            let mut page = Vec::new();
-            Man::new(root())
-                .render(&mut page)
-                .map_err(|error| because(ErrorCode::Internal, "the page could not be made", error))?;
+            let page =
+                first_page().map_err(|error| because(ErrorCode::Internal, "the page could not be made", error))?;
             context.printer.answer(&String::from_utf8_lossy(&page))?;
         }
     }
@@ -49,14 +48,24 @@ pub(super) fn run(context: &Context, args: &args::Man) -> Result<ExitStatus, Fai
 /// A page for each command. Returns how many.
 fn write(folder: &Path) -> io::Result<usize> {
     fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(root(), folder)?;
-    Ok(count(&root()))
+    clap_mangen::generate_to(Cli::command(), folder)?;
+    fs::write(folder.join("coattail.1"), first_page()?)?;
+    Ok(count(&Cli::command()))
 }
 
-/// The commands as they are typed, with what else there is to know at the end of the first page.
-fn root() -> clap::Command {
-    let topics: Vec<&str> = TOPICS.iter().map(|(_, text)| *text).collect();
-    Cli::command().after_long_help(topics.join("\n"))
+/// The page of the program itself, with the topics of `coattail help` at its end.
+fn first_page() -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    Man::new(Cli::command()).render(&mut page)?;
+    for (name, text) in TOPICS {
+        Roff::new()
+            .control("SH", [name.replace('-', " ").to_uppercase().as_str()])
+            .control("nf", [])
+            .text([roman(text)])
+            .control("fi", [])
+            .to_writer(&mut page)?;
+    }
+    Ok(page)
 }
 
 fn count(command: &clap::Command) -> usize {
