@@ -90,11 +90,13 @@ fn give(program: PathBuf, arguments: &[&str], text: &str) -> io::Result<Option<E
 
 fn hand_over(child: &mut Child, text: &str) -> io::Result<Option<ExitStatus>> {
     // A token fits into the pipe, so that this does not wait for the tool. Dropping the pipe is the end of the text.
-    child.stdin.take().expect("it is piped").write_all(text.as_bytes())?;
+    let given = child.stdin.take().expect("it is piped").write_all(text.as_bytes());
     let deadline = Instant::now() + PATIENCE;
     loop {
         match child.try_wait()? {
             None if Instant::now() < deadline => sleep(POLL),
+            // It says that it has done what it was not given.
+            Some(status) if status.success() => return given.map(|()| Some(status)),
             ended => return Ok(ended),
         }
     }

@@ -90,7 +90,7 @@ fn peers_are_listed_shown_and_removed() {
     instance.coattail(&["peer", "show", "--print-raw-token", ID]).run().is(0, "sesame\n", "");
     instance.coattail(&["peer", "remove", "--id", ID, "--yes", "--json"]).run().is(
         0,
-        &format!("{{\"id\":\"{ID}\",\"subscriptions\":1}}\n"),
+        &format!("{{\"id\":\"{ID}\",\"subscriptions\":1,\"sessions\":2}}\n"),
         "",
     );
 }

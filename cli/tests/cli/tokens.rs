@@ -114,6 +114,18 @@ fn tokens_are_listed_shown_and_revoked() {
 }
 
 #[test]
+fn a_dry_run_asks_nobody_and_ends_nothing() {
+    let instance = Instance::new();
+    let daemon = daemon(&instance);
+    instance.coattail(&["token", "revoke", ID, "--dry-run"]).run().is(
+        0,
+        &format!("id                   {ID}\nsessions ended       1\nsubscriptions ended  2\n"),
+        "nothing was done: this is what would end\n",
+    );
+    assert_eq!(daemon.asked(), [format!("tokens.revoke {{\"token\":\"{ID}\",\"dry_run\":true}}")]);
+}
+
+#[test]
 fn a_token_that_is_not_there_is_not_found() {
     let instance = Instance::new();
     let _daemon = daemon(&instance);
