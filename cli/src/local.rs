@@ -143,6 +143,11 @@ pub(crate) fn is_opened_by_command(instance: &Path) -> bool {
     Instance::open(instance).is_ok_and(|instance| instance.holder().is_none_or(|holder| holder.what != "service"))
 }
 
+/// Whether a service works in the instance, be it that it is just ending.
+pub(crate) fn is_held_by_service(instance: &Path) -> bool {
+    Instance::open(instance).is_ok_and(|instance| instance.holder().is_some_and(|holder| holder.what == "service"))
+}
+
 /// Runs the service until it is told to stop. Says on stderr when it is ready.
 pub(crate) fn run_service(instance: &Path, headless_child: bool) -> Result<ExitStatus, Failure> {
     coattail_daemon::run_service(instance, Path::new(THIS), headless_child)?;
