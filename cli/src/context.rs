@@ -153,7 +153,10 @@ impl Context {
                     Some(link) => link,
                     None => Link::InProcess(local::open_in_process(&instance, "off").await?),
                 };
-                let keep = async |daemon: &Daemon| Ok(found = Some(work(daemon).await?));
+                let keep = async |daemon: &Daemon| {
+                    found = Some(work(daemon).await?);
+                    Ok(())
+                };
                 link.use_for(interrupt, keep).await
             };
             // What was found in time is kept, even if the end takes longer.

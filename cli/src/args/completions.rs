@@ -18,8 +18,7 @@ pub(crate) enum Shell {
     /// coattail completions fish | source
     Fish,
     /// coattail completions powershell | Out-String | Invoke-Expression
-    #[value(name = "powershell")]
-    PowerShell,
+    Powershell,
 }
 
 impl Shell {
@@ -29,7 +28,7 @@ impl Shell {
             Self::Bash => "bash",
             Self::Zsh => "zsh",
             Self::Fish => "fish",
-            Self::PowerShell => "powershell",
+            Self::Powershell => "powershell",
         }
     }
 }
