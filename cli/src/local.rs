@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -65,12 +66,24 @@ pub(crate) struct Created {
 
 /// Makes an instance, whole or not at all.
 pub(crate) fn create_instance(folder: &Path, options: &CreateOptions) -> Result<Created, Failure> {
-    let config = NewConfig { port: options.port, connection: options.host.clone(), ..NewConfig::default() };
+    let config =
+        NewConfig { port: options.port, connection: options.host.clone(), bind: bind_for(options.host.as_deref()) };
     let created = coattail_daemon::create_instance(folder, config)?;
     let mut files = Vec::new();
     list(&created.folder, Path::new(""), &mut files);
     files.sort();
     Ok(Created { instance: created.folder, issuer: created.issuer, files })
+}
+
+/// Where to listen so that peers can reach the host that tokens name: everywhere, unless it is this machine alone.
+fn bind_for(host: Option<&str>) -> Option<IpAddr> {
+    let host = host?;
+    match host.parse::<IpAddr>() {
+        Ok(address) if address.is_loopback() => Some(address),
+        Ok(IpAddr::V6(_)) => Some(Ipv6Addr::UNSPECIFIED.into()),
+        _ if host == "localhost" => None,
+        _ => Some(Ipv4Addr::UNSPECIFIED.into()),
+    }
 }
 
 /// What is in a folder, for people: what cannot be read is left out.

@@ -12,11 +12,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::{Peers, TokenIssuer, Tokens, Validations};
 use crate::actions::{Actions, Calls, Remote};
+use crate::admission::CallRates;
 use crate::api::{control_service, peer_service, worker_service};
+use crate::audit::Audit;
 use crate::config::{Config, RetrySchedule};
 use crate::door::Door;
 use crate::instance::{Instance, InstanceLock};
-use crate::keys::{Identity, TlsIdentity};
+use crate::keys::TlsIdentity;
 use crate::parts::Parts;
 use crate::plugins::{self, Host, Plugins};
 use crate::publications::{
@@ -73,8 +75,8 @@ impl Daemon {
             Purpose::Command => "command",
         })?;
         let config = Config::load(instance.root())?;
-        let identity = Arc::new(Identity::load(&config.validation.private, &config.validation.public)?);
-        let signing = Identity::load(&config.authentication.private, &config.authentication.public)?;
+        let identity = Arc::new(config.validation.load()?);
+        let signing = config.authentication.load()?;
         let tls = config.tls.as_ref().map(|files| TlsIdentity::load(&files.key, &files.cert)).transpose()?;
         let certificate = tls.as_ref().map(|tls| tls.certificate_pem.clone());
         let tls = tls.map(|tls| server_tls(tls.chain, tls.key)).transpose().map_err(|error| {
@@ -90,7 +92,9 @@ impl Daemon {
             handshake: limits.handshake,
             in_flight: limits.calls_per_session,
         };
-        let sessions = Sessions::new(identity.clone(), vec![signing.public().clone()], store.clone(), settings);
+        let (audit, rates) = (Audit::new(store.clone()), CallRates::new(&limits));
+        let sessions =
+            Sessions::new(identity.clone(), vec![signing.verifier()], store.clone(), audit.clone(), rates, settings);
         let delivery = Delivery::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
         let links = Links::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
         let publishing =
@@ -141,6 +145,7 @@ impl Daemon {
             validations: Validations::new(identity.clone(), store.clone(), sessions.clone(), publisher.clone()),
             peers: Peers::new(identity.issuer(), store, sessions.clone(), links.clone()),
             publisher,
+            audit,
             causes,
             limits,
             stop: CancellationToken::new(),
@@ -210,7 +215,7 @@ impl Daemon {
         self.parts.inbox.start().await?;
         self.delivery.start().await?;
         self.links.start().await?;
-        let door = Door::new(self.parts.sessions.clone(), self.config.limits.clone());
+        let door = Door::new(self.parts.sessions.clone(), self.parts.audit.clone(), &self.config.limits);
         self.tracker.spawn(door.run(listener, self.cancel.clone()));
         self.serve_commands()?;
         self.tracker.spawn(crate::retention::run(
@@ -270,7 +275,7 @@ impl Daemon {
 
     /// Stops: refuses new work, finishes what is under way until the deadline, ends the rest. May be called twice.
     pub async fn shutdown(&self, deadline: Duration) {
-        let Parts { sessions, inbox, store, .. } = &*self.parts;
+        let Parts { sessions, inbox, store, audit, .. } = &*self.parts;
         let graceful = async {
             // 1. Nothing new comes in: no connections, no commands, no deliveries from here.
             self.cancel.cancel();
@@ -293,6 +298,8 @@ impl Daemon {
         supervision.wait().await;
         // 5. Whatever is still there is dropped, and joined.
         sessions.close().await;
+        // 6. Nobody decides anything any more.
+        audit.close().await;
         store.close().await;
     }
 }

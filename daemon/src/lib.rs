@@ -11,11 +11,15 @@ pub mod tokens;
 
 mod access;
 mod actions;
+mod admission;
 mod api;
+mod audit;
 mod create;
 mod daemon;
 mod door;
 mod failure;
+#[cfg(test)]
+mod legacy_vectors;
 mod parts;
 mod publications;
 mod retention;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Peers, Tokens, Validations};
 use crate::actions::{Actions, Calls, Remote};
+use crate::audit::Audit;
 use crate::config::Limits;
 use crate::plugins::Plugins;
 use crate::publications::{Causes, Inbox, PublisherSide, SubscriberSide};
@@ -19,6 +20,7 @@ pub(crate) struct Parts {
     pub(crate) instance: PathBuf,
     pub(crate) limits: Limits,
     pub(crate) store: Store,
+    pub(crate) audit: Audit,
     pub(crate) sessions: Sessions,
     pub(crate) plugins: Plugins,
     pub(crate) actions: Actions,

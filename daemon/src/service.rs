@@ -27,14 +27,17 @@ pub fn run_service(folder: &Path, executable: &Path, headless: bool) -> Result<(
             () = daemon.shutdown(daemon.limits().shutdown) => {}
             signal = signals.next() => tracing::warn!(signal, "ending at once"),
         }
-        served
+        // In this order: whoever waits until a service is no longer listed wants to start the next one.
+        drop(daemon);
+        served.map(drop)
     });
     // A blocking task that hangs must not keep the process.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(daemon: &Daemon, signals: &mut Signals, headless: bool) -> Result<(), Failure> {
+/// Serves until it is to stop. Until the registration is dropped, the service is listed.
+async fn serve(daemon: &Daemon, signals: &mut Signals, headless: bool) -> Result<Option<Registration>, Failure> {
     let address = daemon.serve().await?;
     let description = RunningService {
         pid: std::process::id(),
@@ -45,7 +48,7 @@ async fn serve(daemon: &Daemon, signals: &mut Signals, headless: bool) -> Result
         headless,
     };
     // Without it the service works all the same; only `service status` does not list it.
-    let _registration = Registration::new(&description)
+    let registration = Registration::new(&description)
         .inspect_err(|error| tracing::warn!(%error, "`service status` will not list this service"))
         .ok();
     // Nobody reads it: then nobody is told.
@@ -61,5 +64,5 @@ async fn serve(daemon: &Daemon, signals: &mut Signals, headless: bool) -> Result
         signal = signals.next() => tracing::info!(signal, "stopping"),
         () = stop.cancelled() => tracing::info!("stopping, as was asked over the control socket"),
     }
-    Ok(())
+    Ok(registration)
 }

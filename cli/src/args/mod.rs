@@ -1,6 +1,7 @@
 //! What may be typed, as types. Nothing here does anything.
 
 mod action;
+mod audit;
 mod cli;
 mod completions;
 mod data;
@@ -21,6 +22,7 @@ pub(crate) use action::{
     ActionCommand, CreateAction, Input, Language, ListActions, PerformAction, PublishAction, SubscribeAction,
     UnsubscribeAction,
 };
+pub(crate) use audit::Audit;
 pub(crate) use cli::{Cli, Command, Global, Help, New};
 pub(crate) use completions::Completions;
 pub(crate) use data::{DataCommand, Migration};

@@ -1,6 +1,7 @@
 //! One file for each group of commands: arguments in, one call of the daemon, a typed answer out.
 
 mod action;
+mod audit;
 mod completions;
 mod create;
 mod data;
@@ -36,6 +37,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Subscribers(command) => subscribers::run(context, command),
         Command::Token(command) => token::run(context, command),
         Command::Validation(command) => validation::run(context, command),
+        Command::Audit(args) => audit::run(context, &args),
         Command::Data(command) => data::run(context, command),
         Command::Demo(args) => demo::run(context, &args),
         Command::Doctor => doctor::run(context),

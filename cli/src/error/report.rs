@@ -85,6 +85,8 @@ pub(super) fn as_json(failure: &Failure) -> impl Serialize {
         hint: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         data: Option<Raw>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
     }
     Outer {
         error: Inner {
@@ -92,6 +94,7 @@ pub(super) fn as_json(failure: &Failure) -> impl Serialize {
             message: failure.message.lines().map(str::trim).collect::<Vec<_>>().join(": "),
             hint: hint(failure).to_owned(),
             data: failure.data.clone(),
+            retry_after_ms: failure.retry_after_ms,
         },
     }
 }

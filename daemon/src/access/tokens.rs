@@ -7,7 +7,7 @@ use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
 
 use crate::config::Config;
-use crate::keys::Identity;
+use crate::keys::TokenKey;
 use crate::publications::PublisherSide;
 use crate::session::Sessions;
 use crate::store::{Held, IssuedToken, Secret, Store};
@@ -16,7 +16,7 @@ use crate::tokens::{Bearer, Claims, Grants, SubscriptionGrant, Use, Validity, in
 /// Makes tokens in the name of this instance.
 pub(crate) struct TokenIssuer {
     pub(crate) issuer: IssuerHash,
-    pub(crate) key: Identity,
+    pub(crate) key: TokenKey,
     pub(crate) config: Config,
     /// The certificate that peers will see, if TLS is on.
     pub(crate) certificate: Option<String>,

@@ -3,6 +3,8 @@ use std::path::PathBuf;
 
 use coattail::wire::ErrorCode;
 
+use crate::keys::{make_pair, shell_quoted};
+
 /// Why `config.yml` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -60,13 +62,35 @@ pub enum ConfigError {
         /// What must hold.
         reason: String,
     },
-    /// The original allowed a shared secret in place of a key pair.
-    #[error("{}: `{key}` has `type: string`, which is not supported", path.display())]
-    SharedSecret {
+    /// The original allowed a shared secret for the identity, too (its fault S10).
+    #[error(
+        "{}: `{key}` has `type: string`, but a secret cannot be an identity: it would be given away with every \
+         validation token, and its hash is in every other token",
+        path.display()
+    )]
+    SecretIdentity {
         /// Which file.
         path: PathBuf,
         /// The key, with the sections it is in.
         key: &'static str,
+    },
+    /// A shared secret that cannot be used. It is not shown.
+    #[error("{}: `{key}` has `type: string`, but {reason}", path.display())]
+    Secret {
+        /// Which file.
+        path: PathBuf,
+        /// The key, with the sections it is in.
+        key: &'static str,
+        /// What must hold.
+        reason: &'static str,
+    },
+    /// Others on this machine can read a file that holds a secret.
+    #[error("{} holds a shared secret and can be read by others (mode {mode:03o})", path.display())]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
     },
 }
 
@@ -78,8 +102,19 @@ impl ConfigError {
             Self::UnknownKey { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             Self::UnknownKey { known, .. } => Some(format!("known here: {}", known.join(", "))),
             Self::Invalid { key, .. } => Some(format!("correct `{key}`, or leave it out to get its default")),
-            Self::SharedSecret { .. } => Some("use `type: file` with the path of a PEM file".to_owned()),
-            Self::TooLarge { .. } | Self::Malformed { .. } => None,
+            Self::SecretIdentity { .. } => Some(format!(
+                "make a key pair in the folder of the instance: {}; then give both halves `type: file`, and issue all \
+                 tokens anew",
+                make_pair("keys/vt-key")
+            )),
+            Self::Secret { .. } => {
+                Some("both halves have `type: string` and the same `value`, or `type: file` and a PEM file".to_owned())
+            }
+            Self::Exposed { path, .. } => Some(format!("chmod 600 {}", shell_quoted(path))),
+            Self::TooLarge { .. } => Some("restore the file from a backup; it has a few lines".to_owned()),
+            Self::Malformed { .. } => {
+                Some("correct it there; `coattail new` in an empty folder makes one to compare with".to_owned())
+            }
         }
     }
 

@@ -5,9 +5,11 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::ConfigError;
 use super::limits::LimitsFile;
@@ -35,15 +37,31 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads a file of at most [`MAX_FILE`] bytes.
+    /// Reads a file of at most [`MAX_FILE`] bytes. With a secret in it, it must be one that nobody else can read.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let failed = |source| ConfigError::Read { path: path.to_owned(), source };
-        let mut text = String::new();
-        File::open(path).map_err(failed)?.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
+        let file = File::open(path).map_err(failed)?;
+        // Asked of the open file: what is at the path may change meanwhile.
+        let metadata = file.metadata().map_err(failed)?;
+        // Of the final size from the start: a text that grows leaves copies of a secret behind.
+        let mut text = Zeroizing::new(String::with_capacity(metadata.len().min(MAX_FILE) as usize + 1));
+        file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
         if text.len() as u64 > MAX_FILE {
             return Err(ConfigError::TooLarge { path: path.to_owned(), max: MAX_FILE });
         }
-        Self::parse(&text, path)
+        let config = Self::parse(&text, path)?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 && config.has_secret() {
+            return Err(ConfigError::Exposed { path: path.to_owned(), mode });
+        }
+        Ok(config)
+    }
+
+    fn has_secret(&self) -> bool {
+        [&self.authentication, &self.validation]
+            .iter()
+            .flat_map(|pair| [&pair.private_key, &pair.public_key])
+            .any(|key| key.kind.as_deref() == Some(STRING))
     }
 
     /// Parses the text of the file at `path`, which errors name.
@@ -112,11 +130,18 @@ pub(super) struct KeyPairFile {
 
 /// A key of the original: `type: file` and a path, or `type: string` and a shared secret.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(super) struct KeyFile {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     pub(super) kind: Option<String>,
+    #[serde(default)]
     pub(super) value: Option<String>,
+}
+
+impl Drop for KeyFile {
+    fn drop(&mut self) {
+        self.value.zeroize();
+    }
 }
 
 impl std::fmt::Debug for KeyFile {
@@ -197,6 +222,12 @@ fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
         .map(|(_, candidate)| candidate)
 }
 
+/// The `type` of a key that is a path.
+pub(super) const FILE: &str = "file";
+
+/// The `type` of a key that is a shared secret.
+pub(super) const STRING: &str = "string";
+
 /// The largest `config.yml`, in bytes: a hundred times what one with every key has.
 pub const MAX_FILE: u64 = 256 * 1024;
 
@@ -258,5 +289,30 @@ mod tests {
         let text = "validation:\n  private_key:\n    type: string\n    value: hunter2\n";
         let file = ConfigFile::parse(text, Path::new("config.yml")).expect("parses");
         assert!(!format!("{file:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn s9_a_file_with_a_secret_in_it_is_for_its_owner() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("config.yml");
+        let with = "authentication: {private_key: {type: string, value: hunter2}}";
+        for (text, mode, taken) in [
+            (with, 0o600, true),
+            (with, 0o400, true),
+            (with, 0o644, false),
+            (with, 0o640, false),
+            ("validation: {public_key: {type: string, value: hunter2}}", 0o604, false),
+            ("service: {network: {port: 1}}", 0o644, true),
+        ] {
+            std::fs::write(&path, text).expect("written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("changed");
+            let read = ConfigFile::read(&path);
+            assert_eq!(read.is_ok(), taken, "{text} {mode:o}");
+            if let Err(error) = read {
+                assert_eq!(error.hint(), Some(format!("chmod 600 {}", path.display())));
+                assert!(!format!("{error:?} {error}").contains("hunter2"));
+            }
+            std::fs::remove_file(&path).expect("removed");
+        }
     }
 }

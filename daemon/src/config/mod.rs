@@ -4,6 +4,7 @@
 //! [`Config`], checked once and never again. [`limits`] is the table of every bound, [`retry`] when to try
 //! again, [`duration`] how lengths of time are written, [`template`] the file that a new instance gets.
 
+mod authentication;
 pub mod duration;
 mod error;
 pub mod file;
@@ -12,6 +13,7 @@ pub mod resolve;
 pub mod retry;
 pub mod template;
 
+pub use authentication::Authentication;
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use resolve::{Config, KeyFiles, Runtimes, TlsFiles};

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use coattail::address::PeerAddress;
 
-use super::file::{ConfigFile, KeyFile, KeyPairFile};
+use super::file::{ConfigFile, FILE, KeyFile, KeyPairFile, STRING};
 use super::limits::Limits;
 use super::retry::RetrySchedule;
-use super::{ConfigError, duration};
+use super::{Authentication, ConfigError, duration};
+use crate::keys::SharedSecret;
 
 /// The settings of an instance. Every path is absolute if the folder of the instance is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +30,8 @@ pub struct Config {
     pub addresses: Vec<PeerAddress>,
     /// Where a service in the background writes its log.
     pub log: PathBuf,
-    /// The pair that signs tokens.
-    pub authentication: KeyFiles,
+    /// What signs tokens.
+    pub authentication: Authentication,
     /// The pair that is the identity.
     pub validation: KeyFiles,
     /// The database.
@@ -116,8 +117,8 @@ impl Config {
             connection: check.connection(network.address.connection)?,
             addresses: check.addresses(network.address.addresses)?,
             log: at(file.service.log, "service.log"),
-            authentication: check.keys(file.authentication, &AUTHENTICATION)?,
-            validation: check.keys(file.validation, &VALIDATION)?,
+            authentication: check.authentication(&file.authentication)?,
+            validation: check.validation(&file.validation)?,
             database: at(file.data.connection.filename, "data.db"),
             runtimes: Runtimes {
                 node: file.runtimes.node.map(|text| check.program(&text)),
@@ -186,15 +187,47 @@ impl Check<'_> {
         texts.into_iter().map(parse).collect()
     }
 
-    fn keys(&self, file: KeyPairFile, names: &KeyNames) -> Result<KeyFiles, ConfigError> {
-        let at = |file: KeyFile, key: &'static str, default: &str| match file.kind.as_deref() {
-            None | Some("file") => Ok(self.root.join(file.value.as_deref().unwrap_or(default))),
-            Some("string") => Err(ConfigError::SharedSecret { path: self.path.clone(), key }),
-            Some(other) => Err(self.invalid(key, other, "its `type` must be file")),
+    fn authentication(&self, file: &KeyPairFile) -> Result<Authentication, ConfigError> {
+        let names = &AUTHENTICATION;
+        let secret = |reason, key| ConfigError::Secret { path: self.path.clone(), key, reason };
+        let (private, public) = (&file.private_key, &file.public_key);
+        if private.kind.as_deref() != Some(STRING) {
+            if public.kind.as_deref() == Some(STRING) {
+                return Err(secret("the private half is a file", names.public_key));
+            }
+            return Ok(Authentication::Files(self.files(file, names)?));
+        }
+        let text = private.value.as_deref().unwrap_or_default();
+        let signing = SharedSecret::new(text).map_err(|_| secret("its `value` is empty", names.private_key))?;
+        // The original needs the secret twice, which tells nothing new.
+        match public.kind.as_deref() {
+            None if public.value.is_none() => {}
+            Some(STRING)
+                if SharedSecret::new(public.value.as_deref().unwrap_or_default()).ok().as_ref() == Some(&signing) => {}
+            Some(STRING) => return Err(secret("the private half has another value", names.public_key)),
+            _ => return Err(secret("the public half is a file", names.private_key)),
+        }
+        Ok(Authentication::Secret(signing))
+    }
+
+    fn validation(&self, file: &KeyPairFile) -> Result<KeyFiles, ConfigError> {
+        let names = &VALIDATION;
+        for (half, key) in [(&file.private_key, names.private_key), (&file.public_key, names.public_key)] {
+            if half.kind.as_deref() == Some(STRING) {
+                return Err(ConfigError::SecretIdentity { path: self.path.clone(), key });
+            }
+        }
+        self.files(file, names)
+    }
+
+    fn files(&self, file: &KeyPairFile, names: &KeyNames) -> Result<KeyFiles, ConfigError> {
+        let at = |file: &KeyFile, key: &'static str, default: &str| match file.kind.as_deref() {
+            None | Some(FILE) => Ok(self.root.join(file.value.as_deref().unwrap_or(default))),
+            Some(other) => Err(self.invalid(key, other, "its `type` must be file or string")),
         };
         Ok(KeyFiles {
-            private: at(file.private_key, names.private_key, names.private_file)?,
-            public: at(file.public_key, names.public_key, names.public_file)?,
+            private: at(&file.private_key, names.private_key, names.private_file)?,
+            public: at(&file.public_key, names.public_key, names.public_file)?,
         })
     }
 
@@ -347,9 +380,36 @@ mod tests {
 
     #[test]
     fn s10_a_shared_secret_is_no_identity() {
-        let text = "validation: {private_key: {type: string, value: hunter2}}";
-        let error = resolve(text).expect_err(text);
-        assert!(matches!(error, ConfigError::SharedSecret { .. }));
-        assert!(!format!("{error:?}").contains("hunter2"));
+        for half in ["private_key", "public_key"] {
+            let text = format!("validation: {{{half}: {{type: string, value: hunter2}}}}");
+            let error = resolve(&text).expect_err(&text);
+            assert!(matches!(error, ConfigError::SecretIdentity { .. }));
+            assert!(error.to_string().contains("given away with every validation token"), "{error}");
+            assert!(error.hint().is_some_and(|hint| hint.contains("openssl genpkey -algorithm ed25519")));
+            assert!(!format!("{error:?} {error}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_shared_secret_may_sign_tokens() {
+        let secret = Authentication::Secret(SharedSecret::new("hunter2").expect("a secret"));
+        let private = "private_key: {type: string, value: hunter2}";
+        for public in ["", ", public_key: {type: string, value: hunter2}"] {
+            let config = resolve(&format!("authentication: {{{private}{public}}}")).expect("valid");
+            assert_eq!(config.authentication, secret);
+            assert!(!format!("{config:?}").contains("hunter2"));
+        }
+        for (text, reason) in [
+            (format!("{private}, public_key: {{type: string, value: hunter3}}"), "the private half has another value"),
+            (format!("{private}, public_key: {{type: string}}"), "the private half has another value"),
+            (format!("{private}, public_key: {{type: file, value: k}}"), "the public half is a file"),
+            ("public_key: {type: string, value: hunter2}".to_owned(), "the private half is a file"),
+            ("private_key: {type: string}".to_owned(), "its `value` is empty"),
+            ("private_key: {type: string, value: ''}".to_owned(), "its `value` is empty"),
+        ] {
+            let error = resolve(&format!("authentication: {{{text}}}")).expect_err(&text);
+            assert!(error.to_string().ends_with(reason), "{text}: {error}");
+            assert!(!format!("{error:?} {error}").contains("hunter"));
+        }
     }
 }

@@ -5,14 +5,14 @@ use jiff::Timestamp;
 
 use super::expiry::Ending;
 use super::finding::Area;
-use crate::config::{Config, KeyFiles, TlsFiles};
-use crate::keys::{Identity, TlsIdentity};
+use crate::config::{Authentication, Config, KeyFiles, TlsFiles};
+use crate::keys::TlsIdentity;
 
 const AREA: Area = Area("keys");
 
 /// Modes and halves of each pair, and the end of the certificate.
 pub(super) fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
-    let mut findings = vec![pair(&config.validation), pair(&config.authentication)];
+    let mut findings = vec![pair(&config.validation), authentication(&config.authentication)];
     if let Some(tls) = &config.tls {
         findings.extend(certificate(tls, now));
     } else {
@@ -22,10 +22,21 @@ pub(super) fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
     findings
 }
 
-fn pair(KeyFiles { private, public }: &KeyFiles) -> Finding {
-    match Identity::load(private, public) {
-        Ok(_) => AREA.ok(name(private), "only its owner can read it, and its halves belong together"),
-        Err(error) => AREA.failed(name(private), error),
+fn pair(files: &KeyFiles) -> Finding {
+    match files.load() {
+        Ok(_) => AREA.ok(name(&files.private), "only its owner can read it, and its halves belong together"),
+        Err(error) => AREA.failed(name(&files.private), error),
+    }
+}
+
+fn authentication(key: &Authentication) -> Finding {
+    match key {
+        Authentication::Files(files) => pair(files),
+        Authentication::Secret(secret) if secret.is_short() => {
+            let message = "it is so short that it can be guessed from any token";
+            AREA.warning(SECRET, message, "use a key pair, or at least 32 random bytes")
+        }
+        Authentication::Secret(_) => AREA.ok(SECRET, "it is long enough"),
     }
 }
 
@@ -64,6 +75,9 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
+/// A secret stands in the settings themselves.
+const SECRET: &str = "the secret of `authentication`";
+
 /// Tokens pin the certificate, and so does whoever added a peer before.
 const RENEW: &str = "make a new pair; peers pin this one, so they need new tokens then";
 
@@ -74,6 +88,7 @@ mod tests {
 
     use super::*;
     use crate::instance::NewInstance;
+    use crate::keys::Identity;
 
     fn levels(findings: &[Finding]) -> Vec<(&str, Level)> {
         findings.iter().map(|finding| (finding.subject.as_str(), finding.level)).collect()
@@ -94,7 +109,7 @@ mod tests {
         assert_eq!(levels(&check(&config, now)), well);
 
         fs::set_permissions(&config.validation.private, Permissions::from_mode(0o644)).unwrap();
-        Identity::generate().save(&dir.path().join("other"), &config.authentication.public).unwrap();
+        Identity::generate().save(&dir.path().join("other"), &instance.keys().join("auth-key.pub")).unwrap();
         let in_ten_years = now + jiff::SignedDuration::from_hours(24 * 365 * 10 - 24 * 5);
         let found = check(&config, in_ten_years);
         assert_eq!(

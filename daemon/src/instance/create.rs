@@ -297,6 +297,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+    use crate::keys::TokenKey;
 
     fn create(dir: &Path) -> Result<Instance, CreateError> {
         NewInstance::default().create(dir, |_| Ok::<_, io::Error>(()))
@@ -327,8 +328,8 @@ mod tests {
         let keys = ["auth-key.pem", "auth-key.pub", "tls-cert.pem", "tls-key.pem", "vt-key.pem", "vt-key.pub"];
         assert_eq!(names(&instance.keys()), keys);
         let config = Config::load(root).unwrap();
-        let identity = Identity::load(&config.validation.private, &config.validation.public).unwrap();
-        let signer = Identity::load(&config.authentication.private, &config.authentication.public).unwrap();
+        let identity = config.validation.load().unwrap();
+        let TokenKey::Pair(signer) = config.authentication.load().unwrap() else { panic!("a new instance has a pair") };
         assert_ne!(identity.issuer(), signer.issuer());
         let tls = config.tls.unwrap();
         TlsIdentity::load(&tls.key, &tls.cert).unwrap();

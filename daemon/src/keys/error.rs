@@ -3,6 +3,8 @@ use std::path::PathBuf;
 
 use coattail::wire::ErrorCode;
 
+use super::rsa::{MAX_BITS, MIN_BITS};
+
 /// Why a key cannot be used. None of these shows any part of a private key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -54,6 +56,25 @@ pub enum KeyError {
         /// Which key.
         what: String,
     },
+    /// An RSA key that is too short to be safe, or longer than what is supported.
+    #[error("{what} is an RSA key of {bits} bits, and {MIN_BITS} to {MAX_BITS} are taken")]
+    RsaSize {
+        /// Which key.
+        what: String,
+        /// The length of its modulus.
+        bits: usize,
+    },
+    /// The same for a certificate, which is easily replaced.
+    #[error("the certificate {} has an RSA key of {bits} bits, and {MIN_BITS} to {MAX_BITS} are taken", path.display())]
+    TlsRsaSize {
+        /// Which file.
+        path: PathBuf,
+        /// The length of its modulus.
+        bits: usize,
+    },
+    /// A shared secret without a byte in it: anybody could sign with it.
+    #[error("the shared secret is empty")]
+    EmptySecret,
     /// The halves of two different pairs.
     #[error("{} does not belong to {}", private.display(), public.display())]
     Mismatch {
@@ -76,10 +97,21 @@ impl KeyError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("restore the file from a backup, or correct its path in config.yml".to_owned())
             }
-            Self::Malformed { .. } => {
-                Some("new instances use Ed25519 keys: PKCS#8 for the private half, SPKI for the public one".to_owned())
+            Self::Malformed { .. } => Some(
+                "Ed25519 and RSA keys are taken: PKCS#8 for the private half, SPKI for the public one".to_owned(),
+            ),
+            Self::RsaSize { .. } => Some(format!("make another pair: {}", make_pair("KEY"))),
+            Self::TlsRsaSize { .. } => Some(
+                "`coattail tls generate` makes a new pair; peers then need new tokens, since tokens carry the certificate"
+                    .to_owned(),
+            ),
+            Self::EmptySecret => Some("set `value` in config.yml to at least 32 random bytes".to_owned()),
+            Self::TooLarge { .. } | Self::Weak { .. } => {
+                Some("restore the file from a backup, or name another one in config.yml".to_owned())
             }
-            _ => None,
+            Self::Read { .. } => Some("check that the file is a file, and who may read it".to_owned()),
+            Self::Write { .. } => Some("check who owns the folder, and whether its disk is full".to_owned()),
+            Self::Generate(_) => None,
         }
     }
 
@@ -92,8 +124,15 @@ impl KeyError {
     }
 }
 
+/// How to make a pair by hand, with `name` for the name of its files. The private half is for its owner only.
+pub(crate) fn make_pair(name: &str) -> String {
+    format!(
+        "(umask 077; openssl genpkey -algorithm ed25519 -out {name}.pem) && openssl pkey -in {name}.pem -pubout -out {name}.pub"
+    )
+}
+
 /// So that the hint can be pasted, whatever the folder is called.
-fn shell_quoted(path: &std::path::Path) -> String {
+pub(crate) fn shell_quoted(path: &std::path::Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }

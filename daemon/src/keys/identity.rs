@@ -7,14 +7,17 @@ use std::sync::Arc;
 use coattail::id::IssuerHash;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{
-    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, KeypairBytes,
+    DecodePrivateKey as _, DecodePublicKey as _, Document, EncodePrivateKey as _, EncodePublicKey as _, KeypairBytes,
+    PrivateKeyInfoRef, SecretDocument,
 };
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use jsonwebtoken::{DecodingKey, EncodingKey};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
+use super::jwt::{JwtSigner, JwtVerifier, Kind};
+use super::rsa::{Rejected, RsaPrivate, RsaPublic};
 use super::{KeyError, file};
 
 /// What a signature is for. It is part of what is signed, so that a signature for one purpose is worth
@@ -42,7 +45,7 @@ impl Domain {
     }
 }
 
-/// A key pair. Its private half is wiped from memory when it is dropped.
+/// A key pair, Ed25519 or RSA. Its private half is wiped from memory when it is dropped.
 pub struct Identity {
     private: Private,
     public: PublicIdentity,
@@ -50,6 +53,7 @@ pub struct Identity {
 
 enum Private {
     Ed25519(SigningKey),
+    Rsa(RsaPrivate),
 }
 
 impl Identity {
@@ -64,16 +68,17 @@ impl Identity {
     /// Loads a pair, and checks that its halves belong together and that nobody else can read it.
     pub fn load(private: &Path, public: &Path) -> Result<Self, KeyError> {
         let text = file::read_private(private)?;
-        let key = SigningKey::from_pkcs8_pem(&text).map_err(|_| KeyError::Malformed {
-            what: private.display().to_string(),
-            expected: "private Ed25519 key (PKCS#8)",
-        })?;
-        // The text counts, not only the key: the issuer hash is that of the file.
+        // The text counts, not only the key: the issuer hash is that of the file. It is read first, since it says
+        // best what is wrong with a pair.
         let public_identity = PublicIdentity::parse(&file::read_public(public)?, &public.display().to_string())?;
-        if !public_identity.is_ed25519(&key.verifying_key()) {
+        let key = Private::from_pem(&text).ok_or_else(|| KeyError::Malformed {
+            what: private.display().to_string(),
+            expected: "private Ed25519 or RSA key (PKCS#8)",
+        })?;
+        if !key.is_of(&public_identity.key) {
             return Err(KeyError::Mismatch { private: private.to_owned(), public: public.to_owned() });
         }
-        Ok(Self { private: Private::Ed25519(key), public: public_identity })
+        Ok(Self { private: key, public: public_identity })
     }
 
     /// Writes both halves, the private one for its owner only.
@@ -97,20 +102,24 @@ impl Identity {
         self.public.pem()
     }
 
-    /// Signs bytes for one purpose.
+    /// Signs bytes for one purpose: Ed25519, or RSA-PSS with SHA-256.
     pub fn sign(&self, domain: Domain, bytes: &[u8]) -> Vec<u8> {
+        let message = domain.message(bytes);
         match &self.private {
-            Private::Ed25519(key) => key.sign(&domain.message(bytes)).to_vec(),
+            Private::Ed25519(key) => key.sign(&message).to_vec(),
+            Private::Rsa(key) => key.sign(&message),
         }
     }
 
-    pub(crate) fn jwt_key(&self) -> EncodingKey {
-        match &self.private {
+    pub(crate) fn jwt_signer(&self) -> JwtSigner {
+        let key = match &self.private {
             Private::Ed25519(key) => {
                 let der = pkcs8(key).to_pkcs8_der().expect("an Ed25519 key can be encoded");
                 EncodingKey::from_ed_der(der.as_bytes())
             }
-        }
+            Private::Rsa(key) => key.jwt_key(),
+        };
+        JwtSigner { kind: self.public.kind(), key_id: self.public.key_id(), key }
     }
 
     fn from_ed25519(key: SigningKey) -> Self {
@@ -122,6 +131,32 @@ impl Identity {
     fn private_pem(&self) -> Zeroizing<String> {
         match &self.private {
             Private::Ed25519(key) => pkcs8(key).to_pkcs8_pem(LineEnding::LF).expect("an Ed25519 key can be encoded"),
+            Private::Rsa(key) => SecretDocument::try_from(key.to_pkcs8().as_ref())
+                .and_then(|der| der.to_pem(PKCS8, LineEnding::LF))
+                .expect("an RSA key can be encoded"),
+        }
+    }
+}
+
+impl Private {
+    fn from_pem(text: &str) -> Option<Self> {
+        let (label, der) = SecretDocument::from_pem(text).ok()?;
+        let rsa = |der| RsaPrivate::from_pkcs1(der).map(Self::Rsa);
+        match label {
+            PKCS8 => match SigningKey::from_pkcs8_der(der.as_bytes()) {
+                Ok(key) => Some(Self::Ed25519(key)),
+                Err(_) => rsa(PrivateKeyInfoRef::try_from(der.as_bytes()).ok()?.private_key.as_bytes()),
+            },
+            "RSA PRIVATE KEY" => rsa(der.as_bytes()),
+            _ => None,
+        }
+    }
+
+    fn is_of(&self, public: &Public) -> bool {
+        match (self, public) {
+            (Self::Ed25519(key), Public::Ed25519(public)) => key.verifying_key() == *public,
+            (Self::Rsa(key), Public::Rsa(public)) => key.is_of(public),
+            _ => false,
         }
     }
 }
@@ -143,6 +178,7 @@ pub struct PublicIdentity {
 #[derive(Clone, PartialEq, Eq)]
 enum Public {
     Ed25519(VerifyingKey),
+    Rsa(RsaPublic),
 }
 
 impl PublicIdentity {
@@ -155,12 +191,20 @@ impl PublicIdentity {
         if text.len() as u64 > file::MAX_PEM {
             return Err(KeyError::TooLarge { what: what.to_owned(), max: file::MAX_PEM });
         }
-        let key = VerifyingKey::from_public_key_pem(text)
-            .map_err(|_| KeyError::Malformed { what: what.to_owned(), expected: "public Ed25519 key (SPKI)" })?;
-        if key.is_weak() {
-            return Err(KeyError::Weak { what: what.to_owned() });
+        let malformed = || KeyError::Malformed { what: what.to_owned(), expected: "public Ed25519 or RSA key (SPKI)" };
+        let (label, der) = Document::from_pem(text).map_err(|_| malformed())?;
+        if !["PUBLIC KEY", "RSA PUBLIC KEY"].contains(&label) {
+            return Err(malformed());
         }
-        Ok(Self::new(Public::Ed25519(key), text))
+        let key = match VerifyingKey::from_public_key_der(der.as_bytes()) {
+            Ok(key) if key.is_weak() => return Err(KeyError::Weak { what: what.to_owned() }),
+            Ok(key) => Public::Ed25519(key),
+            Err(_) => Public::Rsa(RsaPublic::from_der(der.as_bytes()).map_err(|rejected| match rejected {
+                Rejected::NoKey => malformed(),
+                Rejected::Size { bits } => KeyError::RsaSize { what: what.to_owned(), bits },
+            })?),
+        };
+        Ok(Self::new(key, text))
     }
 
     fn new(key: Public, pem: &str) -> Self {
@@ -184,12 +228,14 @@ impl PublicIdentity {
 
     /// Whether the private half of this key signed these bytes for this purpose.
     pub fn verify(&self, domain: Domain, bytes: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        match &self.key {
+        let message = domain.message(bytes);
+        let holds = match &self.key {
             Public::Ed25519(key) => {
-                let signature = Signature::from_slice(signature).map_err(|_| BadSignature)?;
-                key.verify_strict(&domain.message(bytes), &signature).map_err(|_| BadSignature)
+                Signature::from_slice(signature).is_ok_and(|signature| key.verify_strict(&message, &signature).is_ok())
             }
-        }
+            Public::Rsa(key) => key.verifies(&message, signature),
+        };
+        if holds { Ok(()) } else { Err(BadSignature) }
     }
 
     /// Names this key in the header of a JWT: the first 8 bytes of the hash of its file, in hexadecimal.
@@ -197,21 +243,18 @@ impl PublicIdentity {
         self.issuer.as_bytes()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    pub(crate) fn algorithm(&self) -> Algorithm {
-        match &self.key {
-            Public::Ed25519(_) => Algorithm::EdDSA,
-        }
-    }
-
-    pub(crate) fn jwt_key(&self) -> DecodingKey {
-        match &self.key {
+    pub(crate) fn jwt_verifier(&self) -> JwtVerifier {
+        let key = match &self.key {
             Public::Ed25519(key) => DecodingKey::from_ed_der(key.as_bytes()),
-        }
+            Public::Rsa(key) => key.jwt_key(),
+        };
+        JwtVerifier { kind: self.kind(), key }
     }
 
-    fn is_ed25519(&self, other: &VerifyingKey) -> bool {
+    fn kind(&self) -> Kind {
         match &self.key {
-            Public::Ed25519(key) => key == other,
+            Public::Ed25519(_) => Kind::Ed25519,
+            Public::Rsa(_) => Kind::Rsa,
         }
     }
 }
@@ -240,6 +283,9 @@ pub struct BadSignature;
 fn pkcs8(key: &SigningKey) -> KeypairBytes {
     KeypairBytes { secret_key: key.to_bytes(), public_key: None }
 }
+
+/// The label of a private key in PKCS#8, whatever its kind.
+const PKCS8: &str = "PRIVATE KEY";
 
 #[cfg(test)]
 mod tests {
@@ -299,7 +345,8 @@ mod tests {
             let text = base64::engine::general_purpose::STANDARD.encode(der);
             format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n")
         };
-        let good = *Identity::generate().public.jwt_key().try_get_as_bytes().unwrap().first_chunk::<32>().unwrap();
+        let good =
+            *Identity::generate().public.jwt_verifier().key.try_get_as_bytes().unwrap().first_chunk::<32>().unwrap();
         assert!(PublicIdentity::from_pem(&pem(&good)).is_ok());
         // The neutral element, and a point of order two: anyone can sign for these.
         let mut order_two = [0xff; 32];

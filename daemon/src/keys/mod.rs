@@ -1,13 +1,23 @@
 //! The keys of an instance.
 //!
-//! [`identity`] signs and verifies, [`tls`] makes and loads the certificate, [`file`](mod@file) keeps
-//! private keys private and writes whole files or none.
+//! [`identity`] signs and verifies, [`token_key`] is what stands behind tokens, [`tls`] makes and loads the
+//! certificate, [`file`](mod@file) keeps private keys private and writes whole files or none.
 
 mod error;
 pub mod file;
 pub mod identity;
+mod jwt;
+mod rsa;
+mod secret;
 pub mod tls;
+pub mod token_key;
 
 pub use error::KeyError;
+pub(crate) use error::{make_pair, shell_quoted};
 pub use identity::{BadSignature, Domain, Identity, PublicIdentity};
+pub(crate) use jwt::{JwtSigner, JwtVerifier};
+pub(crate) use rsa::{MAX_BITS, MIN_BITS};
+pub use secret::SharedSecret;
 pub use tls::TlsIdentity;
+pub(crate) use tls::rsa_bits;
+pub use token_key::{TokenKey, TokenVerifier};

@@ -11,8 +11,11 @@ use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
 
+use super::rsa::{MAX_BITS, MIN_BITS, bits};
 use super::{KeyError, file};
 
 /// A key and its certificate.
@@ -59,11 +62,18 @@ impl TlsIdentity {
             .filter(|chain| !chain.is_empty())
             .ok_or_else(|| malformed(certificate, "certificate"))?;
 
-        let signer = rustls::crypto::aws_lc_rs::sign::any_supported_type(&private)
-            .map_err(|_| malformed(key, "private key that TLS 1.3 can use"))?;
         // Not by rustls itself: it refuses certificates of version 1, which the original's manual made.
         let (_, parsed) =
             x509_parser::parse_x509_certificate(&chain[0]).map_err(|_| malformed(certificate, "certificate"))?;
+        // Before the key is tried, since a key that is too short is refused without a reason. TLS 1.3 itself has room
+        // for 1,024 bits, and the original served them, but aws-lc neither signs with them nor verifies them.
+        if let Some(bits) = rsa_bits(&parsed)
+            && !(MIN_BITS..=MAX_BITS).contains(&bits)
+        {
+            return Err(KeyError::TlsRsaSize { path: certificate.to_owned(), bits });
+        }
+        let signer = rustls::crypto::aws_lc_rs::sign::any_supported_type(&private)
+            .map_err(|_| malformed(key, "private key that TLS 1.3 can use"))?;
         if signer.public_key().is_some_and(|public| *public != *parsed.public_key().raw) {
             return Err(KeyError::Mismatch { private: key.to_owned(), public: certificate.to_owned() });
         }
@@ -74,6 +84,14 @@ impl TlsIdentity {
 impl fmt::Debug for TlsIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsIdentity").finish_non_exhaustive()
+    }
+}
+
+/// The length of a certificate's RSA key, in bits; nothing if it has another kind of key.
+pub(crate) fn rsa_bits(certificate: &X509Certificate<'_>) -> Option<usize> {
+    match certificate.public_key().parsed().ok()? {
+        PublicKey::RSA(key) => Some(bits(key.modulus)),
+        _ => None,
     }
 }
 

@@ -3,7 +3,7 @@ use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use include_dir::{Dir, include_dir};
 use sha2::{Digest as _, Sha256};
@@ -49,6 +49,9 @@ static FILES: LazyLock<Files> = LazyLock::new(|| {
 /// Bytes of the hash that name a folder: enough to tell the versions of one instance apart.
 const NAME_BYTES: usize = 8;
 
+/// One writer at a time in this process, which has the lock of the instance: each removes what it finds there.
+static WRITING: Mutex<()> = Mutex::new(());
+
 /// The runners on disk, in a folder named by their content.
 #[derive(Debug, Clone)]
 pub(super) struct Runners(PathBuf);
@@ -62,6 +65,7 @@ impl Runners {
         let Files { contents, name } = &*FILES;
         let parent = instance.join(FOLDER);
         let folder = parent.join(name);
+        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         if folder.is_dir() {
             return Ok(Self(folder));
         }
@@ -129,6 +133,19 @@ fn collect(dir: &'static Dir<'_>, below: &Path, contents: &mut BTreeMap<PathBuf,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn workers_that_start_at_once_do_not_take_the_runners_from_each_other() {
+        for _ in 0..5 {
+            let instance = tempfile::tempdir().unwrap();
+            let start = std::sync::Barrier::new(4);
+            let prepare = || {
+                start.wait();
+                assert!(Runners::prepare(instance.path()).unwrap().node().is_file());
+            };
+            std::thread::scope(|scope| (0..4).for_each(|_| _ = scope.spawn(prepare)));
+        }
+    }
 
     #[test]
     fn runners_are_written_once_and_whole() {

@@ -9,8 +9,8 @@ use coattail::wire::Failure;
 use coattail::wire::peer::Ping;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,7 +18,9 @@ use super::caller::Caller;
 use super::handshake::HandshakeError;
 use super::open::PING_EVERY;
 use super::target::Target;
-use crate::keys::{Identity, PublicIdentity};
+use crate::admission::{CallRates, Guest};
+use crate::audit::Audit;
+use crate::keys::{Identity, PublicIdentity, TokenVerifier};
 use crate::store::Store;
 use crate::tokens::{Claims, Evidence, Source, validation, verify};
 use crate::transport::Connection;
@@ -49,8 +51,10 @@ pub(crate) struct Sessions {
 
 struct Inner {
     identity: Arc<Identity>,
-    verifying: Vec<PublicIdentity>,
+    verifying: Vec<TokenVerifier>,
     store: Store,
+    audit: Audit,
+    rates: CallRates,
     settings: SessionSettings,
     service: OnceLock<Service>,
     live: Mutex<Live>,
@@ -71,17 +75,21 @@ struct Live {
 type Dialling = Shared<BoxFuture<'static, Result<Session, Failure>>>;
 
 impl Sessions {
-    /// `verifying` are the keys that sign the tokens of this instance.
+    /// `verifying` are the keys whose signatures count on tokens of this instance.
     pub(crate) fn new(
         identity: Arc<Identity>,
-        verifying: Vec<PublicIdentity>,
+        verifying: Vec<TokenVerifier>,
         store: Store,
+        audit: Audit,
+        rates: CallRates,
         settings: SessionSettings,
     ) -> Self {
         let inner = Inner {
             identity,
             verifying,
             store,
+            audit,
+            rates,
             settings,
             service: OnceLock::new(),
             live: Mutex::default(),
@@ -96,10 +104,9 @@ impl Sessions {
         assert!(self.inner.service.set(service).is_ok(), "the table of a peer is set once");
     }
 
-    /// Runs a connection that was accepted, until it ends. `place` is its place among those that have not
-    /// authenticated yet, given back when it has.
-    pub(crate) async fn accept(&self, connection: Connection, place: OwnedSemaphorePermit) {
-        super::accept::accept(self.clone(), connection, place).await;
+    /// Runs a connection that was accepted, until it ends. It has to authenticate until the deadline.
+    pub(crate) async fn accept(&self, connection: Connection, guest: Guest, deadline: Instant) {
+        super::accept::accept(self.clone(), connection, guest, deadline).await;
     }
 
     /// The session with a peer, dialled if there is none. Whoever asks at the same time shares one dial.
@@ -211,6 +218,14 @@ impl Sessions {
 
     pub(super) fn identity(&self) -> &Identity {
         &self.inner.identity
+    }
+
+    pub(super) fn audit(&self) -> &Audit {
+        &self.inner.audit
+    }
+
+    pub(super) fn rates(&self) -> &CallRates {
+        &self.inner.rates
     }
 
     pub(super) fn settings(&self) -> &SessionSettings {

@@ -58,7 +58,8 @@ impl Store {
         let (writes, mut write_queue) = mpsc::channel(WRITE_QUEUE);
         let (reads, read_queue) = mpsc::channel(READ_QUEUE);
         let read_queue = Arc::new(Mutex::new(read_queue));
-        // Readers first: the last connection to close checkpoints the write-ahead log, and only the writer can.
+        // The writer last, where `close` looks for it: the last connection to close checkpoints the write-ahead log, and
+        // only the writer can.
         let mut threads = Vec::new();
         for connection in readers {
             let queue = Arc::clone(&read_queue);
@@ -75,10 +76,19 @@ impl Store {
     ///
     /// Dropping every clone does the same, but nobody waits for it.
     pub async fn close(&self) {
-        drop(lock(&self.shared.queues).take());
-        let threads = std::mem::take(&mut *lock(&self.shared.threads));
+        let queues = lock(&self.shared.queues).take();
+        let mut threads = std::mem::take(&mut *lock(&self.shared.threads));
+        let (reads, writes) = queues.map(|Queues { reads, writes }| (reads, writes)).unzip();
+        // Order: all readers, then the writer, which then is the last to close and leaves no write-ahead log behind.
+        drop(reads);
+        let writer = threads.pop();
         // The threads catch panics, so a failed join has nothing to tell.
-        _ = tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| _ = thread.join())).await;
+        let join = move || {
+            threads.into_iter().for_each(|thread| _ = thread.join());
+            drop(writes);
+            _ = writer.map(JoinHandle::join);
+        };
+        _ = tokio::task::spawn_blocking(join).await;
     }
 
     /// Reads the whole file and tells what is wrong with it; nothing if all is well. Takes long.

@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, Validation};
+use jsonwebtoken::Validation;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::TokenError;
-use crate::keys::PublicIdentity;
+use crate::keys::JwtVerifier;
 
 /// A token that was taken apart, and not verified.
 pub(super) struct Compact<'a> {
@@ -58,22 +58,18 @@ impl<'a> Compact<'a> {
         serde_json::from_slice(&self.payload).map_err(|_| TokenError::Garbage)
     }
 
-    /// Whether this key signed it. The algorithm is the key's; what the token says of it must agree.
-    pub(super) fn verify(&self, key: &PublicIdentity) -> Result<(), TokenError> {
-        let (algorithm, expected) = match key.algorithm() {
-            Algorithm::EdDSA => (Algorithm::EdDSA, "EdDSA"),
-            other => unreachable!("no key of this program signs with {other:?}"),
-        };
-        if self.head.alg != expected {
+    /// Whether this key signed it. The algorithm is one of the key's; what the token says of it must agree.
+    pub(super) fn verify(&self, verifier: &JwtVerifier) -> Result<(), TokenError> {
+        let Some(algorithm) = verifier.kind.verifies(&self.head.alg) else {
             let found = self.head.alg.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
-            return Err(TokenError::Algorithm { found, expected });
-        }
+            return Err(TokenError::Algorithm { found, expected: verifier.kind.expected() });
+        };
         // The signature alone: times are compared with a clock that is an argument.
         let mut only_signature = Validation::new(algorithm);
         only_signature.required_spec_claims.clear();
         only_signature.validate_exp = false;
         only_signature.validate_aud = false;
-        jsonwebtoken::decode::<IgnoredAny>(self.token, &key.jwt_key(), &only_signature)
+        jsonwebtoken::decode::<IgnoredAny>(self.token, &verifier.key, &only_signature)
             .map(drop)
             .map_err(|_| TokenError::BadSignature)
     }

@@ -91,7 +91,9 @@ impl TokenError {
                 Self::NotValidation => {
                     "ask the peer for one made by `validation issue`; add a peer with `coattail peer add`"
                 }
-                Self::UnusableKey | Self::SharedSecret => "its issuer needs an Ed25519 key pair",
+                Self::UnusableKey => "its issuer needs an Ed25519 key pair, or an RSA one of at least 2048 bits",
+                // Whoever holds the secret can be that instance, so its owner must change it anyway (fault S10).
+                Self::SharedSecret => "its issuer needs a key pair, and a new secret: this one is known now",
             }
             .to_owned(),
         )

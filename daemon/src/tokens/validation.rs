@@ -42,14 +42,14 @@ pub fn issue(identity: &Identity, validity: Validity) -> Result<String, TokenErr
         aud: issuer.clone(),
         iss: Some(issuer),
     };
-    sign(&claims, identity)
+    sign(&claims, identity.jwt_signer())
 }
 
 /// Reads a validation token that is signed by the key that it carries.
 pub fn read(token: &str) -> Result<ValidationToken, TokenError> {
     let compact = Compact::parse(token.trim())?;
     let validation = ValidationToken::try_from(compact.unverified::<RawValidation>()?)?;
-    compact.verify(&validation.key)?;
+    compact.verify(&validation.key.jwt_verifier())?;
     Ok(validation)
 }
 
@@ -127,6 +127,7 @@ mod tests {
 
     use super::super::{Bearer, Evidence, Source};
     use super::*;
+    use crate::legacy_vectors::data;
 
     fn now() -> Timestamp {
         Timestamp::from_second(1_700_000_000).unwrap()
@@ -159,12 +160,12 @@ mod tests {
         let changed = |key: &str, value: Value| {
             let mut claims = body(&victim);
             claims[key] = value;
-            sign(&claims, &victim).unwrap()
+            sign(&claims, victim.jwt_signer()).unwrap()
         };
         // Signatures as the original sent them, which anyone who saw one could replay.
-        let signature = sign(&json!({"iat": 1}), &victim).unwrap();
+        let signature = sign(&json!({"iat": 1}), victim.jwt_signer()).unwrap();
         for (name, token, expected) in [
-            ("signed by another", sign(&body(&victim), &attacker).unwrap(), TokenError::BadSignature),
+            ("signed by another", sign(&body(&victim), attacker.jwt_signer()).unwrap(), TokenError::BadSignature),
             (
                 "unsigned",
                 unsigned(&body(&victim)),
@@ -222,5 +223,22 @@ mod tests {
         // Found, but by a connection that has proven nothing.
         evidence.key = None;
         assert!(!Bearer::Validation(ids[2]).is_satisfied_by(&evidence));
+    }
+
+    #[test]
+    fn an_rsa_identity_signs_its_validation_token_and_is_proven_by_one() {
+        let identity = data::identity("other-vt-key");
+        let token = issue(&identity, Validity::endless(now())).unwrap();
+        let read = read(&token).unwrap();
+        assert_eq!(read.issuer(), identity.issuer());
+        let unsigned = read_unsigned_of_original(&unsigned(&body(&identity))).unwrap();
+        let ids = [ValidationId::new(), ValidationId::new()];
+        let found = |key: &PublicIdentity| proven(key, ids.into_iter().zip([&read, &unsigned]), now());
+        assert_eq!(found(identity.public()), ids);
+        assert_eq!(found(data::identity("demo-vt-key").public()), []);
+        let attacker = sign(&body(&identity), data::identity("demo-vt-key").jwt_signer()).unwrap();
+        assert_eq!(super::read(&attacker), Err(TokenError::BadSignature));
+        let attacker = sign(&body(&identity), Identity::generate().jwt_signer()).unwrap();
+        assert!(matches!(super::read(&attacker), Err(TokenError::Algorithm { .. })));
     }
 }

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use super::compact::Compact;
 use super::wire::{RawClaims, parse};
 use super::{Claims, TokenError};
-use crate::keys::PublicIdentity;
+use crate::keys::TokenVerifier;
 
 /// Reads a token of this instance that somebody presents.
 ///
-/// `keys` are those that sign its tokens: the present one, and older ones that still count. Whether the
+/// `keys` are those whose signatures count: the present one, and older ones until their end. Whether the
 /// token has a row, and whether its bearer presents it, is for the caller to check.
-pub fn verify(token: &str, keys: &[PublicIdentity], issuer: IssuerHash, now: Timestamp) -> Result<Claims, TokenError> {
+pub fn verify(token: &str, keys: &[TokenVerifier], issuer: IssuerHash, now: Timestamp) -> Result<Claims, TokenError> {
     let compact = Compact::parse(token)?;
     // Not believed, only compared: it tells a token of somebody else from one that was tampered with.
     let said: Issuer = compact.unverified()?;
@@ -18,10 +18,17 @@ pub fn verify(token: &str, keys: &[PublicIdentity], issuer: IssuerHash, now: Tim
     if said != issuer {
         return Err(TokenError::ForeignIssuer { issuer: said });
     }
+    let mut keys = keys.iter().filter(|key| key.counts_at(now));
     match compact.key_id() {
-        Some(id) => compact.verify(keys.iter().find(|key| key.key_id() == id).ok_or(TokenError::UnknownKey)?)?,
+        Some(id) => {
+            let key = keys.find(|key| key.key_id() == id).ok_or(TokenError::UnknownKey)?;
+            compact.verify(&key.jwt_verifier())?;
+        }
         // The original names no key.
-        None => keys.iter().map(|key| compact.verify(key)).reduce(Result::or).unwrap_or(Err(TokenError::UnknownKey))?,
+        None => keys
+            .map(|key| compact.verify(&key.jwt_verifier()))
+            .reduce(Result::or)
+            .unwrap_or(Err(TokenError::UnknownKey))?,
     }
     let claims = Claims::try_from(compact.unverified::<RawClaims>()?)?;
     claims.validity.check(now)?;
@@ -39,22 +46,24 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use coattail::id::{PeerId, TokenId};
     use coattail::name::{ActionName, ReceiverName};
+    use jiff::SignedDuration;
     use serde_json::{Value, json};
 
     use super::super::{Bearer, Grants, SubscriptionGrant, Use, Validity, inspect, issue};
     use super::*;
-    use crate::keys::Identity;
+    use crate::keys::{Identity, SharedSecret, TokenKey};
+    use crate::legacy_vectors::data;
 
     struct Issuing {
         identity: Identity,
-        signer: Identity,
+        signer: TokenKey,
         now: Timestamp,
     }
 
     impl Issuing {
         fn new() -> Self {
             let now = Timestamp::from_second(1_700_000_000).unwrap();
-            Self { identity: Identity::generate(), signer: Identity::generate(), now }
+            Self { identity: Identity::generate(), signer: Identity::generate().into(), now }
         }
 
         fn claims(&self) -> Claims {
@@ -70,16 +79,21 @@ mod tests {
             }
         }
 
+        fn public_pem(&self) -> &str {
+            let TokenKey::Pair(pair) = &self.signer else { unreachable!("made of a pair") };
+            pair.public_pem()
+        }
+
         fn verify(&self, token: &str) -> Result<Claims, TokenError> {
             self.verify_at(token, self.now)
         }
 
         fn verify_at(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
-            verify(token, &[self.signer.public().clone()], self.identity.issuer(), now)
+            verify(token, &[self.signer.verifier()], self.identity.issuer(), now)
         }
 
         fn signed(&self, claims: &Value) -> String {
-            super::super::issue::sign(claims, &self.signer).unwrap()
+            super::super::issue::sign(claims, self.signer.jwt_signer()).unwrap()
         }
     }
 
@@ -155,15 +169,16 @@ mod tests {
             body[key] = value;
             body
         };
-        let kid = issuing.signer.public().key_id();
+        let kid = issuing.signer.verifier().key_id();
         let head = |alg: &str| json!({"alg": alg, "typ": "JWT", "kid": kid});
         let stranger = Identity::generate();
         let foreign = Claims { issuer: stranger.issuer(), ..claims.clone() };
+        let others = |key: &Identity| super::super::issue::sign(&RawClaims::from(&claims), key.jwt_signer()).unwrap();
         // HMAC with the public key as its secret: works where the token chooses the algorithm.
         let confused = {
             let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
             header.kid = Some(kid.clone());
-            let secret = jsonwebtoken::EncodingKey::from_secret(issuing.signer.public_pem().as_bytes());
+            let secret = jsonwebtoken::EncodingKey::from_secret(issuing.public_pem().as_bytes());
             jsonwebtoken::encode(&header, &body, &secret).unwrap()
         };
         let algorithm = |found: &str| TokenError::Algorithm { found: found.to_owned(), expected: "EdDSA" };
@@ -189,10 +204,14 @@ mod tests {
                 TokenError::BadSignature,
             ),
             ("no kid, other signer", forge(&json!({"alg": "EdDSA"}), &body, parts[2]), TokenError::BadSignature),
-            ("other signer", issue(&claims, &stranger).unwrap(), TokenError::UnknownKey),
-            ("identity key", issue(&claims, &issuing.identity).unwrap(), TokenError::UnknownKey),
+            ("other signer", others(&stranger), TokenError::UnknownKey),
+            ("identity key", others(&issuing.identity), TokenError::UnknownKey),
             ("path as kid", forge(&json!({"alg": "EdDSA", "kid": "../../x"}), &body, parts[2]), TokenError::UnknownKey),
-            ("foreign", issue(&foreign, &stranger).unwrap(), TokenError::ForeignIssuer { issuer: stranger.issuer() }),
+            (
+                "foreign",
+                issue(&foreign, &issuing.signer).unwrap(),
+                TokenError::ForeignIssuer { issuer: stranger.issuer() },
+            ),
             ("crit", forge(&json!({"alg": "EdDSA", "crit": ["x"]}), &body, parts[2]), malformed("crit")),
             ("no iss", raw(&changed("iss", Value::Null)), malformed("iss")),
             ("no jti", raw(&changed("jti", Value::Null)), malformed("jti")),
@@ -243,9 +262,9 @@ mod tests {
     #[test]
     fn keys_can_be_replaced_with_an_overlap() {
         let issuing = Issuing::new();
-        let new = Identity::generate();
+        let new = TokenKey::from(Identity::generate());
         let issuer = issuing.identity.issuer();
-        let keys = [new.public().clone(), issuing.signer.public().clone()];
+        let keys = [new.verifier(), issuing.signer.verifier()];
         for signer in [&issuing.signer, &new] {
             let token = issue(&issuing.claims(), signer).unwrap();
             assert!(verify(&token, &keys, issuer, issuing.now).is_ok());
@@ -253,6 +272,11 @@ mod tests {
         }
         let old = issue(&issuing.claims(), &issuing.signer).unwrap();
         assert_eq!(verify(&old, &keys[..1], issuer, issuing.now), Err(TokenError::UnknownKey));
+        // A key that was replaced counts up to its end, and not then.
+        let ends =
+            |second| [new.verifier(), issuing.signer.verifier().until(issuing.now + SignedDuration::from_secs(second))];
+        assert!(verify(&old, &ends(1), issuer, issuing.now).is_ok());
+        assert_eq!(verify(&old, &ends(0), issuer, issuing.now), Err(TokenError::UnknownKey));
     }
 
     #[test]
@@ -263,5 +287,79 @@ mod tests {
         body["later"] = json!({"x": 1});
         body["addresses"] = json!(["wss:example.org", "net:127.0.0.1:49365~tls", "net:[::1]:1"]);
         assert_eq!(issuing.verify(&issuing.signed(&body)), Ok(claims));
+    }
+
+    /// Every kind of key with every algorithm: that of the original's family holds, whoever signed with the right key.
+    #[test]
+    fn the_kind_of_the_key_fixes_the_algorithms() {
+        use jsonwebtoken::{Algorithm, EncodingKey, Header};
+
+        let identity = data::identity("demo-vt-key");
+        let rsa = TokenKey::from(data::identity("demo-auth-key"));
+        let secret = TokenKey::Secret(SharedSecret::new("hunter2").unwrap());
+        let ed25519 = TokenKey::from(Identity::generate());
+        let signers = [
+            ("RSA", rsa.jwt_signer().key, vec!["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]),
+            ("secret", secret.jwt_signer().key, vec!["HS256", "HS384", "HS512"]),
+            ("Ed25519", ed25519.jwt_signer().key, vec!["EdDSA"]),
+            // An HMAC with a public key as its secret: works where the token chooses the algorithm.
+            (
+                "public PEM",
+                EncodingKey::from_secret(data::text("keys/demo-auth-key.pub").as_bytes()),
+                vec!["HS256", "HS512"],
+            ),
+        ];
+        let issuing = Issuing { identity, signer: rsa, now: Timestamp::from_second(1_700_000_000).unwrap() };
+        let claims = issuing.claims();
+        let check = |token: &str, key: &TokenKey| verify(token, &[key.verifier()], claims.issuer, issuing.now);
+        for (signed_by, signer, algorithms) in &signers {
+            for name in algorithms {
+                let algorithm: Algorithm = name.parse().unwrap();
+                let token = jsonwebtoken::encode(&Header::new(algorithm), &RawClaims::from(&claims), signer).unwrap();
+                for (key, verifying) in [("RSA", &issuing.signer), ("secret", &secret), ("Ed25519", &ed25519)] {
+                    let verified = check(&token, verifying);
+                    let case = format!("{name} of {signed_by} with {key}: {verified:?}");
+                    match verified {
+                        Ok(read) => assert!(key == *signed_by && read == claims, "{case}"),
+                        Err(TokenError::Algorithm { found, .. }) => {
+                            assert!(key != *signed_by && found == *name, "{case}")
+                        }
+                        // The right family, and the wrong secret.
+                        Err(error) => {
+                            assert_eq!(error, TokenError::BadSignature, "{case}");
+                            assert_eq!((*signed_by, key), ("public PEM", "secret"));
+                        }
+                    }
+                }
+                // Several keys, as while one is replaced.
+                let all = [issuing.signer.verifier(), secret.verifier(), ed25519.verifier()];
+                assert_eq!(
+                    verify(&token, &all, claims.issuer, issuing.now).is_ok(),
+                    *signed_by != "public PEM",
+                    "{name}"
+                );
+            }
+        }
+        let body = serde_json::to_value(RawClaims::from(&claims)).unwrap();
+        for key in [&issuing.signer, &secret, &ed25519] {
+            for none in ["none", "None", "NONE", "nOnE"] {
+                let error = check(&forge(&json!({"alg": none}), &body, ""), key).unwrap_err();
+                assert!(matches!(error, TokenError::Algorithm { .. }), "{none}: {error:?}");
+            }
+            // Ours are read again, and say which key made them.
+            assert_eq!(check(&issue(&claims, key).unwrap(), key), Ok(claims.clone()));
+        }
+        // Another secret, and another pair of the same kind.
+        let by = |key: &TokenKey| {
+            jsonwebtoken::encode(&Header::new(key.jwt_signer().kind.signs_with()), &body, &key.jwt_signer().key)
+                .unwrap()
+        };
+        let others = [
+            (TokenKey::Secret(SharedSecret::new("hunter3").unwrap()), &secret),
+            (TokenKey::from(data::identity("other-vt-key")), &issuing.signer),
+        ];
+        for (other, key) in others {
+            assert_eq!(check(&by(&other), key), Err(TokenError::BadSignature));
+        }
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, TlsStream};
 use tokio_util::either::Either;
 
-use super::tls::client_tls;
+use super::tls::{WeakCertificate, client_tls};
 use super::{Channel, Connection, tcp};
 
 /// How long one address may take to accept a connection. A host that is up answers within a round trip; longer only
@@ -28,6 +28,8 @@ pub(crate) enum DialError {
     NoAddress { address: PeerAddress },
     #[error("{address}: another certificate than the one in the token")]
     WrongCertificate { address: PeerAddress },
+    #[error("{address}: {source}")]
+    WeakCertificate { address: PeerAddress, source: WeakCertificate },
     #[error("{address}: what answers there speaks no TLS 1.3: {source}")]
     NotTls { address: PeerAddress, source: io::Error },
     #[error("{address}: TLS was not finished within {limit:?}")]
@@ -43,6 +45,9 @@ impl From<DialError> for Failure {
                 ErrorCode::WrongPeer,
                 "if the peer renewed its certificate, ask its owner for a new token; else somebody stands in between",
             ),
+            DialError::WeakCertificate { .. } => {
+                (ErrorCode::Unreachable, "ask the peer's owner to run `coattail tls generate`, and for a new token")
+            }
             DialError::NotTls { .. } | DialError::TlsTimedOut { .. } => {
                 (ErrorCode::Unreachable, "check that a Coattail service with TLS listens at this address")
             }
@@ -104,7 +109,12 @@ async fn dial(address: &PeerAddress, pin: Option<&CertificateDer<'static>>) -> R
             Ok(Err(error)) if is_wrong_certificate(&error) => {
                 return Err(DialError::WrongCertificate { address: address.clone() });
             }
-            Ok(Err(error)) => return Err(not_tls(error)),
+            Ok(Err(error)) => {
+                return Err(match weak_certificate(&error) {
+                    Some(source) => DialError::WeakCertificate { address: address.clone(), source },
+                    None => not_tls(error),
+                });
+            }
             Ok(Ok(stream)) => stream,
         };
         let channel = Channel::of(stream.get_ref().1).map_err(|error| not_tls(io::Error::other(error)))?;
@@ -114,8 +124,16 @@ async fn dial(address: &PeerAddress, pin: Option<&CertificateDer<'static>>) -> R
 }
 
 fn is_wrong_certificate(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        .is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
+    matches!(tls_error(error), Some(rustls::Error::InvalidCertificate(_)))
+}
+
+fn weak_certificate(error: &io::Error) -> Option<WeakCertificate> {
+    match tls_error(error)? {
+        rustls::Error::Other(other) => other.0.downcast_ref().cloned(),
+        _ => None,
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }

@@ -3,8 +3,11 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, ServerConfig, SignatureScheme};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::keys::{MAX_BITS, MIN_BITS, rsa_bits};
 
 /// The label of the exported secret (RFC 8446, section 7.5), as RFC 9266 does it for its own label.
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-Coattail-Channel-Binding";
@@ -25,7 +28,7 @@ impl Channel {
         Self(Vec::new())
     }
 
-    pub(super) fn of<D>(connection: &rustls::ConnectionCommon<D>) -> Result<Self, Error> {
+    pub(crate) fn of<D>(connection: &rustls::ConnectionCommon<D>) -> Result<Self, Error> {
         connection.export_keying_material(vec![0_u8; 32], EXPORTER_LABEL, Some(b"")).map(Self)
     }
 
@@ -35,20 +38,25 @@ impl Channel {
 }
 
 /// How this instance serves TLS: TLS 1.3 only, with the hybrid post-quantum key exchange preferred.
+///
+/// That key and certificate belong together was checked when they were loaded. rustls would check it once more, and
+/// refuse a certificate of version 1 by that, as the original's manual has its users make; presenting one is no trouble.
 pub(crate) fn server_tls(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<Arc<ServerConfig>, Error> {
-    let config = ServerConfig::builder_with_provider(provider())
+    let provider = provider();
+    let signer = provider.key_provider.load_private_key(key)?;
+    let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, signer))));
     Ok(Arc::new(config))
 }
 
 /// How this instance dials: no authority is trusted. The certificate must be `pin` to the byte, if there is one;
 /// who the other side is, the session's handshake proves, bound to this channel.
-pub(super) fn client_tls(pin: Option<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, Error> {
+pub(crate) fn client_tls(pin: Option<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, Error> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
@@ -65,6 +73,20 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
+/// A certificate with an RSA key that nothing can be verified with. The original took 1,024 bits; aws-lc verifies the
+/// RSA-PSS signatures of TLS 1.3 only from 2,048 bits on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the certificate has an RSA key of {bits} bits, and {MIN_BITS} to {MAX_BITS} are taken")]
+pub(crate) struct WeakCertificate {
+    bits: usize,
+}
+
+impl From<WeakCertificate> for Error {
+    fn from(error: WeakCertificate) -> Self {
+        Self::Other(OtherError(Arc::new(error)))
+    }
+}
+
 #[derive(Debug)]
 struct Pinned {
     pin: Option<CertificateDer<'static>>,
@@ -78,14 +100,26 @@ impl ServerCertVerifier for Pinned {
         _intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match &self.pin {
-            Some(pin) if pin.as_ref() != end_entity.as_ref() => {
-                Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-            }
-            _ => Ok(ServerCertVerified::assertion()),
+        if self.pin.as_ref().is_some_and(|pin| pin.as_ref() != end_entity.as_ref()) {
+            return Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure));
         }
+        let certificate = parse(end_entity)?;
+        if let Some(bits) = rsa_bits(&certificate)
+            && !(MIN_BITS..=MAX_BITS).contains(&bits)
+        {
+            return Err(WeakCertificate { bits }.into());
+        }
+        // The original refused a certificate out of its dates, and those that its manual made lasted 30 days: a token
+        // without an end was worthless after a month, with no way back but a new token. The dates protect nobody here.
+        // Who is there is decided by the pin, to the byte, and by the proof of the identity key on this channel; the
+        // owner of a stolen TLS key revokes tokens, and does not wait for a date.
+        let (validity, now) = (certificate.validity(), now.as_secs().try_into().unwrap_or(i64::MAX));
+        if !(validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now) {
+            tracing::debug!(from = %validity.not_before, until = %validity.not_after, "the peer's certificate is out of its dates");
+        }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -105,8 +139,7 @@ impl ServerCertVerifier for Pinned {
     ) -> Result<HandshakeSignatureValid, Error> {
         // The key is taken out by hand: X.509 version 1, which the original's manual made people use, has a key like
         // any other, and nothing else of the certificate matters here.
-        let (_, parsed) = X509Certificate::from_der(certificate)
-            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+        let parsed = parse(certificate)?;
         let key = SubjectPublicKeyInfoDer::from(parsed.public_key().raw);
         let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
@@ -114,5 +147,12 @@ impl ServerCertVerifier for Pinned {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {
+    match X509Certificate::from_der(certificate) {
+        Ok((_, parsed)) => Ok(parsed),
+        Err(_) => Err(Error::InvalidCertificate(CertificateError::BadEncoding)),
     }
 }

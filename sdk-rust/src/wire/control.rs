@@ -300,3 +300,59 @@ pub struct Validation {
     /// The token itself, which is no secret.
     pub raw: String,
 }
+
+/// Lists who was let in or refused, and what was changed: the newest, the oldest of them first.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListAudit {
+    /// What happened since, in milliseconds since 1970-01-01 UTC; absent: everything that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
+    /// How many entries at most: 1,000 if absent, 10,000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+method!(ListAudit, "audit.list", Vec<AuditEntry>);
+
+/// Something that was allowed or refused. What happened more than once within a minute is one entry with a count.
+///
+/// Holds no secret: tokens appear by id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// When, or when first (RFC 3339).
+    pub time: String,
+    /// When last (RFC 3339); absent if it happened once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+    /// How many times.
+    pub count: u64,
+    /// Whether it was allowed.
+    pub outcome: Outcome,
+    /// What was asked for: the name of a method, or `connect` for a connection that was closed before any.
+    pub what: String,
+    /// With which token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenId>,
+    /// By whom: the instance that has proven this key. Absent for the owner, and for strangers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IssuerHash>,
+    /// From which address; of a version 6 address, its network of 64 bits if it was refused before it proved anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// On what: the name of an action or of a receiver, or the id of what was changed or opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Why it was refused: the name of an [`ErrorCode`](super::ErrorCode), `penalty`, `rate`, `connections` or
+    /// `timeout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Let in, allowed, or done.
+    Allowed,
+    /// Refused.
+    Refused,
+}

@@ -185,8 +185,19 @@ impl SubscriberSide {
     /// The receivers that a publisher may deliver to.
     pub(crate) async fn receivers_for(&self, caller: &Caller) -> Result<Vec<ReceiverName>, Failure> {
         let Some(peer) = self.inner.store.peer_of_issuer(caller.issuer()).await? else { return Ok(Vec::new()) };
-        let held = self.inner.store.held_at(peer.id).await?;
-        Ok(held.into_iter().map(|held| held.held.receiver).collect())
+        let evidence = self.inner.sessions.evidence(caller).await?;
+        let mut visible = Vec::new();
+        for held in self.inner.store.held_at(peer.id).await? {
+            let Some(token) = self.inner.store.token(held.id).await? else { continue };
+            let claims = inspect(token.jwt.reveal())?.into_claims();
+            let receiver = held.held.receiver;
+            if authorize(&claims, &evidence, &Operation::ListReceiver(&receiver)).is_ok()
+                && !visible.contains(&receiver)
+            {
+                visible.push(receiver);
+            }
+        }
+        Ok(visible)
     }
 
     async fn peer(&self, id: PeerId) -> Result<Peer, Failure> {
