@@ -2,7 +2,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,7 +10,7 @@ use crate::admission::{Gate, Guest};
 use crate::audit::{Audit, Fact};
 use crate::config::Limits;
 use crate::session::Sessions;
-use crate::transport::Listener;
+use crate::transport::{Accepted, Listener};
 
 /// How long to wait when the system has nothing left to accept a connection with. It gets some back only when others
 /// end, and asking again at once would cost all the rest.
@@ -59,7 +58,7 @@ impl Door {
     fn welcome(
         &self,
         listener: &Listener,
-        stream: TcpStream,
+        stream: Accepted,
         remote: SocketAddr,
         guest: Guest,
     ) -> impl Future<Output = ()> + use<> {

@@ -11,6 +11,8 @@ use coattail_tests::cluster::add_peer;
 use coattail_tests::{Cluster, Instance, plugin, until};
 use serde_json::json;
 
+use crate::raw_peer::PATIENT;
+
 const ALL: &[&str] = &["--performable", "*", "--subscribable", "*"];
 
 /// Whoever listens where a peer should be.
@@ -99,7 +101,7 @@ fn prepared(name: &str, tls: bool) -> Instance {
     if !tls {
         instance.reconfigure("enabled: true", "enabled: false");
     }
-    instance.configure("limits:\n  handshake: 1s\n");
+    instance.configure(&format!("{PATIENT}  handshake: 1s\n"));
     instance.plugin("actions/echo.sh", plugin::ECHO_SH);
     instance
 }

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::raw_peer::peak_memory;
 
+/// How a call ends: with a result, or with an exit code and a kind of error.
+type Expected = Result<Value, (i32, &'static str)>;
+
 /// A worker that speaks the protocol with its own hands, and has its own way with a call.
 fn worker(perform: &str) -> String {
     let perform = perform.replace('\n', "\n        ");
@@ -135,8 +138,8 @@ fn a_plugin_that_cannot_be_run_says_why() {
 fn a_call_ends_in_one_way_whatever_the_worker_does_with_it() {
     let instance = service("workers");
     let slow = &["--timeout", "500ms"][..];
-    // What it does with a call, and how the call ends: with a result, or with an exit code and a kind of error.
-    let cases: Vec<(&str, &str, &[&str], Result<Value, (i32, &str)>)> = vec![
+    // What it does with a call, with which options, and how the call ends.
+    let cases: Vec<(&str, &str, &[&str], Expected)> = vec![
         ("aborts", "os.abort()", &[], Err((1, "lost"))),
         ("segfaults", "os.kill(os.getpid(), signal.SIGSEGV)", &[], Err((1, "lost"))),
         ("exits with 0", "os._exit(0)", &[], Err((1, "lost"))),
@@ -200,7 +203,7 @@ fn a_plain_script_may_do_what_it_likes() {
     let instance = service("scripts");
     let large = instance.path("large.json");
     fs::write(&large, format!("\"{}\"", "x".repeat(4_000_000))).expect("written");
-    let cases: Vec<(&str, &str, Result<Value, (i32, &str)>)> = vec![
+    let cases: Vec<(&str, &str, Expected)> = vec![
         ("garbage", "echo 'no JSON'", Err((1, "failed"))),
         ("binary", "head -c 1000 /dev/urandom", Err((1, "failed"))),
         ("half", "printf '{\"a\":'", Err((1, "failed"))),

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use coattail_tests::{Cluster, Instance, plugin, until};
 use serde_json::{Value, json};
 
+use crate::raw_peer::PATIENT;
+
 /// Everything may be performed.
 const ALL: &[&str] = &["--performable", "*"];
 
@@ -13,6 +15,7 @@ const TRACE: (&str, &str) = ("COATTAIL_LOG", "trace");
 
 fn traced(name: &str) -> Instance {
     let mut instance = Instance::new(name).env(TRACE.0, TRACE.1);
+    instance.configure(PATIENT);
     instance.start();
     instance
 }

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd as _;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -10,6 +12,7 @@ use coattail::id::IssuerHash;
 use coattail::wire::ErrorCode;
 use coattail_daemon::keys::{Domain, Identity};
 use coattail_tests::Instance;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -33,7 +36,7 @@ pub(crate) struct Greeting {
 
 impl RawPeer {
     pub(crate) fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+        let stream = connect_from_anywhere(port);
         stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
         stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
         let reader = BufReader::new(stream.try_clone().expect("a second handle"));
@@ -140,6 +143,16 @@ impl Greeting {
     }
 }
 
+/// Connects from an address of this machine that no other connection has, so that none pays for what another has done.
+fn connect_from_anywhere(port: u16) -> TcpStream {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+    bind(socket.as_raw_fd(), &SockaddrIn::new(127, 1, high, low, 0)).expect("all of 127/8 is ours");
+    connect(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).expect("somebody listens");
+    socket.into()
+}
+
 /// The parameters of a hello.
 pub(crate) fn hello(keys: &Identity, nonce: &[u8]) -> Value {
     json!({"protocol": 1, "software": "by hand", "identity": keys.public_pem(), "nonce": STANDARD.encode(nonce)})
@@ -169,11 +182,16 @@ pub(crate) fn rand_nonce() -> [u8; 32] {
     Sha256::digest(coattail::id::CallId::new().to_string()).into()
 }
 
-/// A service without TLS, so that every byte can be written by hand.
+/// The begin of `limits:` of a service that bears a grudge against nobody: whoever attacks it here and whoever uses it
+/// have one address.
+pub(crate) const PATIENT: &str = "limits:\n  penalty: 1ms\n  connections_per_address: 65536\n  \
+    connections_per_second_per_address: 1000000\n  connection_burst_per_address: 1000000\n";
+
+/// A service without TLS, so that every byte can be written by hand. The settings are further `limits`.
 pub(crate) fn plain_service(name: &str, settings: &str) -> Instance {
     let mut instance = Instance::new(name);
     instance.reconfigure("enabled: true", "enabled: false");
-    instance.configure(settings);
+    instance.configure(&format!("{PATIENT}{settings}"));
     instance.plugin("actions/echo.sh", coattail_tests::plugin::ECHO_SH);
     instance.start();
     instance

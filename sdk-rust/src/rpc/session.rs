@@ -9,6 +9,7 @@ use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::error::{CallError, Ended};
 use super::frame::{Frame, NotAFrame, classify};
 use super::pending::Pending;
 use super::service::{Answer, Service, Stray, refusal};
@@ -42,77 +43,6 @@ impl Default for Limits {
             in_flight: Limit::new(1024),
             outgoing: 16 * 1024 * 1024,
             stall: Duration::from_secs(30),
-        }
-    }
-}
-
-/// Why a session ended.
-#[derive(Debug, thiserror::Error)]
-pub enum Ended {
-    /// The other side closed it between two frames.
-    #[error("closed by the other side")]
-    Closed,
-    /// This side ended it.
-    #[error("closed here")]
-    Cancelled,
-    /// What came was no line.
-    #[error(transparent)]
-    Line(#[from] LineError),
-    /// What came was no frame.
-    #[error(transparent)]
-    NotAFrame(#[from] NotAFrame),
-    /// Nothing could be written any more.
-    #[error("could not write: {0}")]
-    Write(std::io::Error),
-    /// The other side did not read.
-    #[error("the other side has not read for {0:?}")]
-    Stalled(Duration),
-}
-
-/// Why a call of ours got no result.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// The other side answered with a failure.
-    #[error(transparent)]
-    Refused(Failure),
-    /// The session ended before the answer came: it is unknown whether the call was done.
-    #[error("the connection was lost before `{method}` was answered")]
-    Lost {
-        /// The method that was called.
-        method: &'static str,
-    },
-    /// The session had ended before the call was sent.
-    #[error("the connection is closed")]
-    Closed,
-    /// The answer is not what the method answers.
-    #[error("the answer to `{method}` makes no sense: {source}")]
-    Nonsense {
-        /// The method that was called.
-        method: &'static str,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// The call is too large for one frame.
-    #[error("`{method}` would take a frame of {size} bytes, {limit} are allowed")]
-    TooLarge {
-        /// The method that was called.
-        method: &'static str,
-        /// How large it would be.
-        size: usize,
-        /// How large it may be.
-        limit: usize,
-    },
-}
-
-impl From<CallError> for Failure {
-    fn from(error: CallError) -> Self {
-        let message = error.to_string();
-        match error {
-            CallError::Refused(failure) => failure,
-            CallError::Lost { .. } => Failure::new(ErrorCode::Lost, message),
-            CallError::Closed => Failure::new(ErrorCode::Unreachable, message),
-            CallError::Nonsense { .. } => Failure::new(ErrorCode::Internal, message),
-            CallError::TooLarge { .. } => Failure::new(ErrorCode::TooLarge, message),
         }
     }
 }
@@ -207,9 +137,12 @@ impl Session {
         self.shared.try_send(encode(None, params));
     }
 
-    /// Serves other methods from the next frame on.
+    /// Serves other methods from the next frame on. Nothing is served any more once the session has ended.
     pub fn serve(&self, service: Service) {
-        *self.shared.service.write().unwrap_or_else(PoisonError::into_inner) = service;
+        let mut served = self.shared.service.write().unwrap_or_else(PoisonError::into_inner);
+        if !self.shared.ended.is_cancelled() {
+            *served = service;
+        }
     }
 
     /// Takes longer frames and more requests at once, from the next frame on.
@@ -353,6 +286,8 @@ where
     shared.pending.close();
     handlers.close();
     handlers.wait().await;
+    // Handlers often know the session that they serve: what holds itself would never go.
+    *shared.service.write().unwrap_or_else(PoisonError::into_inner) = Service::new();
     ended
 }
 
