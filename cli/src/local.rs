@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use coattail::id::IssuerHash;
 use coattail::rpc::{Limits, Service, Session, pair};
+use coattail::wire::doctor::Finding;
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
 use coattail_daemon::config::Config;
@@ -155,10 +156,20 @@ pub(crate) fn is_opened_by_command(instance: &Path) -> bool {
     Instance::open(instance).is_ok_and(|instance| instance.holder().is_none_or(|holder| holder.what != "service"))
 }
 
+/// Whether a service works in the instance, be it that it is just ending.
+pub(crate) fn is_held_by_service(instance: &Path) -> bool {
+    Instance::open(instance).is_ok_and(|instance| instance.holder().is_some_and(|holder| holder.what == "service"))
+}
+
 /// Runs the service until it is told to stop. Says on stderr when it is ready.
 pub(crate) fn run_service(instance: &Path, headless_child: bool) -> Result<ExitStatus, Failure> {
     coattail_daemon::run_service(instance, Path::new(THIS), headless_child)?;
     Ok(ExitStatus::Done)
+}
+
+/// Looks at the files of an instance that cannot be opened.
+pub(crate) async fn check_files(instance: &Path) -> Vec<Finding> {
+    coattail_daemon::doctor::check_files(instance).await
 }
 
 /// A service of this user, as its lock file tells of it.

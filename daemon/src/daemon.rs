@@ -135,6 +135,7 @@ impl Daemon {
             instance: instance.root().to_owned(),
             store: store.clone(),
             sessions: sessions.clone(),
+            plugins: plugins.clone(),
             actions: Actions::new(plugins.clone(), publishing, causes.clone()),
             remote: Remote::new(store.clone(), sessions.clone(), limits.remote_call),
             calls: Calls::default(),

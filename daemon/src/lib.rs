@@ -1,6 +1,7 @@
 //! The Coattail daemon as a library.
 
 pub mod config;
+pub mod doctor;
 pub mod instance;
 pub mod keys;
 #[doc(hidden)] // Public for its own tests only, which need an executable to be the guard.

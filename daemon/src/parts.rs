@@ -10,6 +10,7 @@ use crate::access::{Peers, Tokens, Validations};
 use crate::actions::{Actions, Calls, Remote};
 use crate::audit::Audit;
 use crate::config::Limits;
+use crate::plugins::Plugins;
 use crate::publications::{Causes, Inbox, PublisherSide, SubscriberSide};
 use crate::session::Sessions;
 use crate::store::Store;
@@ -21,6 +22,7 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) audit: Audit,
     pub(crate) sessions: Sessions,
+    pub(crate) plugins: Plugins,
     pub(crate) actions: Actions,
     pub(crate) remote: Remote,
     pub(crate) calls: Calls,

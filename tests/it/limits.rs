@@ -216,7 +216,7 @@ async fn log_in(control: &Session, token: &str) {
     let added = control.call(&AddPeer { token: token.to_owned() }).await.expect("let in");
     assert!(start.elapsed() < PROMPT, "a login took {:?}", start.elapsed());
     let peer: PeerId = added.id;
-    control.call(&RemovePeer { peer }).await.expect("forgotten");
+    control.call(&RemovePeer { peer, dry_run: false }).await.expect("forgotten");
 }
 
 /// How long calls to a peer take: the median, and the longest but one in a hundred.

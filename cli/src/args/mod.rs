@@ -3,9 +3,11 @@
 mod action;
 mod audit;
 mod cli;
+mod completions;
 mod data;
 mod demo;
 mod duration;
+mod man;
 mod names;
 mod peer;
 mod service;
@@ -22,11 +24,13 @@ pub(crate) use action::{
 };
 pub(crate) use audit::Audit;
 pub(crate) use cli::{Cli, Command, Global, Help, New};
+pub(crate) use completions::Completions;
 pub(crate) use data::{DataCommand, Migration};
 pub(crate) use demo::Demo;
+pub(crate) use man::Man;
 pub(crate) use peer::{AddPeer, PeerCommand};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
 pub(crate) use subscribers::SubscribersCommand;
 pub(crate) use token::{IssueToken, TokenCommand};
-pub(crate) use validation::{AddValidation, IssueValidation, RemoveValidation, ValidationCommand};
-pub(crate) use which::{Shown, Which};
+pub(crate) use validation::{AddValidation, IssueValidation, ValidationCommand};
+pub(crate) use which::{Ended, Shown, Which};

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Shown, Which};
+use super::{Ended, Shown};
 
 /// `coattail peer`
 #[derive(Debug, Subcommand)]
@@ -17,7 +17,7 @@ pub(crate) enum PeerCommand {
     /// Show a peer and what its token allows
     Show(Shown),
     /// Forget a peer and end the subscriptions held there
-    Remove(Which),
+    Remove(Ended),
 }
 
 /// `coattail peer add`

@@ -2,13 +2,16 @@
 
 mod action;
 mod audit;
+mod completions;
 mod create;
 mod data;
 mod demo;
+mod doctor;
 mod headless;
 mod help;
 mod ids;
 mod input;
+mod man;
 mod new;
 mod peer;
 mod service;
@@ -37,6 +40,9 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Audit(args) => audit::run(context, &args),
         Command::Data(command) => data::run(context, command),
         Command::Demo(args) => demo::run(context, &args),
+        Command::Doctor => doctor::run(context),
+        Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
         Command::Help(args) => help::run(context, &args),
     }
 }

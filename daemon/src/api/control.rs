@@ -5,16 +5,19 @@ use coattail::wire::control::{
     AddPeer, AddValidation, IssueToken, IssueValidation, Issuer, ListAudit, ListTokens, ListValidations, RemovePeer,
     RemoveValidation, RevokeToken, ShowPeerToken, ShowToken, ShowValidation, Status, Stop,
 };
+use coattail::wire::doctor::Doctor;
 use coattail::wire::{Done, Method as _};
 
 use super::host::host_service;
 use crate::audit::Fact;
+use crate::doctor;
 use crate::parts::Parts;
 
 /// What the owner may call over the control socket: everything.
 pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
     host_service(parts)
         .on(parts, |parts: Arc<Parts>, _, _: Status| async move { parts.status().await })
+        .on(parts, |parts: Arc<Parts>, _, _: Doctor| async move { Ok(doctor::check(&parts).await) })
         .on_in_order(parts, |parts: &Parts, _, _: Stop| {
             parts.stop.cancel();
             Ok(Done {})
@@ -34,8 +37,11 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
             Ok(token)
         })
         .on(parts, |parts: Arc<Parts>, _, request: RevokeToken| async move {
-            let revoked = parts.tokens.revoke(request.token).await?;
-            parts.audit.record(Fact::allowed(RevokeToken::NAME).token(Some(revoked.id)));
+            let is_dry = request.dry_run;
+            let revoked = parts.tokens.revoke(request).await?;
+            if !is_dry {
+                parts.audit.record(Fact::allowed(RevokeToken::NAME).token(Some(revoked.id)));
+            }
             Ok(revoked)
         })
         .on_in_order(parts, |parts: &Parts, _, request: IssueValidation| parts.validations.issue(&request))
@@ -71,8 +77,11 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
             Ok(token)
         })
         .on(parts, |parts: Arc<Parts>, _, request: RemovePeer| async move {
-            let removed = parts.peers.remove(request.peer).await?;
-            parts.audit.record(Fact::allowed(RemovePeer::NAME).subject(removed.id));
+            let is_dry = request.dry_run;
+            let removed = parts.peers.remove(request).await?;
+            if !is_dry {
+                parts.audit.record(Fact::allowed(RemovePeer::NAME).subject(removed.id));
+            }
             Ok(removed)
         })
         .on(parts, |parts: Arc<Parts>, _, request: ListAudit| async move { parts.audit.list(request).await })

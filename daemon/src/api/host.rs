@@ -51,8 +51,11 @@ pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
         .on(parts, |parts: Arc<Parts>, _, request: ShowPeer| async move { parts.peers.show(request.peer).await })
         .on(parts, |parts: Arc<Parts>, _, _: ListSubscribers| async move { parts.publisher.list().await })
         .on(parts, |parts: Arc<Parts>, _, request: RevokeSubscriber| async move {
-            let ended = parts.publisher.revoke(request.subscription).await?;
-            parts.audit.record(Fact::allowed(RevokeSubscriber::NAME).subject(ended.id));
+            let is_dry = request.dry_run;
+            let ended = parts.publisher.revoke(request).await?;
+            if !is_dry {
+                parts.audit.record(Fact::allowed(RevokeSubscriber::NAME).subject(ended.id));
+            }
             Ok(ended)
         })
 }

@@ -133,6 +133,28 @@ impl Plugins {
         }
     }
 
+    /// Starts the worker of a plugin, if it has none, and waits until it has loaded the user's code. Returns whether
+    /// there is one: what runs once per call has none.
+    ///
+    /// # Errors
+    /// `NotFound`, `PluginBroken`, `ShuttingDown`.
+    pub async fn warm(&self, kind: Kind, name: &str) -> Result<bool, Failure> {
+        let shared = &self.shared;
+        let id = PluginId { kind, name: name.to_owned() };
+        let spec = discover::find(&shared.settings, &id)?;
+        if spec.plain {
+            return Ok(false);
+        }
+        let worker = {
+            let mut pools = shared.pools();
+            if shared.stopping.is_cancelled() {
+                return Err(stopping(&id));
+            }
+            shared.calls.track_future(shared.pool(&mut pools, spec).worker())
+        };
+        worker.await.map(|_| true)
+    }
+
     async fn start(
         &self,
         id: PluginId,
@@ -155,7 +177,7 @@ impl Plugins {
             // Under the lock nobody can stop in between: a call is refused, or waited for.
             let mut pools = shared.pools();
             if shared.stopping.is_cancelled() {
-                return Err(Failure::new(ErrorCode::ShuttingDown, format!("{id} is not run: the service is stopping")));
+                return Err(stopping(&id));
             }
             let pool = shared.pool(&mut pools, spec);
             let place = pool.place()?;
@@ -210,6 +232,10 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plugins").field("instance", &self.settings.instance).finish_non_exhaustive()
     }
+}
+
+fn stopping(id: &PluginId) -> Failure {
+    Failure::new(ErrorCode::ShuttingDown, format!("{id} is not run: the service is stopping"))
 }
 
 /// The name that is nearest to a mistyped one, if one is near.

@@ -168,7 +168,7 @@ impl Pool {
     }
 
     /// The worker, started if there is none. Starting goes on if nobody waits for it any more: the next call will.
-    fn worker(self: &Arc<Self>) -> impl Future<Output = Result<Arc<Worker>, Failure>> + use<> {
+    pub(super) fn worker(self: &Arc<Self>) -> impl Future<Output = Result<Arc<Worker>, Failure>> + use<> {
         let mut state = self.lock();
         match &state.slot {
             Slot::Running(worker) => futures::future::ready(Ok(worker.clone())).left_future(),

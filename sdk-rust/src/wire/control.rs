@@ -111,6 +111,9 @@ method!(ShowToken, "tokens.show", Token);
 pub struct RevokeToken {
     /// Which one.
     pub token: TokenId,
+    /// Only tells what would go with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 method!(RevokeToken, "tokens.revoke", Revoked);
 
@@ -158,6 +161,12 @@ pub struct Token {
     /// For a subscription token: the receiver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receiver: Option<String>,
+    /// How many live sessions were opened with it: only when it is shown alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u64>,
+    /// How many subscriptions were made with it, which end with it: only when it is shown alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscriptions: Option<u64>,
     /// The token itself, a secret: only when it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
@@ -191,6 +200,9 @@ pub struct PeerToken {
 pub struct RemovePeer {
     /// Which one.
     pub peer: PeerId,
+    /// Only tells what would go with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 method!(RemovePeer, "peers.remove", PeerRemoved);
 
@@ -201,6 +213,9 @@ pub struct PeerRemoved {
     pub id: PeerId,
     /// How many of our subscriptions there ended.
     pub subscriptions: u64,
+    /// How many live sessions ended.
+    #[serde(default)]
+    pub sessions: u64,
 }
 
 /// Makes a validation token of this instance: its public key, signed by that key. Stores nothing.

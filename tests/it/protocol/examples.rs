@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use coattail::wire::{ErrorCode, Method, control, host, peer, plugin};
+use coattail::wire::{ErrorCode, Method, control, doctor, host, peer, plugin};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ macro_rules! checks {
 
 #[rustfmt::skip]
 fn checks() -> Vec<Check> {
-    checks! {
+    let mut checks = checks! {
         peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Publish Subscribe IssueSubscription
             Attach Unsubscribe Revoke Deliver;
         plugin: Initialize Perform Receive Cancel Shutdown;
@@ -41,7 +41,10 @@ fn checks() -> Vec<Check> {
             ListSubscribers RevokeSubscriber Log Progress;
         control: Status Stop Issuer IssueToken ListTokens ShowToken RevokeToken AddPeer ShowPeerToken RemovePeer
             IssueValidation AddValidation ListValidations ShowValidation RemoveValidation ListAudit;
-    }
+    };
+    // In a file of its own, on the same wire.
+    checks.push(check::<doctor::Doctor>("control"));
+    checks
 }
 
 #[test]
@@ -88,8 +91,10 @@ fn every_method_has_an_example() {
         .map(|example| (example.wire.as_str(), example.call.method.as_str()))
         .collect();
     let mut methods = BTreeSet::new();
-    for wire in ["peer", "plugin", "host", "control"] {
-        let path = document::root().join(format!("sdk-rust/src/wire/{wire}.rs"));
+    for (file, wire) in
+        [("peer", "peer"), ("plugin", "plugin"), ("host", "host"), ("control", "control"), ("doctor", "control")]
+    {
+        let path = document::root().join(format!("sdk-rust/src/wire/{file}.rs"));
         let source = fs::read_to_string(path).expect("each wire has its file");
         let lines = source.lines().filter(|line| line.starts_with("method!("));
         methods.extend(lines.map(|line| (wire, line.split('"').nth(1).expect("a name").to_owned())));
