@@ -260,7 +260,7 @@ fn a_peer_with_another_certificate_is_not_the_one_of_the_token() {
 }
 
 #[test]
-fn a_subscriber_that_has_become_something_else_loses_nothing_and_holds_up_nobody() {
+fn r2_a_subscriber_that_has_become_something_else_loses_nothing_and_holds_up_nobody() {
     let mut cluster = Cluster::of(started("publisher", false), started("subscriber", false), ALL);
     cluster.subscriber.plugin("receivers/keep.sh", plugin::KEEP_SH);
     let bystander = started("bystander", false);

@@ -1,6 +1,7 @@
 //! The promises of Coattail, kept by real processes: one file a promise.
 
 mod architecture;
+mod attacks;
 mod audit;
 mod bad_data;
 mod bad_frames;

@@ -124,23 +124,28 @@ impl RawPeer {
 impl Greeting {
     /// What proves to the other side that we hold a key, for one token.
     pub(crate) fn proof(&self, keys: &Identity, token: &str) -> String {
-        let client = keys.issuer();
-        let parts: [&[u8]; 7] = [
-            b"client",
-            b"",
-            &self.client_nonce,
-            &self.server_nonce,
-            client.as_bytes(),
-            self.server.as_bytes(),
-            token.as_bytes(),
-        ];
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update([u8::try_from(part.len()).expect("short")]);
-            hash.update(part);
-        }
-        STANDARD.encode(keys.sign(Domain::new("coattail session proof v1"), &hash.finalize()))
+        let (client, server) = ((keys.issuer(), &self.client_nonce[..]), (self.server, &self.server_nonce[..]));
+        prove(keys, "client", b"", client, server, token)
     }
+}
+
+/// What one side of a handshake signs: its role, the channel, who both are, and a token if it presents one.
+pub(crate) fn prove(
+    keys: &Identity,
+    role: &str,
+    channel: &[u8],
+    client: (IssuerHash, &[u8]),
+    server: (IssuerHash, &[u8]),
+    token: &str,
+) -> String {
+    let parts =
+        [role.as_bytes(), channel, client.1, server.1, client.0.as_bytes(), server.0.as_bytes(), token.as_bytes()];
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update([u8::try_from(part.len()).expect("short")]);
+        hash.update(part);
+    }
+    STANDARD.encode(keys.sign(Domain::new("coattail session proof v1"), &hash.finalize()))
 }
 
 /// Connects from an address of this machine that no other connection has, so that none pays for what another has done.

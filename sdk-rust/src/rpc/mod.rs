@@ -17,6 +17,8 @@ mod session;
 mod stdio;
 
 pub use error::{CallError, Ended};
+#[doc(hidden)]
+pub use frame::is_frame;
 pub use frame::{MAX_DEPTH, is_deeper_than};
 pub use line::{Limit, Line, LineCodec, LineError};
 pub use memory::pair;
