@@ -43,8 +43,11 @@ impl Remote {
         publish: bool,
         timeout: Option<Duration>,
     ) -> Result<Performed, Failure> {
-        let session = self.session(peer).await?;
         let timeout = timeout.unwrap_or(self.timeout);
+        let dialled = tokio::time::timeout(timeout, self.session(peer)).await;
+        let session = dialled.unwrap_or_else(|_| {
+            Err(Failure::new(ErrorCode::TimedOut, format!("peer {peer} was not reached within {timeout:?}")))
+        })?;
         let timeout_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         let guard = CancelOnDrop { session: &session, call, armed: true };
         let request = Perform { call, action, input, publish, timeout_ms };

@@ -52,7 +52,8 @@ impl Lane {
     async fn deliver(&self) {
         let (mut failures, mut most) = (0_u32, BATCH);
         loop {
-            match self.round(most).await {
+            let mut used = None;
+            match self.round(most, &mut used).await {
                 Ok(Round::Sent) => (failures, most) = (0, BATCH.min(most + 1)),
                 Ok(Round::UpToDate) => {
                     failures = 0;
@@ -69,14 +70,15 @@ impl Lane {
                     let asked = failure.retry_after_ms.map(Duration::from_millis);
                     let delay = self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT);
                     tracing::debug!(subscriber = %self.subscriber, action = %self.action, %failure, ?delay, "delivery failed");
-                    self.wait_out(delay).await;
+                    self.wait_out(delay, used).await;
                 }
             }
         }
     }
 
-    /// Waits, or until the subscriber comes by itself. New publications do not cut the wait short.
-    async fn wait_out(&self, delay: Duration) {
+    /// Waits, or until the subscriber comes by itself, over another session than that which was used. New publications
+    /// do not cut the wait short.
+    async fn wait_out(&self, delay: Duration, used: Option<Session>) {
         let over = tokio::time::sleep(delay);
         tokio::pin!(over);
         loop {
@@ -84,11 +86,12 @@ impl Lane {
                 biased;
                 () = &mut over => return,
                 () = self.wake.notified() => {
-                    let attached = match self.members().await {
-                        Ok(members) => members.is_empty() || self.attached(&members).is_some(),
+                    let is_new = |now: Session| used.as_ref().is_none_or(|used| !used.is_same(&now));
+                    let has_come = match self.members().await {
+                        Ok(members) => members.is_empty() || self.attached(&members).is_some_and(is_new),
                         Err(_) => false,
                     };
-                    if attached {
+                    if has_come {
                         return;
                     }
                 }
@@ -106,7 +109,7 @@ impl Lane {
         members.iter().find_map(|member| self.delivery.attached(member.subscription.id))
     }
 
-    async fn round(&self, most: usize) -> Result<Round, Failure> {
+    async fn round(&self, most: usize, used: &mut Option<Session>) -> Result<Round, Failure> {
         let members = self.members().await?;
         let Some(after) = members.iter().map(|member| member.cursor).min() else {
             self.delivery.end_lane(self.subscriber, &self.action, &self.wake);
@@ -126,7 +129,7 @@ impl Lane {
             .filter(|member| member.cursor < last)
             .map(|member| Addressee { subscription: member.subscription.id, after: member.cursor })
             .collect();
-        match self.send(&members, Deliver { to: to.clone(), publications }).await {
+        match self.send(&members, Deliver { to: to.clone(), publications }, used).await {
             Ok(refused) => self.settle(&to, last, &refused).await,
             Err(failure) => {
                 for addressee in &to {
@@ -143,6 +146,7 @@ impl Lane {
         &self,
         members: &[SubscriptionState],
         delivery: Deliver,
+        used: &mut Option<Session>,
     ) -> Result<Vec<(SubscriptionId, Failure)>, Failure> {
         let session = match self.attached(members) {
             Some(session) => session,
@@ -151,6 +155,7 @@ impl Lane {
                 self.sessions.get_or_dial(&Target::of_token(&first.subscription.jwt)?).await?
             }
         };
+        *used = Some(session.clone());
         let stored = session.call_within(STORE_LIMIT, &delivery).await?;
         let refused = stored.refused.into_iter();
         Ok(refused

@@ -129,6 +129,10 @@ impl Sessions {
                     _ => {
                         let dialling = super::open::open(self.clone(), target.clone()).boxed().shared();
                         live.dialled.insert(key, dialling.clone());
+                        // It goes on when nobody waits for it any more: one that stood still half-way would fail
+                        // whoever comes next.
+                        let (cancel, drive) = (self.inner.cancel.clone(), dialling.clone());
+                        self.spawn(async move { cancel.run_until_cancelled(drive).await.is_some() });
                         dialling
                     }
                 }

@@ -132,6 +132,12 @@ impl RawClaims {
         let [action] = self.subscribed_to.as_slice() else {
             return Err(TokenError::Malformed { claim: "subscribedTo" });
         };
+        // A subscription is to one action and for one receiver: here `*` stands for nothing.
+        for (name, claim) in [(Some(action), "subscribedTo"), (self.receiver.as_ref(), "receiver")] {
+            if name.is_some_and(|name| name == "*") {
+                return Err(TokenError::Malformed { claim });
+            }
+        }
         Ok(SubscriptionGrant {
             action: parse::<ActionName>(Some(action), "subscribedTo")?,
             receiver: parse::<ReceiverName>(self.receiver.as_deref(), "receiver")?,

@@ -23,7 +23,7 @@ const MORE: u64 = 8 * 1024;
 #[test]
 fn a_hundred_thousand_malformed_frames_before_and_after_authentication_leave_nothing_behind() {
     let instance = plain_service("publisher", "  calls_per_second: 1000000\n  burst: 1000000\n");
-    let (keys, token) = (Identity::generate(), issue(&instance, &["--performable", "none"]));
+    let (keys, token) = (Identity::generate(), issue(&instance, &["--subscribable", "[]"]));
     for (name, is_authenticated) in [("before", false), ("after", true)] {
         let connect = || match is_authenticated {
             false => RawPeer::connect(instance.port()),

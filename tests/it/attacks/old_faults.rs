@@ -6,7 +6,7 @@ use coattail::wire::ErrorCode;
 use coattail_daemon::keys::Identity;
 use coattail_daemon::tokens::{Validity, validation};
 use coattail_tests::cluster::add_peer;
-use coattail_tests::{Cluster, Instance, plugin, until};
+use coattail_tests::{Background, Cluster, Instance, plugin, until};
 use serde_json::{Value, json};
 
 use super::fake_host::{FakeHost, Guest};
@@ -110,7 +110,7 @@ fn s4_whoever_is_dialled_is_served_nothing_before_it_has_proven_its_key() {
     let params = json!({"call": NOBODY, "action": "echo", "input": 1, "receiver": "keep", "to": [], "publications": [],
         "subscriptions": [], "validation_token": "x", "authentication_token": host.token});
     let token = host.token();
-    let adding = victim.begin(&["peer", "add", &token, "--json"]);
+    let adding = begin_adding(&victim, &token);
     let mut guest = host.accept();
     let hello = guest.line().expect("a hello");
     for method in methods {
@@ -170,14 +170,14 @@ fn s10_a_shared_secret_is_nobodys_identity() {
 fn s11_a_peer_whose_key_is_not_the_one_of_its_token_never_sees_the_token() {
     let (pretended, impostor, victim) = (FakeHost::new(), FakeHost::new(), plain_service("victim", ""));
     let token = pretended.token();
-    let adding = victim.begin(&["peer", "add", &token, "--json"]);
+    let adding = begin_adding(&victim, &token);
     let mut guest = pretended.accept();
     let hello = guest.line().expect("a hello");
     guest.answer(&hello, &impostor.welcome(&hello));
     assert_eq!(guest.line(), None, "it said something to somebody else than its peer");
     let _ = adding.finish().failed(6, "wrong-peer");
     // With the right key, and a proof by another.
-    let adding = victim.begin(&["peer", "add", &token, "--json"]);
+    let adding = begin_adding(&victim, &token);
     let mut guest = pretended.accept();
     let hello = guest.line().expect("a hello");
     let mut welcome = pretended.welcome(&hello);
@@ -375,6 +375,13 @@ fn befriend(host: &FakeHost, victim: &Instance) -> (String, Guest) {
         let guest = host.let_in();
         (instance_id(&adding.join().expect("added")), guest)
     })
+}
+
+/// The victim adds a peer, and nobody waits for it yet.
+fn begin_adding(victim: &Instance, token: &str) -> Background {
+    let file = victim.path("peer.token");
+    std::fs::write(&file, token).expect("written");
+    victim.begin(&["peer", "add", "--token-file", &file.display().to_string(), "--json"])
 }
 
 #[track_caller]

@@ -117,8 +117,10 @@ fn every_call_with_every_kind_of_token_that_opens_a_session() {
         let mut peer = RawPeer::log_in(instance.port(), &keys, token);
         for (call, method, params) in calls(&subscription) {
             let (outcome, is_asked) = attempt(&mut peer, method, &params);
+            // Nothing that is delivered here is signed. Whoever may deliver hears of it, and everybody else before.
+            let is_done = if call == "deliver" { outcome.is_err() } else { is_done(&outcome) };
             let expected = session.contains(&call) || allowed.contains(&call);
-            assert_eq!(is_done(&outcome) || is_asked, expected, "{kind}: {call}: {outcome:?}");
+            assert_eq!(is_done || is_asked, expected, "{kind}: {call}: {outcome:?}");
         }
         if *kind == "subscription" {
             continue;

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use coattail::id::SubscriptionId;
@@ -108,9 +109,9 @@ impl PublisherSide {
     ) -> Result<Attached, Failure> {
         let held = self.store.subscriptions_of(caller.issuer()).await?;
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        let held: HashMap<_, _> = held.iter().map(|state| (state.subscription.id, state)).collect();
         for id in wanted {
-            let held = held.iter().find(|state| state.subscription.id == id);
-            match held.filter(|state| is_owner(caller, &state.subscription, Operation::Attach)) {
+            match held.get(&id).filter(|state| is_owner(caller, &state.subscription, Operation::Attach)) {
                 Some(state) => known.push((id, caller.issuer(), state.subscription.action.clone())),
                 None => unknown.push(id),
             }
