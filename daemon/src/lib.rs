@@ -17,6 +17,7 @@ mod door;
 mod failure;
 #[cfg(test)]
 mod legacy_vectors;
+mod own_keys;
 mod parts;
 mod publications;
 mod retention;

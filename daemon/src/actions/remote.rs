@@ -8,7 +8,7 @@ use coattail::wire::peer::{Cancel, ListActions, ListReceivers, Perform, Performe
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure, Raw};
 
-use crate::session::{Sessions, Target};
+use crate::session::Sessions;
 use crate::store::Store;
 
 /// What the peer may take longer than its own time limit, for the answer to travel.
@@ -97,7 +97,7 @@ impl Remote {
             Failure::new(ErrorCode::NotFound, format!("there is no peer {peer}"))
                 .hint("`coattail peer list` shows them")
         })?;
-        self.sessions.get_or_dial(&Target::of_token(&row.jwt)?).await
+        self.sessions.get_or_dial(&self.sessions.target(&row.jwt, row.issuer).await?).await
     }
 }
 

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use coattail::rpc::Service;
 use coattail::wire::Done;
 use coattail::wire::control::{
-    AddPeer, AddValidation, IssueToken, IssueValidation, Issuer, ListTokens, ListValidations, RemovePeer,
-    RemoveValidation, RevokeToken, ShowPeerToken, ShowToken, ShowValidation, Status, Stop,
+    AddPeer, AddValidation, IssueToken, IssueValidation, Issuer, ListKeys, ListTokens, ListValidations, RemovePeer,
+    RemoveValidation, RevokeToken, RotateKey, SetPeerAddress, ShowPeerToken, ShowToken, ShowValidation, Status, Stop,
 };
 
 use super::host::host_service;
@@ -41,4 +41,10 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
         .on(parts, |parts: Arc<Parts>, _, request: AddPeer| async move { parts.peers.add(request.token).await })
         .on(parts, |parts: Arc<Parts>, _, request: ShowPeerToken| async move { parts.peers.token(request.peer).await })
         .on(parts, |parts: Arc<Parts>, _, request: RemovePeer| async move { parts.peers.remove(request.peer).await })
+        .on(
+            parts,
+            |parts: Arc<Parts>, _, request: SetPeerAddress| async move { parts.peers.set_address(request).await },
+        )
+        .on_in_order(parts, |parts: &Parts, _, _: ListKeys| parts.keys.list())
+        .on(parts, |parts: Arc<Parts>, _, request: RotateKey| async move { parts.keys.rotate(request).await })
 }

@@ -5,7 +5,7 @@ use coattail::name::ActionName;
 use coattail::rpc::{Facts, Service, Session};
 use coattail::wire::peer::{
     Attach, Cancel, Deliver, IssueSubscription, ListActions, ListReceivers, Perform, Ping, Publish, RemoteAction,
-    Revoke, Subscribe, Unsubscribe,
+    Revoke, Subscribe, Unsubscribe, Whereabouts,
 };
 use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, ErrorCode, Failure};
@@ -27,6 +27,12 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
             Ok(Done {})
         })
         .on(parts, |parts: Arc<Parts>, facts, _: ListActions| async move { list_actions(&parts, &facts) })
+        .on(parts, |parts: Arc<Parts>, facts, stated: Whereabouts| async move {
+            // An instance speaks for itself: it has proven its key. Of whom is neither peer nor subscriber, it is not
+            // kept.
+            let caller: Arc<Caller> = fact(&facts)?;
+            parts.sessions.learn(caller.issuer(), stated).await.map(|()| Done {})
+        })
         .on(parts, |parts: Arc<Parts>, facts, _: ListReceivers| async move {
             let caller: Arc<Caller> = fact(&facts)?;
             parts.subscriber.receivers_for(&caller).await

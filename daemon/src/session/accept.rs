@@ -11,6 +11,7 @@ use super::handshake::{HandshakeError, check_version, decode_identity, decode_no
 use super::proof::{NONCE, Transcript};
 use super::registry::Sessions;
 use crate::keys::PublicIdentity;
+use crate::keys::rotation::{self, Link};
 use crate::transport::{Channel, Connection};
 
 /// Requests that are worked on at once before authentication: one, and its cancellation.
@@ -36,6 +37,8 @@ enum State {
 
 struct Greeted {
     identity: PublicIdentity,
+    /// What the caller may have been known by before. It is believed once the key above is proven.
+    former: Vec<Link>,
     client_nonce: [u8; NONCE],
     server_nonce: [u8; NONCE],
 }
@@ -107,8 +110,10 @@ impl Doorkeeper {
             identity: ours.public_pem().to_owned(),
             nonce: encode(&server_nonce),
             proof: encode(&transcript.prove_server(ours)),
+            rotations: self.sessions.rotations(),
         };
-        *state = State::Greeted(Box::new(Greeted { identity, client_nonce, server_nonce }));
+        let former = rotation::former(&hello.rotations, &identity, jiff::Timestamp::now());
+        *state = State::Greeted(Box::new(Greeted { identity, former, client_nonce, server_nonce }));
         Ok(welcome)
     }
 
@@ -133,7 +138,12 @@ impl Doorkeeper {
             session: caller.session,
             grants: claims.usage.grants(),
             server_time: jiff::Timestamp::now().as_millisecond(),
+            whereabouts: self.sessions.whereabouts().cloned(),
         };
+        // If the answer is lost, so is the session, and the next one says it again.
+        if answer.whereabouts.is_some() {
+            self.sessions.store().told(caller.issuer()).await?;
+        }
         // Before the answer goes out, since the other side may call as soon as it has it.
         let settings = self.sessions.settings();
         session.raise_limits(settings.frame, settings.in_flight);
@@ -148,7 +158,7 @@ impl Doorkeeper {
         let State::Greeted(greeted) = state else {
             return Err(HandshakeError::OutOfOrder("session.authenticate"));
         };
-        let Greeted { identity, client_nonce, server_nonce } = *greeted;
+        let Greeted { identity, former, client_nonce, server_nonce } = *greeted;
         let claims = self.sessions.verify(&login.token)?;
         let transcript = Transcript {
             channel: &self.channel,
@@ -158,7 +168,7 @@ impl Doorkeeper {
         transcript
             .check_client(&identity, claims.id, &decode_proof(&login.proof)?)
             .map_err(|_| HandshakeError::Proof)?;
-        let evidence = self.sessions.admit(&claims, &identity, self.remote.ip()).await?;
+        let evidence = self.sessions.admit(&claims, &identity, former, self.remote.ip()).await?;
         Ok(Caller { session: SessionId::new(), identity, evidence, claims: Some(Arc::new(claims)) })
     }
 }

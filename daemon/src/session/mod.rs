@@ -9,7 +9,8 @@ mod open;
 mod proof;
 mod registry;
 mod target;
+mod whereabouts;
 
 pub(crate) use caller::Caller;
-pub(crate) use registry::{SessionSettings, Sessions};
+pub(crate) use registry::{OwnKeys, SessionSettings, Sessions};
 pub(crate) use target::Target;

@@ -8,14 +8,20 @@ use crate::keys::TokenVerifier;
 
 /// Reads a token of this instance that somebody presents.
 ///
-/// `keys` are those whose signatures count: the present one, and older ones until their end. Whether the
-/// token has a row, and whether its bearer presents it, is for the caller to check.
-pub fn verify(token: &str, keys: &[TokenVerifier], issuer: IssuerHash, now: Timestamp) -> Result<Claims, TokenError> {
+/// `keys` are those whose signatures count: the present one, and older ones until their end. `issuers` are the
+/// identities that the instance has, or had when it issued tokens. Whether the token has a row, and whether its bearer
+/// presents it, is for the caller to check.
+pub fn verify(
+    token: &str,
+    keys: &[TokenVerifier],
+    issuers: &[IssuerHash],
+    now: Timestamp,
+) -> Result<Claims, TokenError> {
     let compact = Compact::parse(token)?;
     // Not believed, only compared: it tells a token of somebody else from one that was tampered with.
     let said: Issuer = compact.unverified()?;
     let said = parse(said.iss.as_deref(), "iss")?;
-    if said != issuer {
+    if !issuers.contains(&said) {
         return Err(TokenError::ForeignIssuer { issuer: said });
     }
     let mut keys = keys.iter().filter(|key| key.counts_at(now));
@@ -89,7 +95,7 @@ mod tests {
         }
 
         fn verify_at(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
-            verify(token, &[self.signer.verifier()], self.identity.issuer(), now)
+            verify(token, &[self.signer.verifier()], &[self.identity.issuer()], now)
         }
 
         fn signed(&self, claims: &Value) -> String {
@@ -267,16 +273,16 @@ mod tests {
         let keys = [new.verifier(), issuing.signer.verifier()];
         for signer in [&issuing.signer, &new] {
             let token = issue(&issuing.claims(), signer).unwrap();
-            assert!(verify(&token, &keys, issuer, issuing.now).is_ok());
-            assert_eq!(verify(&token, &[], issuer, issuing.now), Err(TokenError::UnknownKey));
+            assert!(verify(&token, &keys, &[issuer], issuing.now).is_ok());
+            assert_eq!(verify(&token, &[], &[issuer], issuing.now), Err(TokenError::UnknownKey));
         }
         let old = issue(&issuing.claims(), &issuing.signer).unwrap();
-        assert_eq!(verify(&old, &keys[..1], issuer, issuing.now), Err(TokenError::UnknownKey));
+        assert_eq!(verify(&old, &keys[..1], &[issuer], issuing.now), Err(TokenError::UnknownKey));
         // A key that was replaced counts up to its end, and not then.
         let ends =
             |second| [new.verifier(), issuing.signer.verifier().until(issuing.now + SignedDuration::from_secs(second))];
-        assert!(verify(&old, &ends(1), issuer, issuing.now).is_ok());
-        assert_eq!(verify(&old, &ends(0), issuer, issuing.now), Err(TokenError::UnknownKey));
+        assert!(verify(&old, &ends(1), &[issuer], issuing.now).is_ok());
+        assert_eq!(verify(&old, &ends(0), &[issuer], issuing.now), Err(TokenError::UnknownKey));
     }
 
     #[test]
@@ -334,7 +340,7 @@ mod tests {
                 // Several keys, as while one is replaced.
                 let all = [issuing.signer.verifier(), secret.verifier(), ed25519.verifier()];
                 assert_eq!(
-                    verify(&token, &all, claims.issuer, issuing.now).is_ok(),
+                    verify(&token, &all, &[claims.issuer], issuing.now).is_ok(),
                     *signed_by != "public PEM",
                     "{name}"
                 );

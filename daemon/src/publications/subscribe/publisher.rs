@@ -11,7 +11,7 @@ use super::STEP_LIMIT;
 use crate::keys::Identity;
 use crate::plugins::Plugins;
 use crate::publications::Delivery;
-use crate::session::{Caller, Sessions, Target};
+use crate::session::{Caller, Sessions};
 use crate::store::{Secret, Store, Subscription, SubscriptionState};
 use crate::tokens::{Operation, Owner, Use, Validity, authorize, inspect, validation};
 
@@ -150,7 +150,10 @@ impl PublisherSide {
         let attempt = async {
             let session = match attached {
                 Some(session) => session,
-                None => self.sessions.get_or_dial(&Target::of_token(&subscription.jwt)?).await?,
+                None => {
+                    let target = self.sessions.target(&subscription.jwt, subscription.issuer).await?;
+                    self.sessions.get_or_dial(&target).await?
+                }
             };
             session.call_within(STEP_LIMIT, &Revoke { subscription: subscription.id }).await
         };
