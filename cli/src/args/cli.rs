@@ -3,7 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    ActionCommand, DataCommand, Demo, PeerCommand, ServiceCommand, SubscribersCommand, TokenCommand, ValidationCommand,
+    ActionCommand, DataCommand, Demo, KeysCommand, PeerCommand, ServiceCommand, SubscribersCommand, TlsCommand,
+    TokenCommand, ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -70,6 +71,12 @@ pub(crate) enum Command {
     /// Keys of other instances, to which tokens can be bound
     #[command(subcommand, arg_required_else_help = true)]
     Validation(ValidationCommand),
+    /// The keys of this instance, and their replacement
+    #[command(subcommand, arg_required_else_help = true)]
+    Keys(KeysCommand),
+    /// The certificate of this instance
+    #[command(subcommand, arg_required_else_help = true)]
+    Tls(TlsCommand),
     /// The database of an instance
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),

@@ -5,6 +5,7 @@ mod cli;
 mod data;
 mod demo;
 mod duration;
+mod keys;
 mod names;
 mod peer;
 mod service;
@@ -22,7 +23,8 @@ pub(crate) use action::{
 pub(crate) use cli::{Cli, Command, Global, Help, New};
 pub(crate) use data::{DataCommand, Migration};
 pub(crate) use demo::Demo;
-pub(crate) use peer::{AddPeer, PeerCommand};
+pub(crate) use keys::{KeysCommand, TlsCommand};
+pub(crate) use peer::{AddPeer, PeerCommand, SetAddress};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
 pub(crate) use subscribers::SubscribersCommand;
 pub(crate) use token::{IssueToken, TokenCommand};

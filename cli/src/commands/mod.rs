@@ -8,6 +8,7 @@ mod headless;
 mod help;
 mod ids;
 mod input;
+mod keys;
 mod new;
 mod peer;
 mod service;
@@ -33,6 +34,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Subscribers(command) => subscribers::run(context, command),
         Command::Token(command) => token::run(context, command),
         Command::Validation(command) => validation::run(context, command),
+        Command::Keys(command) => keys::run(context, &command),
+        Command::Tls(command) => keys::run_tls(context, &command),
         Command::Data(command) => data::run(context, command),
         Command::Demo(args) => demo::run(context, &args),
         Command::Help(args) => help::run(context, &args),

@@ -317,7 +317,7 @@ mod tests {
         ];
         let issuing = Issuing { identity, signer: rsa, now: Timestamp::from_second(1_700_000_000).unwrap() };
         let claims = issuing.claims();
-        let check = |token: &str, key: &TokenKey| verify(token, &[key.verifier()], claims.issuer, issuing.now);
+        let check = |token: &str, key: &TokenKey| verify(token, &[key.verifier()], &[claims.issuer], issuing.now);
         for (signed_by, signer, algorithms) in &signers {
             for name in algorithms {
                 let algorithm: Algorithm = name.parse().unwrap();

@@ -198,3 +198,48 @@ fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>,
         Err(_) => Err(Error::InvalidCertificate(CertificateError::BadEncoding)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+    use crate::keys::Identity;
+
+    fn make(folder: &std::path::Path, name: &str) -> TlsIdentity {
+        let (key, certificate) = (folder.join(format!("{name}.key")), folder.join(format!("{name}.crt")));
+        TlsIdentity::generate(Identity::generate().issuer(), Timestamp::now(), &key, &certificate).unwrap();
+        TlsIdentity::load(&key, &certificate).unwrap()
+    }
+
+    #[tokio::test]
+    async fn whoever_expects_a_replaced_certificate_gets_it_until_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let [current, overlapping, ended, foreign] =
+            ["current", "overlapping", "ended", "foreign"].map(|name| make(dir.path(), name));
+        let pin = |tls: &TlsIdentity| Some(tls.chain[0].clone());
+        let cases = [
+            ("the present one", pin(&current), true),
+            ("any", None, true),
+            ("one in its overlap", pin(&overlapping), true),
+            ("one that has ended", pin(&ended), false),
+            ("somebody else's", pin(&foreign), false),
+        ];
+        let now = Timestamp::now();
+        let replaced = vec![
+            Replaced { identity: overlapping, until: now + Duration::from_secs(600) },
+            Replaced { identity: ended, until: now },
+        ];
+        let server = server_tls(current, replaced).unwrap();
+        for (case, pin, works) in cases {
+            let (near, far) = tokio::io::duplex(64 * 1024);
+            let accept = TlsAcceptor::from(server.clone()).accept(far);
+            let name = server_name(pin.as_ref());
+            let dial = TlsConnector::from(client_tls(pin).unwrap()).connect(name, near);
+            let (_, dialled) = tokio::join!(accept, dial);
+            assert_eq!(dialled.is_ok(), works, "{case}");
+        }
+    }
+}
