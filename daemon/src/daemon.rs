@@ -316,7 +316,14 @@ impl Daemon {
         let (parts, cancel) = (self.parts.clone(), self.cancel.clone());
         let tracker = self.tracker.clone();
         async move {
-            while let Some(accepted) = cancel.run_until_cancelled(listener.accept()).await {
+            loop {
+                let accepted = tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => break,
+                    // Whoever has seen the answer that a key was replaced meets the instance that has the new one.
+                    () = parts.renew.cancelled() => break,
+                    accepted = listener.accept() => accepted,
+                };
                 let stream = match accepted {
                     Ok(stream) => stream,
                     Err(error) => {

@@ -28,7 +28,7 @@ mod signals;
 mod telemetry;
 mod transport;
 
-pub use create::{CreatedInstance, create_instance, migrate_instance};
+pub use create::{CreatedInstance, create_instance, migrate_instance, repair_tls};
 pub use daemon::{Daemon, Purpose};
 pub use plugins::guard_main;
 pub use running::{RunningService, running_services};

@@ -1,6 +1,7 @@
 //! Every key can be replaced while the service runs, and nobody who knew the old one loses anything in the overlap.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use coattail_tests::{Cluster, Instance, plugin, until};
 use serde_json::Value;
@@ -43,9 +44,12 @@ fn a_token_is_refused_when_the_overlap_of_its_key_has_ended() {
 fn a_shared_secret_is_not_replaced_and_why_is_said() {
     let instance = Instance::new("secret");
     let config = fs::read_to_string(instance.path("config.yml")).unwrap();
-    let key = "{ type: string, value: a-secret-of-at-least-thirty-two-bytes }";
-    let with_secret = format!("{config}\nauthentication:\n  private_key: {key}\n  public_key: {key}\n");
+    let secret = "{ type: string, value: a-secret-of-at-least-thirty-two-bytes }";
+    let with_secret = ["auth-key.pem", "auth-key.pub"]
+        .into_iter()
+        .fold(config, |config, name| config.replace(&format!("{{ type: file, value: keys/{name} }}"), secret));
     fs::write(instance.path("config.yml"), with_secret).unwrap();
+    fs::set_permissions(instance.path("config.yml"), fs::Permissions::from_mode(0o600)).unwrap();
     instance.run(&["keys", "rotate", "auth", "--json"]).failed(2, "invalid-input");
     let keys = instance.json(&["keys", "list"]);
     assert_eq!((states(&keys, "auth").len(), states(&keys, "identity").len()), (0, 1));
@@ -98,7 +102,7 @@ fn whoever_comes_after_the_overlap_is_told_that_the_key_is_over() {
     cluster.publisher.json(&["keys", "rotate", "identity", "--overlap", "0"]);
     cluster.subscriber.start();
     let arguments = ["action", "perform", "--peer", &cluster.peer, "--action", "echo", "--data", "1", "--json"];
-    let error = cluster.subscriber.run(&arguments).failed(4, "wrong-peer");
+    let error = cluster.subscriber.run(&arguments).failed(6, "wrong-peer");
     assert!(error["message"].as_str().unwrap().contains("could be followed until"), "{error}");
     assert_eq!(states(&cluster.publisher.json(&["keys", "list"]), "identity"), ["current", "ended"]);
 }
@@ -145,6 +149,16 @@ fn peers_that_expect_the_old_certificate_get_it_and_learn_the_new_one() {
     }
     cluster.publisher.json(&["keys", "rotate", "auth"]);
     until("the newest one to work", || echo(&cluster).then_some(()));
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_made_anew() {
+    let mut instance = Instance::new("broken");
+    fs::write(instance.path("keys/tls-cert.pem"), "no certificate").unwrap();
+    let keys = instance.json(&["tls", "generate"]);
+    assert_eq!(states(&keys, "tls"), ["current"]);
+    instance.start();
+    assert_eq!(states(&instance.json(&["tls", "generate"]), "tls"), ["current", "overlap"]);
 }
 
 #[test]
@@ -219,7 +233,7 @@ fn echo(cluster: &Cluster) -> bool {
 }
 
 fn issuer(instance: &Instance) -> Value {
-    instance.json(&["service", "status"])[0]["issuer"].clone()
+    instance.json(&["token", "issuer"])["issuer"].clone()
 }
 
 fn received(instance: &Instance) -> String {

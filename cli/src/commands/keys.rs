@@ -4,6 +4,7 @@ use coattail::wire::control::{Key, KeyKind, KeyState, ListKeys, RotateKey};
 use crate::args::{KeysCommand, TlsCommand};
 use crate::context::Context;
 use crate::error::ExitStatus;
+use crate::local;
 use crate::output::{Row, ago};
 
 impl Row for Key {
@@ -34,6 +35,10 @@ pub(super) fn run(context: &Context, command: &KeysCommand) -> Result<ExitStatus
 }
 
 pub(super) fn run_tls(context: &Context, command: &TlsCommand) -> Result<ExitStatus, Failure> {
+    if local::repair_tls(&context.instance()?)? {
+        context.printer.note("the key and certificate that were there could not be used, so there is no overlap");
+        return run(context, &KeysCommand::List);
+    }
     rotate(context, &command.to_call())
 }
 

@@ -169,18 +169,20 @@ impl PublisherSide {
 
     /// Everyone who is subscribed.
     pub(crate) async fn list(&self) -> Result<Vec<Subscriber>, Failure> {
-        let states = self.store.subscriptions().await?;
-        Ok(states.into_iter().map(|state| self.describe(state)).collect())
+        let mut subscribers = Vec::new();
+        for state in self.store.subscriptions().await? {
+            subscribers.push(self.describe(state).await?);
+        }
+        Ok(subscribers)
     }
 
-    fn describe(&self, state: SubscriptionState) -> Subscriber {
+    async fn describe(&self, state: SubscriptionState) -> Result<Subscriber, Failure> {
         let SubscriptionState { subscription, cursor, lag, last_error } = state;
-        Subscriber {
+        let target = self.sessions.target(&subscription.jwt, subscription.issuer).await?;
+        Ok(Subscriber {
             id: subscription.id,
             issuer: subscription.issuer,
-            addresses: inspect(subscription.jwt.reveal())
-                .map(|token| token.into_claims().addresses)
-                .unwrap_or_default(),
+            addresses: target.dialer.addresses,
             attached: self.delivery.attached(subscription.id).is_some(),
             action: subscription.action,
             receiver: subscription.receiver,
@@ -188,7 +190,7 @@ impl PublisherSide {
             cursor,
             lag,
             last_error,
-        }
+        })
     }
 }
 
