@@ -43,13 +43,13 @@ fn a_token_is_refused_when_the_overlap_of_its_key_has_ended() {
 #[test]
 fn a_shared_secret_is_not_replaced_and_why_is_said() {
     let instance = Instance::new("secret");
-    let config = fs::read_to_string(instance.path("config.yml")).unwrap();
+    let config = fs::read_to_string(instance.path("config.yml")).expect("its own folder");
     let secret = "{ type: string, value: a-secret-of-at-least-thirty-two-bytes }";
     let with_secret = ["auth-key.pem", "auth-key.pub"]
         .into_iter()
         .fold(config, |config, name| config.replace(&format!("{{ type: file, value: keys/{name} }}"), secret));
-    fs::write(instance.path("config.yml"), with_secret).unwrap();
-    fs::set_permissions(instance.path("config.yml"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(instance.path("config.yml"), with_secret).expect("its own folder");
+    fs::set_permissions(instance.path("config.yml"), fs::Permissions::from_mode(0o600)).expect("its own folder");
     instance.run(&["keys", "rotate", "auth", "--json"]).failed(2, "invalid-input");
     let keys = instance.json(&["keys", "list"]);
     assert_eq!((states(&keys, "auth").len(), states(&keys, "identity").len()), (0, 1));
@@ -59,6 +59,7 @@ fn a_shared_secret_is_not_replaced_and_why_is_said() {
 fn peers_and_subscribers_follow_to_a_new_identity_and_lose_nothing() {
     let mut cluster = with_echo();
     cluster.subscribe("echo", "keep");
+    let early = cluster.publisher.run(&["token", "issue", "-q", "-r"]).ok().stdout;
     cluster.publish("echo", "1");
     cluster.subscriber.wait_for("handled", 1);
     // The subscriber is away while things are published under both keys.
@@ -89,6 +90,10 @@ fn peers_and_subscribers_follow_to_a_new_identity_and_lose_nothing() {
     cluster.subscriber.wait_for("handled", 5);
     assert_eq!(received(&cluster.subscriber), "1\n2\n3\n4\n5\n");
     assert_eq!(cluster.publisher.json(&["subscribers", "list"])[0]["issuer"], subscriber);
+    // A token from before the first rotation still makes a peer, of the newest identity.
+    let third = Instance::running("third");
+    let added = third.run_with(&["peer", "add", "-", "--json"], &early).ok().json();
+    assert_eq!(added["issuer"], newest);
     // What is new is made with the new keys.
     cluster.subscriber.plugin("receivers/other.sh", plugin::KEEP_SH);
     cluster.subscribe("echo", "other");
@@ -103,7 +108,7 @@ fn whoever_comes_after_the_overlap_is_told_that_the_key_is_over() {
     cluster.subscriber.start();
     let arguments = ["action", "perform", "--peer", &cluster.peer, "--action", "echo", "--data", "1", "--json"];
     let error = cluster.subscriber.run(&arguments).failed(6, "wrong-peer");
-    assert!(error["message"].as_str().unwrap().contains("could be followed until"), "{error}");
+    assert!(error["message"].as_str().expect("a text").contains("could be followed until"), "{error}");
     assert_eq!(states(&cluster.publisher.json(&["keys", "list"]), "identity"), ["current", "ended"]);
 }
 
@@ -111,29 +116,30 @@ fn whoever_comes_after_the_overlap_is_told_that_the_key_is_over() {
 fn an_instance_that_is_restored_with_a_replaced_identity_is_refused() {
     let mut cluster = with_echo();
     let bound = bind_to_subscriber(&cluster);
-    let copy = tempfile_copy(&cluster.subscriber);
+    let copy = copy_of_keys(&cluster.subscriber);
     cluster.subscriber.json(&["keys", "rotate", "identity", "--overlap", "1h"]);
     let perform = ["action", "perform", "--peer", &bound, "--action", "echo", "--data", "1", "--json"];
     // The validation token at the publisher is that of the old key: it is followed.
     let _ = cluster.subscriber.run(&perform).ok();
     cluster.subscriber.stop();
     for name in ["vt-key.pem", "vt-key.pub"] {
-        fs::copy(copy.path().join(name), cluster.subscriber.path("keys").join(name)).unwrap();
+        fs::copy(copy.path().join(name), cluster.subscriber.path("keys").join(name)).expect("its own folder");
     }
     let refused = cluster.subscriber.run(&perform).exited(2).error();
-    assert!(refused["message"].as_str().unwrap().contains("was replaced"), "{refused}");
+    assert!(refused["message"].as_str().expect("a text").contains("was replaced"), "{refused}");
     // Somebody with a copy of everything from before gets no further.
-    fs::remove_file(cluster.subscriber.path("data.db")).unwrap();
-    cluster.subscriber.run(&["data", "migrate", "latest"]).ok();
+    fs::remove_file(cluster.subscriber.path("data.db")).expect("its own folder");
+    let _ = cluster.subscriber.run(&["data", "migrate", "latest"]).ok();
     let token = cluster.publisher.run(&["token", "issue", "-q", "-r", "--performable", "*"]).ok().stdout;
     let error = cluster.subscriber.run_with(&["peer", "add", "-", "--json"], &token).failed(4, "token-refused");
-    assert!(error["message"].as_str().unwrap().contains("was replaced"), "{error}");
+    assert!(error["message"].as_str().expect("a text").contains("was replaced"), "{error}");
 }
 
 #[test]
 fn peers_that_expect_the_old_certificate_get_it_and_learn_the_new_one() {
     let cluster = with_echo();
-    let certificate = |instance: &Instance| fs::read_to_string(instance.path("keys/tls-cert.pem")).unwrap();
+    let certificate =
+        |instance: &Instance| fs::read_to_string(instance.path("keys/tls-cert.pem")).expect("its own folder");
     let before = certificate(&cluster.publisher);
     let keys = cluster.publisher.json(&["tls", "generate", "--overlap", "1h"]);
     assert_eq!(states(&keys, "tls"), ["current", "overlap"]);
@@ -142,9 +148,9 @@ fn peers_that_expect_the_old_certificate_get_it_and_learn_the_new_one() {
     // Now it knows the new one, and does without the old one.
     cluster.publisher.json(&["keys", "rotate", "tls", "--overlap", "1h"]);
     until("the one before to work", || echo(&cluster).then_some(()));
-    for old in fs::read_dir(cluster.publisher.path("keys")).unwrap().flatten() {
+    for old in fs::read_dir(cluster.publisher.path("keys")).expect("its own folder").flatten() {
         if old.file_name().to_string_lossy().ends_with(".old") {
-            fs::remove_file(old.path()).unwrap();
+            fs::remove_file(old.path()).expect("its own folder");
         }
     }
     cluster.publisher.json(&["keys", "rotate", "auth"]);
@@ -154,7 +160,7 @@ fn peers_that_expect_the_old_certificate_get_it_and_learn_the_new_one() {
 #[test]
 fn a_certificate_that_cannot_be_used_is_made_anew() {
     let mut instance = Instance::new("broken");
-    fs::write(instance.path("keys/tls-cert.pem"), "no certificate").unwrap();
+    fs::write(instance.path("keys/tls-cert.pem"), "no certificate").expect("its own folder");
     let keys = instance.json(&["tls", "generate"]);
     assert_eq!(states(&keys, "tls"), ["current"]);
     instance.start();
@@ -179,8 +185,8 @@ fn an_instance_that_is_killed_while_a_key_is_replaced_works() {
         // Sooner or later on each round: while it is written, stored, renamed, or taken over.
         if round % 2 == 0 {
             until("the key to be replaced or being replaced", || {
-                let next = fs::read_dir(cluster.publisher.path("keys")).unwrap().flatten().count() > 6;
-                (next || rotating.try_wait().unwrap().is_some()).then_some(())
+                let next = fs::read_dir(cluster.publisher.path("keys")).expect("its own folder").flatten().count() > 6;
+                (next || rotating.try_wait().expect("a child can be waited for").is_some()).then_some(())
             });
         }
         cluster.publisher.kill();
@@ -195,7 +201,7 @@ fn an_instance_that_is_killed_while_a_key_is_replaced_works() {
     }
     assert!(
         fs::read_dir(cluster.publisher.path("keys"))
-            .unwrap()
+            .expect("its own folder")
             .flatten()
             .all(|file| { !file.file_name().to_string_lossy().ends_with(".next") })
     );
@@ -253,14 +259,14 @@ fn bind_to_subscriber(cluster: &Cluster) -> String {
     subscriber.json(&["peer", "remove", peer, "--yes"]);
     let validation = subscriber.run(&["validation", "issue", "-q", "-r"]).ok().stdout;
     let added = publisher.run_with(&["validation", "add", "-", "--json"], &validation).ok().json();
-    let bearer = format!("vt://{}", added["id"].as_str().unwrap());
+    let bearer = format!("vt://{}", added["id"].as_str().expect("an id"));
     coattail_tests::cluster::add_peer(publisher, subscriber, &["--performable", "*", "--bearers", &bearer])
 }
 
-fn tempfile_copy(instance: &Instance) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(instance.path("keys")).unwrap().flatten() {
-        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+fn copy_of_keys(instance: &Instance) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a temporary folder");
+    for entry in fs::read_dir(instance.path("keys")).expect("its own folder").flatten() {
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).expect("its own folder");
     }
     copy
 }

@@ -73,6 +73,7 @@ pub(super) async fn accept(sessions: Sessions, connection: Connection, place: Ow
     match tokio::time::timeout(settings.handshake, authenticated).await {
         Ok(Ok(caller)) => {
             drop(place);
+            sessions.enter(&session, &caller);
             sessions.attend(&session, &caller).await;
         }
         Ok(Err(_)) => {}

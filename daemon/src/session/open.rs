@@ -98,6 +98,7 @@ async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) ->
     let answer = session.call(&login).await.map_err(|error| HandshakeError::Refused(error.into()))?;
     let issuer = caller.issuer();
 
+    sessions.enter(&session, &caller);
     sessions.spawn({
         let (sessions, session) = (sessions.clone(), session.clone());
         async move {

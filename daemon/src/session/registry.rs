@@ -308,16 +308,17 @@ impl Sessions {
         }
     }
 
-    /// Keeps an authenticated session among the open ones until it ends, and asks now and then whether its other side
-    /// still answers.
-    pub(super) async fn attend(&self, session: &Session, caller: &Arc<Caller>) {
-        {
-            let mut live = self.live();
-            live.open.insert(caller.session, (session.clone(), caller.clone()));
-            if live.draining {
-                session.drain();
-            }
+    /// Takes an authenticated session among the open ones. Whoever does so has to [`attend`](Self::attend) it.
+    pub(super) fn enter(&self, session: &Session, caller: &Arc<Caller>) {
+        let mut live = self.live();
+        live.open.insert(caller.session, (session.clone(), caller.clone()));
+        if live.draining {
+            session.drain();
         }
+    }
+
+    /// Keeps a session among the open ones until it ends, and asks now and then whether its other side still answers.
+    pub(super) async fn attend(&self, session: &Session, caller: &Arc<Caller>) {
         tracing::info!(session = %caller.session, peer = %caller.issuer(), from = ?caller.evidence.source, "session opened");
         // A token that was revoked while its session was being opened was not found among the open ones.
         let revoked = match caller.token() {
