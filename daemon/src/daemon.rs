@@ -34,6 +34,8 @@ pub struct Daemon {
     instance: Instance,
     parts: Arc<Parts>,
     plugins: Plugins,
+    /// What workers may call. It leads back to everything here, so it is emptied at the end.
+    table: Arc<Mutex<Option<Service>>>,
     /// Ends whatever is left of the plugins, and what waits for that.
     supervision: (CancellationToken, TaskTracker),
     delivery: Delivery,
@@ -106,7 +108,12 @@ impl Daemon {
         let doors = self.doors().take();
         self.shutdown(self.limits().shutdown).await;
         let started = self.parts.started;
-        let Self { instance, config, lock, .. } = self;
+        let Self { instance, config, lock, parts, .. } = self;
+        let weak = Arc::downgrade(&parts);
+        drop(parts);
+        if weak.strong_count() > 0 {
+            tracing::warn!("a key that was replaced stays in memory until the process ends");
+        }
         let daemon = Self::assemble(Kept { instance, lock, config, doors, started }, executable)?;
         daemon.serve().await?;
         Ok(daemon)
@@ -133,12 +140,13 @@ impl Daemon {
             Publisher::new(store.clone(), delivery.clone(), u8::try_from(limits.hops).unwrap_or(u8::MAX), limits.frame);
         let causes = Causes::default();
         // Workers call what is built of everything below, so their table comes last; no worker starts before it is set.
-        let table = Arc::new(OnceLock::<Service>::new());
+        let table = Arc::new(Mutex::new(None::<Service>));
         let host: Host = {
             let table = table.clone();
             Arc::new(move |plugin| {
-                let service = table.get().expect("set before anything is performed").clone();
-                service.fact(plugin.clone()).fact(SessionId::new())
+                let service = table.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                // None once the daemon has stopped, when no worker is left that could call.
+                service.unwrap_or_default().fact(plugin.clone()).fact(SessionId::new())
             })
         };
         let settings = plugin_settings(&instance, &config, identity.issuer(), executable);
@@ -186,12 +194,12 @@ impl Daemon {
             address,
         });
         sessions.serve(peer_service(&parts));
-        let set = table.set(worker_service(&parts));
-        debug_assert!(set.is_ok(), "set once");
+        *table.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker_service(&parts));
         Ok(Self {
             instance,
             parts,
             plugins,
+            table,
             supervision: (workers, supervision),
             delivery,
             links,
@@ -378,6 +386,7 @@ impl Daemon {
         supervision.wait().await;
         // 5. Whatever is still there is dropped, and joined.
         sessions.close().await;
+        drop(self.table.lock().unwrap_or_else(PoisonError::into_inner).take());
         store.close().await;
     }
 }

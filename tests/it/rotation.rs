@@ -23,6 +23,7 @@ fn tokens_that_the_old_key_signed_are_taken_until_the_overlap_ends() {
     publisher.json(&["keys", "rotate", "auth", "--overlap", "0"]);
     assert_eq!(states(&publisher.json(&["keys", "list"]), "auth"), ["current", "ended", "overlap"]);
     until("the first key to be taken still", || echo(&cluster).then_some(()));
+    assert!(!publisher.log().contains("stays in memory"), "what was open with the old keys is gone");
 }
 
 #[test]

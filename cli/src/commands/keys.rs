@@ -11,7 +11,7 @@ impl Row for Key {
     const COLUMNS: &'static [&'static str] = &["kind", "id", "state", "replaced", "until"];
 
     fn cells(&self) -> Vec<String> {
-        let time = |time: &Option<String>, none: &str| time.as_deref().map_or_else(|| none.to_owned(), ago);
+        let time = |time: &Option<String>| time.as_deref().map_or_else(|| "-".to_owned(), ago);
         vec![
             self.kind.name().to_owned(),
             self.id.clone(),
@@ -21,8 +21,8 @@ impl Row for Key {
                 KeyState::Ended => "ended",
             }
             .to_owned(),
-            time(&self.replaced, "-"),
-            time(&self.until, "replaced"),
+            time(&self.replaced),
+            time(&self.until),
         ]
     }
 }

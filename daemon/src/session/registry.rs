@@ -65,7 +65,8 @@ struct Inner {
     whereabouts: OnceLock<Whereabouts>,
     store: Store,
     settings: SessionSettings,
-    service: OnceLock<Service>,
+    // Until the sessions are closed: the table leads back to this registry.
+    service: Mutex<Option<Service>>,
     live: Mutex<Live>,
     tracker: TaskTracker,
     cancel: CancellationToken,
@@ -90,7 +91,7 @@ impl Sessions {
             whereabouts: OnceLock::new(),
             store,
             settings,
-            service: OnceLock::new(),
+            service: Mutex::default(),
             live: Mutex::default(),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -100,7 +101,8 @@ impl Sessions {
 
     /// Says which methods peers may call. Once, before anything is dialled or accepted.
     pub(crate) fn serve(&self, service: Service) {
-        assert!(self.inner.service.set(service).is_ok(), "the table of a peer is set once");
+        let before = self.inner.service.lock().unwrap_or_else(PoisonError::into_inner).replace(service);
+        assert!(before.is_none(), "the table of a peer is set once");
     }
 
     /// Says where this instance is, which its peers are told. Once, by a service only.
@@ -207,8 +209,9 @@ impl Sessions {
         self.inner.cancel.cancel();
         self.inner.tracker.close();
         self.inner.tracker.wait().await;
-        // The shared dials hold clones of this registry.
+        // The shared dials hold clones of this registry, as the table does.
         self.live().dialled.clear();
+        drop(self.inner.service.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// What the other end of a session has proven, with the validation tokens that its key matches now: they may have
@@ -260,7 +263,7 @@ impl Sessions {
     }
 
     pub(super) fn service(&self) -> Option<Service> {
-        self.inner.service.get().cloned()
+        self.inner.service.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>

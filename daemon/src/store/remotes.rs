@@ -262,6 +262,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_known_of_a_peer_goes_with_it() {
+        let store = store();
+        hold(&store, "them", "a", "r").await;
+        store.set_whereabouts(issuer("them"), addresses(&["net:h:1", "net:[::1]:2~tls"]), None).await.unwrap();
+        store.set_addresses_by_hand(issuer("them"), addresses(&["net:i:1"])).await.unwrap();
+        let known = store.remote(issuer("them")).await.unwrap();
+        assert_eq!(known.addresses, addresses(&["net:h:1", "net:[::1]:2~tls"]));
+        assert_eq!(known.by_hand, addresses(&["net:i:1"]));
+        let id = store.peer_of_issuer(issuer("them")).await.unwrap().unwrap().id;
+        store.remove_peer(id).await.unwrap();
+        assert_eq!(store.remote(issuer("them")).await.unwrap(), Remote::default());
+    }
+
+    #[tokio::test]
     async fn everybody_is_told_once_of_each_move() {
         let store = store();
         let them = hold(&store, "them", "a", "r").await;
