@@ -183,7 +183,7 @@ impl Daemon {
             subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
             tokens: Tokens::new(issuer, store.clone(), sessions.clone(), publisher.clone()),
             validations: Validations::new(identity.clone(), store.clone(), sessions.clone(), publisher.clone()),
-            keys: Keys::new(config.clone(), identity.clone(), store.clone(), retired, renew.clone()),
+            keys: Keys::new(config.clone(), identity.clone(), store.clone(), retired, renew.clone())?,
             peers: Peers::new(issuers, store, sessions.clone(), links.clone()),
             publisher,
             causes,

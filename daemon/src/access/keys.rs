@@ -28,6 +28,8 @@ struct Inner {
     config: Config,
     identity: Arc<Identity>,
     store: Store,
+    /// The keys that this instance was opened with. Not read from the files: they change while one is replaced.
+    current: Vec<Key>,
     retired: Vec<RetiredKey>,
     /// Set from the moment a key is being replaced until the instance is opened anew.
     rotating: AtomicBool,
@@ -43,9 +45,10 @@ impl Keys {
         store: Store,
         retired: Vec<RetiredKey>,
         renew: CancellationToken,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
         let rotating = AtomicBool::new(false);
-        Self { inner: Arc::new(Inner { config, identity, store, retired, rotating, renew }) }
+        let current = current(&config)?;
+        Ok(Self { inner: Arc::new(Inner { config, identity, store, current, retired, rotating, renew }) })
     }
 
     /// Replaces a key.
@@ -73,12 +76,12 @@ impl Keys {
         let finished = files.finish(|text| text == retired.public);
         self.inner.renew.cancel();
         finished?;
-        self.describe(self.inner.retired.iter().chain([&retired]))
+        Ok(describe(current(&self.inner.config)?, self.inner.retired.iter().chain([&retired])))
     }
 
     /// The keys that there are and were, present ones first.
-    pub(crate) fn list(&self) -> Result<Vec<Key>, Failure> {
-        self.describe(self.inner.retired.iter())
+    pub(crate) fn list(&self) -> Vec<Key> {
+        describe(self.inner.current.clone(), self.inner.retired.iter())
     }
 
     async fn replace(
@@ -119,31 +122,30 @@ impl Keys {
                 .hint("a secret cannot be replaced with an overlap: use a key pair, as `coattail new` makes one"),
         })
     }
+}
 
-    fn describe<'a>(&self, retired: impl Iterator<Item = &'a RetiredKey>) -> Result<Vec<Key>, Failure> {
-        let mut keys = Vec::new();
-        for kind in KINDS {
-            if let Some(files) = pair_files(&self.inner.config, kind) {
-                let (id, _) = present(kind, &files)?;
-                keys.push(Key { id, kind, state: KeyState::Current, replaced: None, until: None });
-            }
-        }
-        let now = Timestamp::now().as_millisecond();
-        let time = |at| Timestamp::from_millisecond(at).map(|at| at.to_string()).ok();
-        let mut old: Vec<Key> = retired
-            .map(|key| Key {
-                id: key.id.clone(),
-                kind: key.kind,
-                state: if now < key.until { KeyState::Overlap } else { KeyState::Ended },
-                replaced: time(key.replaced),
-                until: time(key.until),
-            })
-            .collect();
-        // Those replaced last first.
-        old.reverse();
-        keys.extend(old);
-        Ok(keys)
-    }
+/// The present keys first, then those that were replaced, the last one first.
+fn describe<'a>(mut keys: Vec<Key>, retired: impl DoubleEndedIterator<Item = &'a RetiredKey>) -> Vec<Key> {
+    let now = Timestamp::now().as_millisecond();
+    let time = |at| Timestamp::from_millisecond(at).map(|at| at.to_string()).ok();
+    keys.extend(retired.rev().map(|key| Key {
+        id: key.id.clone(),
+        kind: key.kind,
+        state: if now < key.until { KeyState::Overlap } else { KeyState::Ended },
+        replaced: time(key.replaced),
+        until: time(key.until),
+    }));
+    keys
+}
+
+fn current(config: &Config) -> Result<Vec<Key>, KeyError> {
+    let pairs = KINDS.into_iter().filter_map(|kind| Some((kind, pair_files(config, kind)?)));
+    pairs
+        .map(|(kind, files)| {
+            let (id, _) = present(kind, &files)?;
+            Ok(Key { id, kind, state: KeyState::Current, replaced: None, until: None })
+        })
+        .collect()
 }
 
 /// Where the files of a key are; none for a shared secret, and without TLS.

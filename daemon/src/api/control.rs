@@ -45,6 +45,6 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
             parts,
             |parts: Arc<Parts>, _, request: SetPeerAddress| async move { parts.peers.set_address(request).await },
         )
-        .on_in_order(parts, |parts: &Parts, _, _: ListKeys| parts.keys.list())
+        .on_in_order(parts, |parts: &Parts, _, _: ListKeys| Ok(parts.keys.list()))
         .on(parts, |parts: Arc<Parts>, _, request: RotateKey| async move { parts.keys.rotate(request).await })
 }

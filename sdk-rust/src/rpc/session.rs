@@ -209,7 +209,10 @@ impl Session {
 
     /// Serves other methods from the next frame on.
     pub fn serve(&self, service: Service) {
-        *self.shared.service.write().unwrap_or_else(PoisonError::into_inner) = service;
+        let mut serving = self.shared.service.write().unwrap_or_else(PoisonError::into_inner);
+        if !self.shared.ended.is_cancelled() {
+            *serving = service;
+        }
     }
 
     /// Takes longer frames and more requests at once, from the next frame on.
@@ -349,6 +352,8 @@ where
     };
     // Order: first nobody can add work, then those who wait are told, then the work under way is dropped and joined.
     shared.ended.cancel();
+    // A handler may hold this very session, and neither would ever go.
+    *shared.service.write().unwrap_or_else(PoisonError::into_inner) = Service::new();
     shared.cancel.cancel();
     shared.pending.close();
     handlers.close();

@@ -206,3 +206,16 @@ async fn a_program_that_prints_goes_on() {
     assert_eq!(*printed.lock().unwrap(), ["hello", "[]"]);
     assert_eq!(*seen.notes.lock().unwrap(), [4]);
 }
+
+#[tokio::test]
+async fn a_session_that_has_ended_is_gone_although_its_table_leads_back_to_it() {
+    let cancel = CancellationToken::new();
+    let ((near, run_near), (far, run_far)) = pair(Service::new(), Service::new(), &Limits::default(), &cancel);
+    near.serve(Service::new().fact(near.clone()));
+    let weak = Arc::downgrade(&near.shared);
+    near.close();
+    tokio::join!(run_near, run_far);
+    near.serve(Service::new().fact(near.clone()));
+    drop((near, far));
+    assert_eq!(weak.strong_count(), 0);
+}
