@@ -9,6 +9,7 @@ use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::call_error::CallError;
 use super::frame::{Frame, NotAFrame, classify};
 use super::pending::Pending;
 use super::service::{Answer, Service, Stray, refusal};
@@ -67,54 +68,6 @@ pub enum Ended {
     /// The other side did not read.
     #[error("the other side has not read for {0:?}")]
     Stalled(Duration),
-}
-
-/// Why a call of ours got no result.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// The other side answered with a failure.
-    #[error(transparent)]
-    Refused(Failure),
-    /// The session ended before the answer came: it is unknown whether the call was done.
-    #[error("the connection was lost before `{method}` was answered")]
-    Lost {
-        /// The method that was called.
-        method: &'static str,
-    },
-    /// The session had ended before the call was sent.
-    #[error("the connection is closed")]
-    Closed,
-    /// The answer is not what the method answers.
-    #[error("the answer to `{method}` makes no sense: {source}")]
-    Nonsense {
-        /// The method that was called.
-        method: &'static str,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// The call is too large for one frame.
-    #[error("`{method}` would take a frame of {size} bytes, {limit} are allowed")]
-    TooLarge {
-        /// The method that was called.
-        method: &'static str,
-        /// How large it would be.
-        size: usize,
-        /// How large it may be.
-        limit: usize,
-    },
-}
-
-impl From<CallError> for Failure {
-    fn from(error: CallError) -> Self {
-        let message = error.to_string();
-        match error {
-            CallError::Refused(failure) => failure,
-            CallError::Lost { .. } => Failure::new(ErrorCode::Lost, message),
-            CallError::Closed => Failure::new(ErrorCode::Unreachable, message),
-            CallError::Nonsense { .. } => Failure::new(ErrorCode::Internal, message),
-            CallError::TooLarge { .. } => Failure::new(ErrorCode::TooLarge, message),
-        }
-    }
 }
 
 /// A two-way session. Cheap to clone; the last clone does not end it, its future does.
