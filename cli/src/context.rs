@@ -9,15 +9,16 @@ use coattail::control;
 use coattail::id::{CallId, PeerId};
 use coattail::rpc::Session;
 use coattail::wire::{ErrorCode, Failure, Method};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::Global;
+use crate::clipboard;
 use crate::error::because;
 use crate::interrupt::Interrupt;
 use crate::local::{self, InProcess};
-use crate::output::{Format, Printer, visible};
+use crate::output::{Format, Printer, Record, visible};
 
 /// How long administration may take: `peer add` dials and logs in, which the daemon bounds by 30 s.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,6 +31,28 @@ const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// What makes a folder an instance.
 const CONFIG: &str = "config.yml";
+
+/// When a token is put on the clipboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Copy {
+    /// It was asked for.
+    Asked,
+    /// If somebody is there who would paste it.
+    IfLikely,
+    /// It was printed, which is enough.
+    Never,
+}
+
+impl Copy {
+    /// What `--copy` and `--print-raw-token` say together.
+    pub(crate) fn choose(asked: bool, printed: bool) -> Self {
+        match (asked, printed) {
+            (true, _) => Self::Asked,
+            (false, true) => Self::Never,
+            (false, false) => Self::IfLikely,
+        }
+    }
+}
 
 /// What every command is given.
 #[derive(Debug)]
@@ -108,9 +131,40 @@ impl Context {
     pub(crate) fn talk<T>(&self, work: impl AsyncFnOnce(&Daemon) -> Result<T, Failure>) -> Result<T, Failure> {
         let instance = self.instance()?;
         self.block_on(async |interrupt: &mut Interrupt| {
-            let link = interrupt.or(self.open(&instance)).await?;
-            link.use_for(interrupt, work).await
+            let talk = async {
+                let link = interrupt.or(self.open(&instance)).await?;
+                link.use_for(interrupt, work).await
+            };
+            self.printer.during(talk).await
         })
+    }
+
+    /// Looks something up while a person waits for a shell: at once and silently, or not at all.
+    pub(crate) fn peek<T>(
+        &self,
+        patience: Duration,
+        work: impl AsyncFnOnce(&Daemon) -> Result<T, Failure>,
+    ) -> Option<T> {
+        let instance = self.instance().ok()?;
+        let mut found = None;
+        let look = async |interrupt: &mut Interrupt| {
+            let look = async {
+                let link = match connect(&instance).await? {
+                    Some(link) => link,
+                    None => Link::InProcess(local::open_in_process(&instance, "off").await?),
+                };
+                let keep = async |daemon: &Daemon| {
+                    found = Some(work(daemon).await?);
+                    Ok(())
+                };
+                link.use_for(interrupt, keep).await
+            };
+            // What was found in time is kept, even if the end takes longer.
+            Ok(timeout(patience, look).await.is_ok_and(|looked| looked.is_ok()))
+        };
+        // Why there is nothing to offer, nobody has asked.
+        let _ = self.block_on(look);
+        found
     }
 
     /// Works with the service of an instance, and fails if it is not running.
@@ -145,6 +199,38 @@ impl Context {
         match answer.trim().to_lowercase().as_str() {
             "y" | "yes" => Ok(()),
             _ => Err(Failure::new(ErrorCode::Cancelled, "nothing was done").hint("answer `y`, or add `--yes`")),
+        }
+    }
+
+    /// Answers with what has ended, or with what would.
+    pub(crate) fn end<R: Record>(&self, record: &R, dry_run: bool) -> Result<(), Failure> {
+        self.printer.record(record)?;
+        if dry_run {
+            self.printer.note("nothing was done: this is what would end");
+        }
+        Ok(())
+    }
+
+    /// Puts a token on the clipboard: if asked to, or where a person sits who would paste it. `instead` says how to
+    /// come by it otherwise, which is said unless `quiet`; that the clipboard cannot be reached is no failure.
+    pub(crate) fn offer(&self, token: &str, copy: Copy, quiet: bool, instead: &str) {
+        let is_likely = || {
+            copy == Copy::IfLikely
+                && self.printer.format() == Format::Table
+                && io::stdout().is_terminal()
+                && clipboard::has_display()
+        };
+        if copy != Copy::Asked && !is_likely() {
+            if copy == Copy::IfLikely && !quiet {
+                self.printer.note(&format!("the token itself: {instead}"));
+            }
+            return;
+        }
+        match clipboard::copy(token) {
+            Ok(tool) => self.printer.note(&format!("the token is on the clipboard (by {tool})")),
+            Err(why) => {
+                self.printer.warn(&format!("the token is not on the clipboard: {why}; it can be printed: {instead}"));
+            }
         }
     }
 

@@ -5,6 +5,8 @@
 //! [`error`] alone decides what a failure looks like and what the program exits with.
 
 mod args;
+mod candidates;
+mod clipboard;
 mod commands;
 mod context;
 mod error;
@@ -38,6 +40,9 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn start(argv: Vec<OsString>) -> ExitStatus {
+    if let Some(answered) = candidates::answer_shell(&argv) {
+        return answered;
+    }
     // Wrong usage is reported in the format that was asked for, although it cannot be parsed.
     let wants_json = argv.iter().any(|argument| argument == "--json");
     let printer = match Format::choose(wants_json, std::env::var_os("COATTAIL_OUTPUT").as_deref()) {

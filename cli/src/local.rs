@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use coattail::id::IssuerHash;
 use coattail::rpc::{Limits, Service, Session, pair};
+use coattail::wire::doctor::Finding;
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
 use coattail_daemon::config::Config;
@@ -64,12 +66,24 @@ pub(crate) struct Created {
 
 /// Makes an instance, whole or not at all.
 pub(crate) fn create_instance(folder: &Path, options: &CreateOptions) -> Result<Created, Failure> {
-    let config = NewConfig { port: options.port, connection: options.host.clone(), ..NewConfig::default() };
+    let config =
+        NewConfig { port: options.port, connection: options.host.clone(), bind: bind_for(options.host.as_deref()) };
     let created = coattail_daemon::create_instance(folder, config)?;
     let mut files = Vec::new();
     list(&created.folder, Path::new(""), &mut files);
     files.sort();
     Ok(Created { instance: created.folder, issuer: created.issuer, files })
+}
+
+/// Where to listen so that peers can reach the host that tokens name: everywhere, unless it is this machine alone.
+fn bind_for(host: Option<&str>) -> Option<IpAddr> {
+    let host = host?;
+    match host.parse::<IpAddr>() {
+        Ok(address) if address.is_loopback() => Some(address),
+        Ok(IpAddr::V6(_)) => Some(Ipv6Addr::UNSPECIFIED.into()),
+        _ if host == "localhost" => None,
+        _ => Some(Ipv4Addr::UNSPECIFIED.into()),
+    }
 }
 
 /// What is in a folder, for people: what cannot be read is left out.
@@ -142,10 +156,20 @@ pub(crate) fn is_opened_by_command(instance: &Path) -> bool {
     Instance::open(instance).is_ok_and(|instance| instance.holder().is_none_or(|holder| holder.what != "service"))
 }
 
+/// Whether a service works in the instance, be it that it is just ending.
+pub(crate) fn is_held_by_service(instance: &Path) -> bool {
+    Instance::open(instance).is_ok_and(|instance| instance.holder().is_some_and(|holder| holder.what == "service"))
+}
+
 /// Runs the service until it is told to stop. Says on stderr when it is ready.
 pub(crate) fn run_service(instance: &Path, headless_child: bool) -> Result<ExitStatus, Failure> {
     coattail_daemon::run_service(instance, Path::new(THIS), headless_child)?;
     Ok(ExitStatus::Done)
+}
+
+/// Looks at the files of an instance that cannot be opened.
+pub(crate) async fn check_files(instance: &Path) -> Vec<Finding> {
+    coattail_daemon::doctor::check_files(instance).await
 }
 
 /// A service of this user, as its lock file tells of it.

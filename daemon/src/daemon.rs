@@ -13,7 +13,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::{Announcer, Keys, Peers, TokenIssuer, Tokens, Validations};
 use crate::actions::{Actions, Calls, Remote};
+use crate::admission::CallRates;
 use crate::api::{control_service, peer_service, worker_service};
+use crate::audit::Audit;
 use crate::config::{Config, RetrySchedule};
 use crate::door::Door;
 use crate::instance::{Instance, InstanceLock};
@@ -133,7 +135,8 @@ impl Daemon {
             in_flight: limits.calls_per_session,
         };
         let keys = OwnKeys { identity: identity.clone(), rotations, issuers: issuers.to_vec(), verifying };
-        let sessions = Sessions::new(keys, store.clone(), settings);
+        let (audit, rates) = (Audit::new(store.clone()), CallRates::new(&limits));
+        let sessions = Sessions::new(keys, store.clone(), audit.clone(), rates, settings);
         let delivery = Delivery::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
         let links = Links::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
         let publishing =
@@ -176,6 +179,7 @@ impl Daemon {
             instance: instance.root().to_owned(),
             store: store.clone(),
             sessions: sessions.clone(),
+            plugins: plugins.clone(),
             actions: Actions::new(plugins.clone(), publishing, causes.clone()),
             remote: Remote::new(store.clone(), sessions.clone(), limits.remote_call),
             calls: Calls::default(),
@@ -186,6 +190,7 @@ impl Daemon {
             keys: Keys::new(config.clone(), identity.clone(), store.clone(), retired, renew.clone())?,
             peers: Peers::new(issuers, store, sessions.clone(), links.clone()),
             publisher,
+            audit,
             causes,
             limits,
             stop: CancellationToken::new(),
@@ -270,7 +275,7 @@ impl Daemon {
             Some(doors) => doors.control,
             None => Arc::new(self.bind_control()?),
         };
-        let door = Door::new(self.parts.sessions.clone(), self.config.limits.clone());
+        let door = Door::new(self.parts.sessions.clone(), self.parts.audit.clone(), &self.config.limits);
         // The door has the socket itself, so that it is closed before the rest stops, unless it is kept.
         *self.doors() = Some(Doors { peers: Arc::new(listener.with_tls(None)), control: control.clone() });
         self.tracker.spawn(door.run(listener, self.cancel.clone()));
@@ -362,7 +367,7 @@ impl Daemon {
 
     /// Stops: refuses new work, finishes what is under way until the deadline, ends the rest. May be called twice.
     pub async fn shutdown(&self, deadline: Duration) {
-        let Parts { sessions, inbox, store, .. } = &*self.parts;
+        let Parts { sessions, inbox, store, audit, .. } = &*self.parts;
         drop(self.doors().take());
         let graceful = async {
             // 1. Nothing new comes in: no connections, no commands, no deliveries from here.
@@ -386,6 +391,8 @@ impl Daemon {
         supervision.wait().await;
         // 5. Whatever is still there is dropped, and joined.
         sessions.close().await;
+        // 6. Nobody decides anything any more.
+        audit.close().await;
         drop(self.table.lock().unwrap_or_else(PoisonError::into_inner).take());
         store.close().await;
     }

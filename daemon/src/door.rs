@@ -1,42 +1,40 @@
 use std::io;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::{Gate, Guest};
+use crate::audit::{Audit, Fact};
 use crate::config::Limits;
 use crate::session::Sessions;
-use crate::transport::Listener;
+use crate::transport::{Accepted, Listener};
 
 /// How long to wait when the system has nothing left to accept a connection with. It gets some back only when others
 /// end, and asking again at once would cost all the rest.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Lets peers in: accepts, wraps in TLS, hands to the handshake. Bounds how many may be on their way in.
+/// Lets peers in: accepts, asks the gate, wraps in TLS, hands to the handshake.
 pub(crate) struct Door {
     sessions: Sessions,
-    limits: Limits,
-    waiting: Arc<Semaphore>,
+    audit: Audit,
+    gate: Gate,
+    handshake: Duration,
 }
 
 impl Door {
-    pub(crate) fn new(sessions: Sessions, limits: Limits) -> Self {
-        let waiting = Arc::new(Semaphore::new(limits.unauthenticated_connections));
-        Self { sessions, limits, waiting }
+    pub(crate) fn new(sessions: Sessions, audit: Audit, limits: &Limits) -> Self {
+        Self { sessions, audit, gate: Gate::new(limits), handshake: limits.handshake }
     }
 
     /// Accepts until it is cancelled, then waits for the connections that came in.
     pub(crate) async fn run(self, listener: Listener, cancel: CancellationToken) {
         let connections = TaskTracker::new();
         loop {
-            // A place is taken before `accept`, so that overload waits in the kernel and not in our memory.
-            let next = async {
-                let place = self.waiting.clone().acquire_owned().await.expect("never closed");
-                (place, listener.accept().await)
-            };
-            let Some((place, accepted)) = cancel.run_until_cancelled(next).await else { break };
+            let next = async { (self.gate.leave().await, listener.accept().await) };
+            let Some((leave, accepted)) = cancel.run_until_cancelled(next).await else { break };
             let (stream, remote) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -44,19 +42,48 @@ impl Door {
                     continue;
                 }
             };
-            let wrapping = listener.wrap(stream, remote);
-            let (sessions, limit) = (self.sessions.clone(), self.limits.handshake);
-            connections.spawn(async move {
-                match tokio::time::timeout(limit, wrapping).await {
-                    Ok(Ok(connection)) => sessions.accept(connection, place).await,
-                    Ok(Err(error)) => tracing::debug!(%remote, %error, "a connection did not come to be"),
-                    Err(_) => tracing::debug!(%remote, ?limit, "TLS was not finished in time"),
+            match self.gate.enter(leave, remote.ip()) {
+                Ok(guest) => _ = connections.spawn(self.welcome(&listener, stream, remote, guest)),
+                Err(refusal) => {
+                    tracing::debug!(%remote, reason = refusal.name(), "closed a connection at once");
+                    self.audit.record(Fact::refused(CONNECT, refusal.name()).source(remote.ip()));
                 }
-            });
+            }
         }
         drop(listener);
         connections.close();
         connections.wait().await;
+    }
+
+    fn welcome(
+        &self,
+        listener: &Listener,
+        stream: Accepted,
+        remote: SocketAddr,
+        guest: Guest,
+    ) -> impl Future<Output = ()> + use<> {
+        let (wrapping, deadline) = (listener.wrap(stream, remote), Instant::now() + self.handshake);
+        let (sessions, audit) = (self.sessions.clone(), self.audit.clone());
+        async move {
+            let refuse = |reason| audit.record(Fact::refused(CONNECT, reason).source(remote.ip()));
+            match guest.evicted().run_until_cancelled(timeout_at(deadline, wrapping)).await {
+                Some(Ok(Ok(connection))) => sessions.accept(connection, guest, deadline).await,
+                Some(Ok(Err(error))) => {
+                    tracing::debug!(%remote, %error, "a connection did not come to be");
+                    // Who hangs up is a probe of some kind, or has thought better of it.
+                    if !is_hang_up(&error) {
+                        guest.failed();
+                        refuse("tls");
+                    }
+                }
+                Some(Err(_)) => {
+                    tracing::debug!(%remote, "TLS was not finished in time");
+                    guest.failed();
+                    refuse("timeout");
+                }
+                None => refuse("evicted"),
+            }
+        }
     }
 }
 
@@ -68,3 +95,11 @@ pub(crate) async fn pause_after(error: &io::Error) {
     tracing::warn!(%error, "cannot accept a connection");
     tokio::time::sleep(EXHAUSTED_PAUSE).await;
 }
+
+fn is_hang_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+}
+
+/// What a stranger asks for, in the audit.
+const CONNECT: &str = "connect";

@@ -1,6 +1,7 @@
 //! The Coattail daemon as a library.
 
 pub mod config;
+pub mod doctor;
 pub mod instance;
 pub mod keys;
 #[doc(hidden)] // Public for its own tests only, which need an executable to be the guard.
@@ -10,7 +11,9 @@ pub mod tokens;
 
 mod access;
 mod actions;
+mod admission;
 mod api;
+mod audit;
 mod create;
 mod daemon;
 mod door;

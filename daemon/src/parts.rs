@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Keys, Peers, Tokens, Validations};
 use crate::actions::{Actions, Calls, Remote};
+use crate::audit::Audit;
 use crate::config::Limits;
+use crate::plugins::Plugins;
 use crate::publications::{Causes, Inbox, PublisherSide, SubscriberSide};
 use crate::session::Sessions;
 use crate::store::Store;
@@ -18,7 +20,9 @@ pub(crate) struct Parts {
     pub(crate) instance: PathBuf,
     pub(crate) limits: Limits,
     pub(crate) store: Store,
+    pub(crate) audit: Audit,
     pub(crate) sessions: Sessions,
+    pub(crate) plugins: Plugins,
     pub(crate) actions: Actions,
     pub(crate) remote: Remote,
     pub(crate) calls: Calls,

@@ -8,22 +8,23 @@ use crate::store::Store;
 /// How often what is past its retention is looked for.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Removes publications that are past their retention, until it is cancelled. Who has not had them is told of the gap.
+/// Removes what is past its retention, until it is cancelled: publications (who has not had them is told of the gap)
+/// and the audit.
 pub(crate) async fn run(store: Store, limits: Limits, cancel: CancellationToken) {
     while cancel.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         if let Err(error) = trim(&store, &limits).await {
-            tracing::warn!(%error, "publications past their retention could not be removed");
+            tracing::warn!(%error, "what is past its retention could not be removed");
         }
     }
 }
 
 async fn trim(store: &Store, limits: &Limits) -> Result<(), crate::store::Error> {
-    let age = i64::try_from(limits.retention.as_millis()).unwrap_or(i64::MAX);
-    let before = jiff::Timestamp::now().as_millisecond().saturating_sub(age);
+    let now = jiff::Timestamp::now().as_millisecond();
+    let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     for head in store.heads().await? {
         // In steps, so that a long tail does not hold up those who publish.
         loop {
-            let trimmed = store.trim(head.action.clone(), before, limits.retention_bytes).await?;
+            let trimmed = store.trim(head.action.clone(), before(limits.retention), limits.retention_bytes).await?;
             if trimmed.removed > 0 {
                 tracing::info!(action = %head.action, removed = trimmed.removed, oldest = trimmed.oldest, "removed publications past their retention");
             }
@@ -32,5 +33,6 @@ async fn trim(store: &Store, limits: &Limits) -> Result<(), crate::store::Error>
             }
         }
     }
+    while store.trim_audit(before(limits.audit), limits.audit_entries).await? {}
     Ok(())
 }

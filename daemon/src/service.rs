@@ -46,7 +46,7 @@ async fn serve(daemon: Daemon, executable: &Path, signals: &mut Signals, headles
         headless,
     };
     // Without it the service works all the same; only `service status` does not list it.
-    let _registration = Registration::new(&description)
+    let registration = Registration::new(&description)
         .inspect_err(|error| tracing::warn!(%error, "`service status` will not list this service"))
         .ok();
     // Nobody reads it: then nobody is told.
@@ -59,6 +59,9 @@ async fn serve(daemon: Daemon, executable: &Path, signals: &mut Signals, headles
     );
     let daemon = attend(daemon, executable, signals).await?;
     stop(&daemon, signals).await;
+    // In this order: whoever waits until a service is no longer listed wants to start the next one.
+    drop(daemon);
+    drop(registration);
     Ok(())
 }
 

@@ -94,13 +94,31 @@ impl Instance {
         self.port
     }
 
-    /// Adds settings to its `config.yml`: the text replaces what stands between `# limits:` and the end.
+    /// Adds sections to its `config.yml`, such as `receivers:` or `limits:`.
     #[track_caller]
     pub fn configure(&self, yaml: &str) {
         let path = self.path("config.yml");
         let text = fs::read_to_string(&path).expect("config.yml is there");
-        let text = text.split("\n# limits:").next().expect("there is text");
+        // The last of the sections is there, and empty; a section may stand there only once.
+        let text = text.replacen("\nreceivers:\n", "\n", 1);
         fs::write(path, format!("{text}\n{yaml}\n")).expect("config.yml can be written");
+    }
+
+    /// Replaces a text in its `config.yml`.
+    #[track_caller]
+    pub fn reconfigure(&self, old: &str, new: &str) {
+        let path = self.path("config.yml");
+        let text = fs::read_to_string(&path).expect("config.yml is there");
+        assert!(text.contains(old), "there is no {old:?} in {text}");
+        fs::write(path, text.replacen(old, new, 1)).expect("config.yml can be written");
+    }
+
+    /// Moves it to another port, for its next start.
+    #[track_caller]
+    pub fn move_to_another_port(&mut self) {
+        let port = free_port();
+        self.reconfigure(&format!("port: {}", self.port), &format!("port: {port}"));
+        self.port = port;
     }
 
     /// Puts a file into `actions/` or `receivers/`; executable unless its name ends in `.js` or `.py`.
@@ -232,6 +250,12 @@ impl Instance {
     #[track_caller]
     pub fn stop(&mut self) {
         self.signal(Signal::SIGTERM);
+        self.wait_until_stopped();
+    }
+
+    /// Waits until its service has ended, which was told to; it must exit with 0.
+    #[track_caller]
+    pub fn wait_until_stopped(&mut self) {
         let log = self.log();
         let mut service = self.service.take().expect("the service runs");
         let status = until("the service to stop", || service.child.try_wait().expect("a child can be waited for"));
@@ -251,6 +275,15 @@ impl Instance {
             &format!("`{count}` to reach {number} at {}; it is {}", self.folder.display(), self.counts()[count]),
             || (self.counts()[count].as_u64()? >= number).then_some(()),
         );
+    }
+
+    /// What its receivers have kept so far, line by line.
+    #[track_caller]
+    pub fn received(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.path("received.jsonl")).unwrap_or_default();
+        // The last line may be on its way.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
     /// Processes whose command line or environment names its folder.

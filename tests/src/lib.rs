@@ -4,13 +4,19 @@
 //! stopped when it is dropped, and whatever is left of it then fails the test.
 #![expect(clippy::print_stderr, reason = "what a service wrote is shown when its test fails")]
 
+pub mod background;
 pub mod cluster;
+pub mod control;
 pub mod instance;
 pub mod output;
 pub mod plugin;
+pub mod random;
 pub mod wait;
 
+pub use background::Background;
 pub use cluster::Cluster;
+pub use control::Control;
 pub use instance::Instance;
 pub use output::Output;
-pub use wait::{until, within};
+pub use random::Random;
+pub use wait::{moment, until, within};

@@ -1,6 +1,6 @@
 //! Waiting for what happens elsewhere, under a time limit.
 
-use std::thread::sleep;
+use std::thread::{sleep, yield_now};
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a machine that is busy with other tests.
@@ -31,5 +31,18 @@ pub fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T
         }
         assert!(start.elapsed() < limit, "waited {limit:?} in vain for {what}");
         sleep(POLL);
+    }
+}
+
+/// As [`until`], without a pause between the looks: for what is to be caught while it happens.
+///
+/// # Panics
+/// If there is nothing within [`PATIENCE`].
+#[track_caller]
+pub fn moment(what: &str, mut seen: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !seen() {
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {what}");
+        yield_now();
     }
 }

@@ -1,9 +1,11 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use coattail::name::{ActionName, ReceiverName};
 
 use super::duration::parse_wait;
+use crate::candidates;
 
 /// `coattail action`
 #[derive(Debug, Subcommand)]
@@ -61,10 +63,10 @@ impl NewName {
 #[group(required = true, multiple = false)]
 pub(crate) struct WhichAction {
     /// The action
-    #[arg(value_name = "ACTION")]
+    #[arg(value_name = "ACTION", add = ArgValueCompleter::new(candidates::actions))]
     positional: Option<ActionName>,
     /// As ACTION
-    #[arg(short = 'a', long = "action", value_name = "ACTION")]
+    #[arg(short = 'a', long = "action", value_name = "ACTION", add = ArgValueCompleter::new(candidates::actions))]
     named: Option<ActionName>,
 }
 
@@ -93,7 +95,7 @@ pub(crate) struct ListActions {
     #[arg(short, long)]
     pub(crate) receivers: bool,
     /// Of this peer [default: of this instance]
-    #[arg(short, long, value_name = "ID")]
+    #[arg(short, long, value_name = "ID", add = ArgValueCompleter::new(candidates::peers))]
     pub(crate) peer: Option<String>,
 }
 
@@ -109,7 +111,7 @@ pub(crate) struct PerformAction {
     #[arg(short, long)]
     pub(crate) notify: bool,
     /// At this peer [default: at this instance]
-    #[arg(short, long, value_name = "ID")]
+    #[arg(short, long, value_name = "ID", add = ArgValueCompleter::new(candidates::peers))]
     pub(crate) peer: Option<String>,
     /// How long to wait, such as 30s or 5m [default: what the configuration says]
     #[arg(long, value_name = "DURATION", value_parser = parse_wait)]
@@ -125,7 +127,7 @@ pub(crate) struct PublishAction {
     #[arg(short, long, value_name = "JSON", allow_hyphen_values = true)]
     pub(crate) data: Input,
     /// At this peer [default: at this instance]
-    #[arg(short, long, value_name = "ID")]
+    #[arg(short, long, value_name = "ID", add = ArgValueCompleter::new(candidates::peers))]
     pub(crate) peer: Option<String>,
 }
 
@@ -133,13 +135,13 @@ pub(crate) struct PublishAction {
 #[derive(Debug, Args)]
 pub(crate) struct SubscribeAction {
     /// The peer that publishes
-    #[arg(short, long, value_name = "ID")]
+    #[arg(short, long, value_name = "ID", add = ArgValueCompleter::new(candidates::peers))]
     pub(crate) peer: String,
     /// Its action
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = ArgValueCompleter::new(candidates::actions))]
     pub(crate) action: ActionName,
     /// The receiver of this instance
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = ArgValueCompleter::new(candidates::receivers))]
     pub(crate) receiver: ReceiverName,
 }
 
@@ -147,14 +149,17 @@ pub(crate) struct SubscribeAction {
 #[derive(Debug, Args)]
 pub(crate) struct UnsubscribeAction {
     /// The peer that publishes
-    #[arg(short, long, value_name = "ID")]
+    #[arg(short, long, value_name = "ID", add = ArgValueCompleter::new(candidates::peers))]
     pub(crate) peer: String,
     /// Its action
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = ArgValueCompleter::new(candidates::actions))]
     pub(crate) action: ActionName,
     /// The receiver of this instance
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = ArgValueCompleter::new(candidates::receivers))]
     pub(crate) receiver: ReceiverName,
+    /// Only tell which subscription would end
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Where JSON is read from.

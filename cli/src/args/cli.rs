@@ -1,10 +1,10 @@
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
-    ActionCommand, DataCommand, Demo, KeysCommand, PeerCommand, ServiceCommand, SubscribersCommand, TlsCommand,
-    TokenCommand, ValidationCommand,
+    ActionCommand, Audit, Completions, DataCommand, Demo, KeysCommand, Man, PeerCommand, ServiceCommand,
+    SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -19,7 +19,7 @@ const EVERYWHERE: &str = "Options everywhere";
     disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "`coattail help exit-codes` and `coattail help environment` say what scripts need to know.",
+    after_help = "`coattail help exit-codes`, `environment` and `output` say what scripts need to know.",
     max_term_width = 100
 )]
 pub(crate) struct Cli {
@@ -33,7 +33,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Global {
     /// The folder of the instance [default: $COATTAIL_INSTANCE, else the working directory]
-    #[arg(short, long, value_name = "DIR", global = true, help_heading = EVERYWHERE)]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, global = true, help_heading = EVERYWHERE)]
     pub(crate) instance: Option<PathBuf>,
     /// Answer with one JSON object or array, errors too (as COATTAIL_OUTPUT=json does)
     #[arg(long, global = true, help_heading = EVERYWHERE)]
@@ -77,12 +77,27 @@ pub(crate) enum Command {
     /// The certificate of this instance
     #[command(subcommand, arg_required_else_help = true)]
     Tls(TlsCommand),
+    /// Show who was let in or refused, and what was changed
+    #[command(after_help = "Examples:\n  coattail audit --since 1h\n  coattail audit --since 1d --json")]
+    Audit(Audit),
     /// The database of an instance
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),
     /// Show on three instances of its own, in a temporary folder, what Coattail does
     Demo(Demo),
-    /// Explain a command or a topic: exit-codes, environment
+    /// Look for what is wrong with an instance; exits with 1 if something is
+    Doctor,
+    /// Print what makes a shell complete commands, options and live names
+    #[command(after_help = "Put one of these into the start-up file of your shell:\n  \
+                            bash:        source <(coattail completions bash)\n  \
+                            zsh:         source <(coattail completions zsh)\n  \
+                            fish:        coattail completions fish | source\n  \
+                            PowerShell:  coattail completions powershell | Out-String | Invoke-Expression")]
+    Completions(Completions),
+    /// Print the manual page, or write those of every command
+    #[command(after_help = "Examples:\n  coattail man | man -l -\n  coattail man ~/.local/share/man/man1")]
+    Man(Man),
+    /// Explain a command or a topic: exit-codes, environment, output
     Help(Help),
 }
 

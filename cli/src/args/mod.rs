@@ -1,11 +1,14 @@
 //! What may be typed, as types. Nothing here does anything.
 
 mod action;
+mod audit;
 mod cli;
+mod completions;
 mod data;
 mod demo;
 mod duration;
 mod keys;
+mod man;
 mod names;
 mod peer;
 mod service;
@@ -20,13 +23,16 @@ pub(crate) use action::{
     ActionCommand, CreateAction, Input, Language, ListActions, PerformAction, PublishAction, SubscribeAction,
     UnsubscribeAction,
 };
+pub(crate) use audit::Audit;
 pub(crate) use cli::{Cli, Command, Global, Help, New};
+pub(crate) use completions::Completions;
 pub(crate) use data::{DataCommand, Migration};
 pub(crate) use demo::Demo;
 pub(crate) use keys::{KeysCommand, TlsCommand};
+pub(crate) use man::Man;
 pub(crate) use peer::{AddPeer, PeerCommand, SetAddress};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
 pub(crate) use subscribers::SubscribersCommand;
 pub(crate) use token::{IssueToken, TokenCommand};
-pub(crate) use validation::{AddValidation, IssueValidation, RemoveValidation, ValidationCommand};
-pub(crate) use which::{Shown, Which};
+pub(crate) use validation::{AddValidation, IssueValidation, ValidationCommand};
+pub(crate) use which::{Ended, Shown, Which};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use coattail::address::PeerAddress;
 
-use super::{Shown, Which};
+use super::{Ended, Shown};
 
 /// `coattail peer`
 #[derive(Debug, Subcommand)]
@@ -21,7 +21,7 @@ pub(crate) enum PeerCommand {
     #[command(after_help = "Example:\n  coattail peer set-address ID net:example.org:49365~tls")]
     SetAddress(SetAddress),
     /// Forget a peer and end the subscriptions held there
-    Remove(Which),
+    Remove(Ended),
 }
 
 /// `coattail peer add`

@@ -28,6 +28,7 @@ fn every_command_of_the_original_is_understood() {
         "coattail service start --headless -i dir",
         "coattail service start --is-headless-instance --instance dir",
         "coattail service status",
+        "coattail service status -i dir",
         "coattail service stop 7",
         "coattail service stop -p 7",
         "coattail service stop --pid 7",
@@ -50,26 +51,65 @@ fn every_command_of_the_original_is_understood() {
         "coattail token revoke id",
         "coattail token revoke --id id --force",
         "coattail token issuer",
+        "coattail validation issue",
+        "coattail validation issue -n 5m -e 1_h -qr",
+        "coattail validation issue --not-before=5m --expires-in=1h --quiet --print-raw-token",
+        "coattail validation add token",
+        "coattail validation add -t token",
+        "coattail validation add --token token",
+        "coattail validation list",
+        "coattail validation show id",
+        "coattail validation show --id id --print-raw-token",
+        "coattail validation remove id",
+        "coattail validation remove --id id --force",
         "coattail action create My_Action",
         "coattail action create -n My_Action",
         "coattail action create --name Café -r",
         "coattail action list -p id -v",
         "coattail action list --peer id --receivers --verbose",
         "coattail action list -r",
+        "coattail action list -rv -p id",
         "coattail action perform --peer id -a x -d {} -n -v",
         "coattail action perform -p id --action x --data -5 --notify",
         "coattail action publish -p id -a x -d -",
+        "coattail action publish --peer id --action x --data [] --verbose",
         "coattail action subscribe -p id -a x -r y -v",
         "coattail action subscribe --peer id --action x --receiver y",
         "coattail action unsubscribe -p id -a x -r y",
+        "coattail action unsubscribe --peer=id --action=x --receiver=y -v",
         "coattail subscribers list",
         "coattail subscribers revoke id",
         "coattail subscribers revoke -s id -v",
         "coattail subscribers revoke --subscription id",
+        "coattail audit",
+        "coattail audit --since 1h --limit 5 --json",
         "coattail data migrate latest",
         "coattail data migrate -a rollback",
         "coattail data migrate --action up",
         "coattail data migrate down --yes",
+    ] {
+        if let Err(error) = parse(line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_beyond_the_original_is_understood() {
+    for line in [
+        "coattail token issue --perform backup --perform report --publish x --subscribe *",
+        "coattail token issue -b vt://1 -b ipv6://::1 --copy",
+        "coattail validation issue --copy",
+        "coattail token revoke id --dry-run",
+        "coattail peer remove --id id --dry-run",
+        "coattail validation remove id --dry-run",
+        "coattail subscribers revoke -s id --dry-run",
+        "coattail action unsubscribe -p id -a x -r y --dry-run",
+        "coattail doctor --json",
+        "coattail completions zsh",
+        "coattail man",
+        "coattail man dir",
+        "coattail help exit-codes",
     ] {
         if let Err(error) = parse(line) {
             panic!("{line}: {error}");
@@ -100,8 +140,17 @@ fn c4_what_is_not_understood_is_refused() {
         "coattail data migrate",
         "coattail data migrate sideways",
         "coattail token issue --expires-in soon",
+        "coattail audit --since -1h",
+        "coattail audit --limit 0",
         "coattail token issue --performable [1]",
         "coattail token issue -q -q",
+        "coattail token issue --dry-run",
+        "coattail action unsubscribe -p id -a x",
+        "coattail action subscribe -a x -r y",
+        "coattail subscribers revoke",
+        "coattail validation remove",
+        "coattail completions tcsh",
+        "coattail doctor now",
     ] {
         assert!(parse(line).is_err(), "{line}");
     }

@@ -1,8 +1,10 @@
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 
 use super::duration::parse_seconds;
 use super::names::{ANY, Bearers, Names};
-use super::{Shown, Which};
+use super::{Ended, Shown};
+use crate::candidates;
 
 /// `coattail token`
 #[derive(Debug, Subcommand)]
@@ -19,23 +21,23 @@ pub(crate) enum TokenCommand {
     /// Show a token and what it allows
     Show(Shown),
     /// Revoke a token and end everything that lives on it
-    Revoke(Which),
+    Revoke(Ended),
 }
 
 /// `coattail token issue`
 #[derive(Debug, Args)]
 pub(crate) struct IssueToken {
     /// Who may use it: vt://ID, ipv4://CIDR, ipv6://CIDR; a JSON list, or repeat [default: everyone who has it]
-    #[arg(short, long, value_name = "BEARER", value_parser = Bearers::parse)]
+    #[arg(short, long, value_name = "BEARER", value_parser = Bearers::parse, add = ArgValueCompleter::new(candidates::bearers))]
     bearers: Vec<Bearers>,
     /// Actions that may be performed, * for all; a JSON list, or repeat [default: none]
-    #[arg(long, visible_alias = "perform", value_name = "NAME", value_parser = Names::parse)]
+    #[arg(long, visible_alias = "perform", value_name = "NAME", value_parser = Names::parse, add = ArgValueCompleter::new(candidates::actions))]
     performable: Vec<Names>,
     /// Actions that may be published for, * for all; a JSON list, or repeat [default: none]
-    #[arg(long, visible_alias = "publish", value_name = "NAME", value_parser = Names::parse)]
+    #[arg(long, visible_alias = "publish", value_name = "NAME", value_parser = Names::parse, add = ArgValueCompleter::new(candidates::actions))]
     publishable: Vec<Names>,
     /// Actions that may be subscribed to, * for all; a JSON list, or repeat [default: *]
-    #[arg(long, visible_alias = "subscribe", value_name = "NAME", value_parser = Names::parse)]
+    #[arg(long, visible_alias = "subscribe", value_name = "NAME", value_parser = Names::parse, add = ArgValueCompleter::new(candidates::actions))]
     subscribable: Vec<Names>,
     /// When it begins to be valid, from now: 90 (seconds), 10m, 2 days [default: now]
     #[arg(short, long, value_name = "DURATION", value_parser = parse_seconds, allow_hyphen_values = true)]
@@ -49,6 +51,9 @@ pub(crate) struct IssueToken {
     /// Print the token itself, which is a secret
     #[arg(short = 'r', long)]
     pub(crate) print_raw_token: bool,
+    /// Put the token on the clipboard [default: if there is a display, on a terminal without -r]
+    #[arg(long)]
+    pub(crate) copy: bool,
 }
 
 impl IssueToken {

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use coattail::wire::control;
 
 use super::duration::parse_seconds;
-use super::{Shown, Which};
+use super::{Ended, Shown};
 
 /// `coattail validation`
 #[derive(Debug, Subcommand)]
@@ -23,7 +23,7 @@ pub(crate) enum ValidationCommand {
     Show(Shown),
     /// Forget a stored key, and revoke the tokens that only it could use
     #[command(visible_alias = "revoke")]
-    Remove(RemoveValidation),
+    Remove(Ended),
 }
 
 /// `coattail validation issue`
@@ -41,6 +41,9 @@ pub(crate) struct IssueValidation {
     /// Print the token itself; it is no secret
     #[arg(short = 'r', long)]
     pub(crate) print_raw_token: bool,
+    /// Put the token on the clipboard [default: if there is a display, on a terminal without -r]
+    #[arg(long)]
+    pub(crate) copy: bool,
 }
 
 impl IssueValidation {
@@ -63,14 +66,4 @@ pub(crate) struct AddValidation {
     /// Read the token from this file
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-}
-
-/// `coattail validation remove`
-#[derive(Debug, Args)]
-pub(crate) struct RemoveValidation {
-    #[command(flatten)]
-    pub(crate) which: Which,
-    /// Only tell what would go with it
-    #[arg(long)]
-    pub(crate) dry_run: bool,
 }

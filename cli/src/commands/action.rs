@@ -183,10 +183,11 @@ fn subscribe(context: &Context, args: SubscribeAction) -> Result<(), Failure> {
 }
 
 fn unsubscribe(context: &Context, args: UnsubscribeAction) -> Result<(), Failure> {
-    let call = Unsubscribe { peer: other(context, &args.peer)?, action: args.action, receiver: args.receiver };
+    let dry_run = args.dry_run;
+    let call = Unsubscribe { peer: other(context, &args.peer)?, action: args.action, receiver: args.receiver, dry_run };
     let ended = context.talk(async |daemon| daemon.call(&call).await)?;
-    context.printer.record(&ended)?;
-    if !ended.told {
+    context.end(&ended, dry_run)?;
+    if !ended.told && !dry_run {
         context.printer.note("the peer could not be reached; it learns of it at its next delivery");
     }
     Ok(())

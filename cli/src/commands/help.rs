@@ -6,9 +6,10 @@ use crate::context::Context;
 use crate::error::ExitStatus;
 
 /// What is explained beside the commands.
-const TOPICS: [(&str, &str); 2] = [
+pub(super) const TOPICS: [(&str, &str); 3] = [
     ("exit-codes", include_str!("../../templates/help/exit-codes.txt")),
     ("environment", include_str!("../../templates/help/environment.txt")),
+    ("output", include_str!("../../templates/help/output.txt")),
 ];
 
 pub(super) fn run(context: &Context, args: &Help) -> Result<ExitStatus, Failure> {
@@ -28,7 +29,7 @@ fn command_help(words: &[String]) -> Result<String, Failure> {
     for word in words {
         command = command.find_subcommand_mut(word).ok_or_else(|| {
             Failure::new(ErrorCode::Usage, format!("there is no command or topic `{}`", words.join(" ")))
-                .hint("`coattail help` lists the commands; the topics are exit-codes and environment")
+                .hint("`coattail help` lists the commands; the topics are exit-codes, environment and output")
         })?;
     }
     Ok(command.render_help().to_string())

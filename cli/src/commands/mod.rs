@@ -1,14 +1,18 @@
 //! One file for each group of commands: arguments in, one call of the daemon, a typed answer out.
 
 mod action;
+mod audit;
+mod completions;
 mod create;
 mod data;
 mod demo;
+mod doctor;
 mod headless;
 mod help;
 mod ids;
 mod input;
 mod keys;
+mod man;
 mod new;
 mod peer;
 mod service;
@@ -36,8 +40,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Validation(command) => validation::run(context, command),
         Command::Keys(command) => keys::run(context, &command),
         Command::Tls(command) => keys::run_tls(context, &command),
+        Command::Audit(args) => audit::run(context, &args),
         Command::Data(command) => data::run(context, command),
         Command::Demo(args) => demo::run(context, &args),
+        Command::Doctor => doctor::run(context),
+        Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
         Command::Help(args) => help::run(context, &args),
     }
 }

@@ -5,7 +5,7 @@ use coattail::wire::{ErrorCode, Failure};
 use serde::Serialize;
 
 use super::{ids, input};
-use crate::args::{AddPeer, PeerCommand, SetAddress, Shown, Which};
+use crate::args::{AddPeer, Ended, PeerCommand, SetAddress, Shown, Which};
 use crate::context::Context;
 use crate::error::ExitStatus;
 use crate::output::{Field, Record, Row, ago, list_or, when, yes_no};
@@ -41,7 +41,11 @@ impl Record for Peer {
 
 impl Record for PeerRemoved {
     fn fields(&self) -> Vec<Field> {
-        vec![("id", self.id.to_string()), ("subscriptions ended", self.subscriptions.to_string())]
+        vec![
+            ("id", self.id.to_string()),
+            ("sessions ended", self.sessions.to_string()),
+            ("subscriptions ended", self.subscriptions.to_string()),
+        ]
     }
 }
 
@@ -111,11 +115,13 @@ fn set_address(context: &Context, args: SetAddress) -> Result<(), Failure> {
     context.printer.record(&peer)
 }
 
-fn remove(context: &Context, args: &Which) -> Result<(), Failure> {
-    let peer = id(args)?;
-    context.confirm(&format!("forget the peer {peer}, and end the subscriptions held there"))?;
-    let removed = context.talk(async |daemon| daemon.call(&RemovePeer { peer }).await)?;
-    context.printer.record(&removed)
+fn remove(context: &Context, args: &Ended) -> Result<(), Failure> {
+    let call = RemovePeer { peer: id(&args.which)?, dry_run: args.dry_run };
+    if !args.dry_run {
+        context.confirm(&format!("forget the peer {}, and end the subscriptions held there", call.peer))?;
+    }
+    let removed = context.talk(async |daemon| daemon.call(&call).await)?;
+    context.end(&removed, args.dry_run)
 }
 
 fn id(which: &Which) -> Result<PeerId, Failure> {

@@ -212,11 +212,11 @@ fn stop(context: &Context, args: &StopService) -> Result<ExitStatus, Failure> {
         Ok(timeout(STOP_PATIENCE, daemon.session().closed()).await.is_ok())
     });
     let stopped = match (asked, &told) {
-        (Ok(closed), _) => closed && is_gone(&instance)?,
+        (Ok(closed), _) => closed && is_gone(&instance),
         // It runs and does not answer; by its process it can still be ended.
         (Err(failure), Some(told)) if failure.code != ErrorCode::Cancelled => {
             local::stop_process(told)?;
-            true
+            is_gone(&instance)
         }
         (Err(failure), _) => return Err(failure),
     };
@@ -229,15 +229,15 @@ fn stop(context: &Context, args: &StopService) -> Result<ExitStatus, Failure> {
 }
 
 /// Waits until the service has given back its lock, so that the next one can start.
-fn is_gone(instance: &Path) -> Result<bool, Failure> {
+fn is_gone(instance: &Path) -> bool {
     let deadline = Instant::now() + STOP_PATIENCE;
-    while local::running_instances()?.iter().any(|running| running.instance == instance) {
+    while local::is_held_by_service(instance) {
         if Instant::now() > deadline {
-            return Ok(false);
+            return false;
         }
         sleep(STOP_POLL);
     }
-    Ok(true)
+    true
 }
 
 /// The service that is this process. No other process is ever stopped.

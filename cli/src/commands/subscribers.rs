@@ -28,7 +28,9 @@ impl Row for Subscriber {
 
 impl Record for Unsubscribed {
     fn fields(&self) -> Vec<Field> {
-        vec![("id", self.id.to_string()), ("told", yes_no(self.told))]
+        let mut fields = vec![("id", self.id.to_string()), ("told", yes_no(self.told))];
+        fields.extend(self.undelivered.map(|number| ("undelivered", number.to_string())));
+        fields
     }
 }
 
@@ -39,11 +41,15 @@ pub(super) fn run(context: &Context, command: SubscribersCommand) -> Result<Exit
             context.printer.list(&subscribers, "nobody is subscribed")?;
         }
         SubscribersCommand::Revoke(args) => {
-            let subscription: SubscriptionId = ids::parse(args.id(), "subscription", "subscribers list")?;
-            context.confirm(&format!("end the subscription {subscription}, with what it has not delivered yet"))?;
-            let ended = context.talk(async |daemon| daemon.call(&RevokeSubscriber { subscription }).await)?;
-            context.printer.record(&ended)?;
-            if !ended.told {
+            let subscription: SubscriptionId = ids::parse(args.which.id(), "subscription", "subscribers list")?;
+            let dry_run = args.dry_run;
+            if !dry_run {
+                context.confirm(&format!("end the subscription {subscription}, with what it has not delivered yet"))?;
+            }
+            let call = RevokeSubscriber { subscription, dry_run };
+            let ended = context.talk(async |daemon| daemon.call(&call).await)?;
+            context.end(&ended, dry_run)?;
+            if !ended.told && !dry_run {
                 context.printer.note("the subscriber could not be reached; it is told when it comes back");
             }
         }

@@ -4,8 +4,8 @@ use coattail::wire::control::{Issuer, ListTokens, RevokeToken, Revoked, ShowToke
 use serde::Serialize;
 
 use super::ids;
-use crate::args::{IssueToken, Shown, TokenCommand, Which};
-use crate::context::Context;
+use crate::args::{Ended, IssueToken, Shown, TokenCommand, Which};
+use crate::context::{Context, Copy};
 use crate::error::ExitStatus;
 use crate::output::{Field, Format, Record, Row, ago, list_or, when};
 
@@ -46,6 +46,9 @@ impl Record for Token {
         if let Some(receiver) = &self.receiver {
             fields.push(("receiver", receiver.clone()));
         }
+        if let (Some(sessions), Some(subscriptions)) = (self.sessions, self.subscriptions) {
+            fields.push(("ends with it", lives_on_it(sessions, subscriptions)));
+        }
         if let Some(raw) = &self.raw {
             fields.push(("raw", raw.clone()));
         }
@@ -58,6 +61,15 @@ fn bearers(token: &Token) -> String {
         "anyone".to_owned()
     } else {
         list_or(&token.bearers, "none")
+    }
+}
+
+/// What a revocation takes along.
+fn lives_on_it(sessions: u64, subscriptions: u64) -> String {
+    let count = |number: u64, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    match (sessions, subscriptions) {
+        (0, 0) => "nothing".to_owned(),
+        _ => format!("{}, {}", count(sessions, "session"), count(subscriptions, "subscription")),
     }
 }
 
@@ -87,34 +99,26 @@ pub(super) fn run(context: &Context, command: TokenCommand) -> Result<ExitStatus
 
 fn issue(context: &Context, args: IssueToken) -> Result<(), Failure> {
     let (quiet, print_raw) = (args.quiet, args.print_raw_token);
+    let copy = Copy::choose(args.copy, print_raw);
     let call = args.into_call();
     let mut token = context.talk(async |daemon| {
         let token = daemon.call(&call).await?;
-        if print_raw && token.raw.is_none() {
-            daemon.call(&ShowToken { token: token.id, raw: true }).await
-        } else {
-            Ok(token)
-        }
+        if token.raw.is_none() { daemon.call(&ShowToken { token: token.id, raw: true }).await } else { Ok(token) }
     })?;
-    let raw = token.raw.take();
+    let raw = token.raw.take().unwrap_or_default();
     let printer = &context.printer;
-    match (quiet, print_raw, raw) {
-        (true, true, Some(raw)) => printer.value(&raw, &Raw { id: token.id, raw: &raw })?,
+    match (quiet, print_raw) {
+        (true, true) => printer.value(&raw, &Raw { id: token.id, raw: &raw })?,
         // Programs get one object; people get the fields, and then the token on a line of its own.
-        (false, true, Some(raw)) if printer.format() == Format::Table => {
+        (false, true) if printer.format() == Format::Table => {
             printer.record(&token)?;
             printer.answer(&format!("\n{raw}\n"))?;
         }
-        (false, true, raw) => {
-            token.raw = raw;
-            printer.record(&token)?;
-        }
-        (true, ..) => printer.value(&token.id.to_string(), &Id { id: token.id })?,
-        (false, false, _) => {
-            printer.record(&token)?;
-            printer.note(&format!("the token itself: coattail token show --print-raw-token {}", token.id));
-        }
+        (false, true) => printer.record(&Token { raw: Some(raw.clone()), ..token.clone() })?,
+        (true, false) => printer.value(&token.id.to_string(), &Id { id: token.id })?,
+        (false, false) => printer.record(&token)?,
     }
+    context.offer(&raw, copy, quiet, &format!("coattail token show --print-raw-token {}", token.id));
     Ok(())
 }
 
@@ -147,11 +151,16 @@ fn show(context: &Context, args: &Shown) -> Result<(), Failure> {
     }
 }
 
-fn revoke(context: &Context, args: &Which) -> Result<(), Failure> {
-    let token = id(args)?;
-    context.confirm(&format!("revoke the token {token}, with the sessions and subscriptions that live on it"))?;
-    let revoked = context.talk(async |daemon| daemon.call(&RevokeToken { token }).await)?;
-    context.printer.record(&revoked)
+fn revoke(context: &Context, args: &Ended) -> Result<(), Failure> {
+    let call = RevokeToken { token: id(&args.which)?, dry_run: args.dry_run };
+    if !args.dry_run {
+        context.confirm(&format!(
+            "revoke the token {}, with the sessions and subscriptions that live on it",
+            call.token
+        ))?;
+    }
+    let revoked = context.talk(async |daemon| daemon.call(&call).await)?;
+    context.end(&revoked, args.dry_run)
 }
 
 fn id(which: &Which) -> Result<TokenId, Failure> {

@@ -4,8 +4,8 @@ use coattail::wire::control::{self, ListValidations, ShowValidation, Validation,
 use serde::Serialize;
 
 use super::{ids, input};
-use crate::args::{AddValidation, IssueValidation, RemoveValidation, Shown, ValidationCommand, Which};
-use crate::context::Context;
+use crate::args::{AddValidation, Ended, IssueValidation, Shown, ValidationCommand, Which};
+use crate::context::{Context, Copy};
 use crate::error::ExitStatus;
 use crate::output::{Field, Format, Record, Row, ago, list_or, when, yes_no};
 
@@ -74,19 +74,18 @@ fn issue(context: &Context, args: &IssueValidation) -> Result<(), Failure> {
     let issued = context.talk(async |daemon| daemon.call(&args.to_call()).await)?;
     let printer = &context.printer;
     match (args.quiet, args.print_raw_token) {
-        (true, true) => printer.value(&issued.raw, &Raw { raw: &issued.raw }),
-        (true, false) => printer.value(&issued.issuer.to_string(), &issued),
+        (true, true) => printer.value(&issued.raw, &Raw { raw: &issued.raw })?,
+        (true, false) => printer.value(&issued.issuer.to_string(), &issued)?,
         // Programs have it in the one object; people get it on a line of its own.
         (false, true) if printer.format() == Format::Table => {
             printer.record(&issued)?;
-            printer.answer(&format!("\n{}\n", issued.raw))
+            printer.answer(&format!("\n{}\n", issued.raw))?;
         }
-        (false, _) => {
-            printer.record(&issued)?;
-            printer.note("the token itself: coattail validation issue --quiet --print-raw-token");
-            Ok(())
-        }
+        (false, _) => printer.record(&issued)?,
     }
+    let copy = Copy::choose(args.copy, args.print_raw_token);
+    context.offer(&issued.raw, copy, args.quiet, "coattail validation issue --quiet --print-raw-token");
+    Ok(())
 }
 
 #[derive(Serialize)]
@@ -117,14 +116,14 @@ fn show(context: &Context, args: &Shown) -> Result<(), Failure> {
     context.printer.record(&shown)
 }
 
-fn remove(context: &Context, args: &RemoveValidation) -> Result<(), Failure> {
+fn remove(context: &Context, args: &Ended) -> Result<(), Failure> {
     let call = control::RemoveValidation { validation: id(&args.which)?, dry_run: args.dry_run };
     if !args.dry_run {
         context
             .confirm(&format!("forget the key {}, and revoke the tokens that only it could use", call.validation))?;
     }
     let removed = context.talk(async |daemon| daemon.call(&call).await)?;
-    context.printer.record(&removed)
+    context.end(&removed, args.dry_run)
 }
 
 fn id(which: &Which) -> Result<ValidationId, Failure> {

@@ -70,7 +70,8 @@ pub(super) fn as_lines(failure: &Failure, color: Color) -> String {
     if !why.is_empty() {
         lines += &format!("  {} {}\n", color.paint("1", "why:"), why.join(" | "));
     }
-    lines + &format!("  {} {}\n", color.paint("1;36", "try:"), visible(hint(failure)))
+    let when = failure.retry_after_ms.map_or_else(String::new, |wait| format!(" (it can be tried again in {wait} ms)"));
+    lines + &format!("  {} {}{when}\n", color.paint("1;36", "try:"), visible(hint(failure)))
 }
 
 pub(super) fn as_json(failure: &Failure) -> impl Serialize {
@@ -85,6 +86,8 @@ pub(super) fn as_json(failure: &Failure) -> impl Serialize {
         hint: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         data: Option<Raw>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
     }
     Outer {
         error: Inner {
@@ -92,6 +95,7 @@ pub(super) fn as_json(failure: &Failure) -> impl Serialize {
             message: failure.message.lines().map(str::trim).collect::<Vec<_>>().join(": "),
             hint: hint(failure).to_owned(),
             data: failure.data.clone(),
+            retry_after_ms: failure.retry_after_ms,
         },
     }
 }

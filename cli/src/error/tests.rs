@@ -41,6 +41,10 @@ fn a_failure_is_two_or_three_lines() {
     for (failure, lines) in [
         (Failure::new(ErrorCode::Busy, "256 calls wait"), "error: 256 calls wait\n  try: try again in a moment\n"),
         (
+            Failure::busy("256 calls wait").hint("wait"),
+            "error: 256 calls wait\n  try: wait (it can be tried again in 1000 ms)\n",
+        ),
+        (
             Failure::new(ErrorCode::Failed, "no \x1b[31mfile\nat a.js:1\n  at b.js:2")
                 .hint("make it")
                 .data(Some(thrown)),

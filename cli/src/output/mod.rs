@@ -15,6 +15,7 @@ mod plain;
 mod pretty;
 mod printer;
 mod show;
+mod spinner;
 mod table;
 mod time;
 mod visible;

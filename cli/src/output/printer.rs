@@ -5,6 +5,7 @@ use coattail::wire::{ErrorCode, Failure, Raw};
 use serde::Serialize;
 
 use super::show::{Record, Row};
+use super::spinner::Spinner;
 use super::visible::visible_json;
 use super::{Color, json, plain, pretty, table};
 
@@ -39,11 +40,12 @@ impl Format {
 #[derive(Debug, Clone)]
 pub(crate) struct Printer {
     format: Format,
+    spinner: Spinner,
 }
 
 impl Printer {
     pub(crate) fn new(format: Format) -> Self {
-        Self { format }
+        Self { format, spinner: Spinner::new() }
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -59,7 +61,7 @@ impl Printer {
                 self.note(empty);
                 Ok(())
             }
-            Format::Table => self.answer(&table::list(rows)),
+            Format::Table => self.answer(&table::list(rows, Color::of(&io::stdout()))),
         }
     }
 
@@ -68,7 +70,7 @@ impl Printer {
         match self.format {
             Format::Json => self.answer(&json::line(record)),
             Format::Plain => self.answer(&plain::record(&record.fields())),
-            Format::Table => self.answer(&table::record(&record.fields())),
+            Format::Table => self.answer(&table::record(&record.fields(), Color::of(&io::stdout()))),
         }
     }
 
@@ -96,13 +98,24 @@ impl Printer {
     ///
     /// Whoever reads us may have heard enough: a closed pipe is no failure.
     pub(crate) fn answer(&self, text: &str) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        let write = || {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+        };
+        match self.spinner.suspend(write) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(Failure::new(ErrorCode::Internal, format!("could not write the answer to stdout: {error}"))
                     .hint("it was done nevertheless; look at where stdout leads, such as a full disk"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Works, with a sign of life for people if it takes long.
+    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        match self.format {
+            Format::Table => self.spinner.during(work).await,
+            Format::Json | Format::Plain => work.await,
         }
     }
 
@@ -124,7 +137,7 @@ impl Printer {
 
     /// Writes to stderr; if nobody can hear it, nothing more can be done about it.
     pub(crate) fn say(&self, text: &str) {
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        let _ = self.spinner.suspend(|| io::stderr().lock().write_all(text.as_bytes()));
     }
 
     /// Says it as one line of JSON.

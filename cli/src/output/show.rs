@@ -7,6 +7,11 @@ pub(crate) trait Row: Serialize {
 
     /// The cells, as many as there are columns.
     fn cells(&self) -> Vec<String>;
+
+    /// In which style of SGR the first cell is shown to people, if in any.
+    fn tone(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A name and its value.

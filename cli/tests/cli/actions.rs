@@ -220,7 +220,7 @@ fn subscriptions_begin_and_end() {
             let id = ID.parse().expect("an id");
             Ok(Subscription { id, peer: call.peer, action: call.action, receiver: call.receiver, cursor: Some(3) })
         })
-        .on(|_: Unsubscribe| Ok(Unsubscribed { id: ID.parse().expect("an id"), told: true }))
+        .on(|_: Unsubscribe| Ok(Unsubscribed { id: ID.parse().expect("an id"), told: true, undelivered: None }))
         .serve(&instance);
     let which = ["-p", ID, "-a", "report", "-r", "keep"];
     instance.coattail(&[&["action", "subscribe"], &which[..]].concat()).run().is(

@@ -48,8 +48,18 @@ fn the_version_is_told() {
 
 #[test]
 fn help_is_an_answer() {
-    for arguments in [&["help"][..], &["--help"], &[], &["peer"], &["help", "token", "issue"], &["help", "environment"]]
-    {
+    for arguments in [
+        &["help"][..],
+        &["--help"],
+        &[],
+        &["peer"],
+        &["help", "token", "issue"],
+        &["help", "environment"],
+        &["help", "output"],
+        &["man"],
+        &["completions", "bash"],
+        &["doctor", "--help"],
+    ] {
         let outcome = Coattail::new(arguments).run();
         assert_eq!((outcome.code(), outcome.0.stderr.is_empty()), (0, true), "{arguments:?}");
         assert!(!outcome.0.stdout.is_empty(), "{arguments:?}");

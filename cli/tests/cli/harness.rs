@@ -20,6 +20,19 @@ use tokio_util::task::TaskTracker;
 /// How long anything in these tests may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What the machine of whoever runs the tests may have set.
+const UNSET: [&str; 9] = [
+    "COATTAIL_OUTPUT",
+    "COATTAIL_INSTANCE",
+    "COATTAIL_DEBUG",
+    "COATTAIL_LOG",
+    "CLICOLOR_FORCE",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+];
+
 /// An instance without a service.
 pub(crate) struct Instance {
     folder: TempDir,
@@ -58,9 +71,7 @@ impl Coattail {
         #[expect(clippy::disallowed_methods, reason = "it is the program under test")]
         let mut command = Command::new(env!("CARGO_BIN_EXE_coattail"));
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for name in
-            ["COATTAIL_OUTPUT", "COATTAIL_INSTANCE", "COATTAIL_DEBUG", "CLICOLOR_FORCE", "FORCE_COLOR", "NO_COLOR"]
-        {
+        for name in UNSET {
             command.env_remove(name);
         }
         Self { command, stdin: String::new() }
@@ -99,6 +110,20 @@ impl Coattail {
         // A terminal whose other end is gone answers with EIO, after all that was written.
         let _ = master.read_to_end(&mut shown);
         (status.code().expect("it exits"), String::from_utf8(shown).expect("UTF-8"))
+    }
+
+    /// Gives it a terminal for everything, and tells what is shown there, with the line ends that were written.
+    pub(crate) fn run_wholly_on_a_terminal(mut self) -> (i32, String) {
+        let terminal = nix::pty::openpty(None, None).expect("a terminal");
+        let copy = || terminal.slave.try_clone().expect("a copy");
+        self.command.stdin(copy()).stdout(copy()).stderr(copy());
+        let mut child = self.command.spawn().expect("the program starts");
+        drop((self, terminal.slave));
+        let mut shown = Vec::new();
+        // A terminal whose other end is gone answers with EIO, after all that was written.
+        let _ = fs::File::from(terminal.master).read_to_end(&mut shown);
+        let status = child.wait().expect("it ends");
+        (status.code().expect("it exits"), String::from_utf8(shown).expect("UTF-8").replace("\r\n", "\n"))
     }
 
     pub(crate) fn spawn(mut self) -> Child {

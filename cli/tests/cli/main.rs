@@ -4,8 +4,12 @@
 //! what it makes of the answer can be compared to the letter.
 
 mod actions;
+mod clipboard;
+mod completions;
+mod doctor;
 mod errors;
 mod harness;
 mod peers;
 mod services;
+mod terminal;
 mod tokens;

@@ -30,7 +30,7 @@ fn daemon(instance: &Instance) -> FakeDaemon {
         .on(|_: ListPeers| Ok(vec![peer()]))
         .on(|_: ShowPeer| Ok(peer()))
         .on(|_: ShowPeerToken| Ok(PeerToken { raw: "sesame".to_owned() }))
-        .on(|call: RemovePeer| Ok(PeerRemoved { id: call.peer, subscriptions: 1 }))
+        .on(|call: RemovePeer| Ok(PeerRemoved { id: call.peer, subscriptions: 1, sessions: 2 }))
         .serve(instance)
 }
 
@@ -90,7 +90,7 @@ fn peers_are_listed_shown_and_removed() {
     instance.coattail(&["peer", "show", "--print-raw-token", ID]).run().is(0, "sesame\n", "");
     instance.coattail(&["peer", "remove", "--id", ID, "--yes", "--json"]).run().is(
         0,
-        &format!("{{\"id\":\"{ID}\",\"subscriptions\":1}}\n"),
+        &format!("{{\"id\":\"{ID}\",\"subscriptions\":1,\"sessions\":2}}\n"),
         "",
     );
 }
@@ -135,7 +135,7 @@ fn subscribers_are_listed_and_revoked() {
                 last_error: Some("refused\nthen\tgone".to_owned()),
             }])
         })
-        .on(|call: RevokeSubscriber| Ok(Unsubscribed { id: call.subscription, told: false }))
+        .on(|call: RevokeSubscriber| Ok(Unsubscribed { id: call.subscription, told: false, undelivered: Some(7) }))
         .serve(&instance);
     instance.coattail(&["subscribers", "list"]).env("COATTAIL_OUTPUT", "plain").run().is(
         0,
@@ -144,7 +144,7 @@ fn subscribers_are_listed_and_revoked() {
     );
     instance.coattail(&["subscribers", "revoke", "-s", ID, "--yes"]).run().is(
         0,
-        &format!("id    {ID}\ntold  no\n"),
+        &format!("id           {ID}\ntold         no\nundelivered  7\n"),
         "the subscriber could not be reached; it is told when it comes back\n",
     );
 }

@@ -26,6 +26,8 @@ fn token(call: IssueToken) -> Token {
         subscribable: call.subscribable,
         subscribed_to: vec![],
         receiver: None,
+        sessions: None,
+        subscriptions: None,
         raw: Some(RAW.to_owned()),
     }
 }
@@ -109,6 +111,18 @@ fn tokens_are_listed_shown_and_revoked() {
         "",
     );
     assert_eq!(daemon.asked().last().expect("asked"), &format!("tokens.revoke {{\"token\":\"{ID}\"}}"));
+}
+
+#[test]
+fn a_dry_run_asks_nobody_and_ends_nothing() {
+    let instance = Instance::new();
+    let daemon = daemon(&instance);
+    instance.coattail(&["token", "revoke", ID, "--dry-run"]).run().is(
+        0,
+        &format!("id                   {ID}\nsessions ended       1\nsubscriptions ended  2\n"),
+        "nothing was done: this is what would end\n",
+    );
+    assert_eq!(daemon.asked(), [format!("tokens.revoke {{\"token\":\"{ID}\",\"dry_run\":true}}")]);
 }
 
 #[test]

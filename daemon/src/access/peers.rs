@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use coattail::id::{IssuerHash, PeerId};
-use coattail::wire::control::{PeerRemoved, PeerToken, SetPeerAddress};
+use coattail::wire::control::{PeerRemoved, PeerToken, RemovePeer, SetPeerAddress};
 use coattail::wire::host::Peer;
 use coattail::wire::{ErrorCode, Failure};
 
@@ -91,16 +91,22 @@ impl Peers {
 
     /// Forgets a peer with the subscriptions that we hold there, and ends the session with it. It learns of that at
     /// its next delivery, which is refused.
-    pub(crate) async fn remove(&self, id: PeerId) -> Result<PeerRemoved, Failure> {
-        let target = Target::of_token(&self.row(id).await?.jwt)?;
-        let removed = self.store.remove_peer(id).await?;
-        self.sessions.close_token(target.token_id);
-        for subscription in &removed.subscriptions {
-            self.sessions.close_token(subscription.id);
+    pub(crate) async fn remove(&self, request: RemovePeer) -> Result<PeerRemoved, Failure> {
+        let RemovePeer { peer: id, dry_run } = request;
+        // Only its id is needed: a token with a certificate that cannot be read must not keep its peer here.
+        let token = inspect(self.row(id).await?.jwt.reveal())?.into_claims().id;
+        if dry_run {
+            let held = self.store.held_at(id).await?;
+            let incoming: u64 = held.iter().map(|held| self.sessions.count_token(held.id)).sum();
+            let sessions = incoming + u64::from(self.sessions.is_connected(token));
+            return Ok(PeerRemoved { id, subscriptions: held.len() as u64, sessions });
         }
+        let removed = self.store.remove_peer(id).await?;
+        let incoming: u64 = removed.subscriptions.iter().map(|held| self.sessions.close_token(held.id)).sum();
+        let sessions = incoming + self.sessions.close_token(token);
         self.links.refresh(id);
         tracing::info!(peer = %id, subscriptions = removed.subscriptions.len(), "removed a peer");
-        Ok(PeerRemoved { id, subscriptions: removed.subscriptions.len() as u64 })
+        Ok(PeerRemoved { id, subscriptions: removed.subscriptions.len() as u64, sessions })
     }
 
     async fn row(&self, id: PeerId) -> Result<store::Peer, Failure> {

@@ -2,7 +2,7 @@ use std::sync::{Arc, OnceLock};
 
 use coattail::address::PeerAddress;
 use coattail::id::{IssuerHash, TokenId};
-use coattail::wire::control::{IssueToken, Revoked, Token};
+use coattail::wire::control::{IssueToken, RevokeToken, Revoked, Token};
 use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
 
@@ -108,14 +108,26 @@ impl Tokens {
 
     pub(crate) async fn show(&self, id: TokenId, raw: bool) -> Result<Token, Failure> {
         match self.store.token(id).await? {
-            Some(token) => describe(&token, raw),
+            Some(token) => {
+                let would_end = self.would_end(id).await?;
+                Ok(Token {
+                    sessions: Some(would_end.sessions),
+                    subscriptions: Some(would_end.subscriptions),
+                    ..describe(&token, raw)?
+                })
+            }
             None => Err(not_found(id)),
         }
     }
 
     /// Deletes a token and, in the same transaction, the subscriptions that were made with it; then ends the sessions
     /// that it opened. A session that is being opened meanwhile finds no row.
-    pub(crate) async fn revoke(&self, id: TokenId) -> Result<Revoked, Failure> {
+    pub(crate) async fn revoke(&self, request: RevokeToken) -> Result<Revoked, Failure> {
+        let RevokeToken { token: id, dry_run } = request;
+        if dry_run {
+            self.store.token(id).await?.ok_or_else(|| not_found(id))?;
+            return self.would_end(id).await;
+        }
         let revoked = match self.store.revoke_token(id).await {
             Err(error) if error.code() == ErrorCode::NotFound => return Err(not_found(id)),
             revoked => revoked?,
@@ -126,6 +138,12 @@ impl Tokens {
         let sessions = self.sessions.close_token(id);
         tracing::info!(token = %id, sessions, subscriptions = revoked.subscriptions.len(), "revoked a token");
         Ok(Revoked { id, sessions, subscriptions: revoked.subscriptions.len() as u64 })
+    }
+
+    /// What lives on a token now.
+    async fn would_end(&self, id: TokenId) -> Result<Revoked, Failure> {
+        let subscriptions = self.store.subscriptions_with(id).await?.len() as u64;
+        Ok(Revoked { id, sessions: self.sessions.count_token(id), subscriptions })
     }
 }
 
@@ -155,6 +173,8 @@ fn describe(token: &IssuedToken, raw: bool) -> Result<Token, Failure> {
         subscribable: grants.subscribable,
         subscribed_to: subscription.map(|subscription| subscription.action.to_string()).into_iter().collect(),
         receiver: subscription.map(|subscription| subscription.receiver.to_string()),
+        sessions: None,
+        subscriptions: None,
         raw: raw.then(|| token.jwt.reveal().to_owned()),
     })
 }

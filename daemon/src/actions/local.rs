@@ -71,6 +71,11 @@ impl Actions {
         self.publisher.publish(action, payload, cause).await
     }
 
+    /// Whether there is an action of this name, whatever may be wrong with it.
+    pub(crate) fn has(&self, action: &ActionName) -> bool {
+        self.plugins.list(Kind::Action).iter().any(|found| found.name == action.as_str())
+    }
+
     /// What this instance offers.
     pub(crate) fn list(&self, kind: Kind) -> Vec<Entry> {
         let is_action = kind == Kind::Action;

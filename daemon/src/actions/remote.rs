@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coattail::id::{CallId, PeerId};
@@ -9,7 +11,7 @@ use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure, Raw};
 
 use crate::session::Sessions;
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// What the peer may take longer than its own time limit, for the answer to travel.
 const TRAVEL: Duration = Duration::from_secs(2);
@@ -20,12 +22,15 @@ pub(crate) struct Remote {
     store: Store,
     sessions: Sessions,
     timeout: Duration,
+    /// The sessions that peers were last called over: a call over one asks neither the database nor the token again.
+    // A std mutex: never held over an await.
+    open: Arc<Mutex<HashMap<PeerId, Session>>>,
 }
 
 impl Remote {
     /// `timeout` is how long a call may take that says nothing else.
     pub(crate) fn new(store: Store, sessions: Sessions, timeout: Duration) -> Self {
-        Self { store, sessions, timeout }
+        Self { store, sessions, timeout, open: Arc::default() }
     }
 
     /// Performs an action of a peer. Dropping the future cancels the call there.
@@ -93,11 +98,32 @@ impl Remote {
     }
 
     async fn session(&self, peer: PeerId) -> Result<Session, Failure> {
-        let row = self.store.peer(peer).await?.ok_or_else(|| {
+        let open = self.open().get(&peer).filter(|session| !session.is_closed()).cloned();
+        if let Some(session) = open {
+            return Ok(session);
+        }
+        let row = self.row(peer).await?;
+        let session = self.sessions.get_or_dial(&self.sessions.target(&row.jwt, row.issuer).await?).await?;
+        {
+            let mut open = self.open();
+            open.retain(|_, session| !session.is_closed());
+            open.insert(peer, session.clone());
+        }
+        // Order: first the entry, then the look. Whoever removes a peer deletes the row, then closes its session: either
+        // we see that the row is gone, or the session that we keep is closed with it.
+        self.row(peer).await.inspect_err(|_| session.close())?;
+        Ok(session)
+    }
+
+    async fn row(&self, peer: PeerId) -> Result<store::Peer, Failure> {
+        self.store.peer(peer).await?.ok_or_else(|| {
             Failure::new(ErrorCode::NotFound, format!("there is no peer {peer}"))
                 .hint("`coattail peer list` shows them")
-        })?;
-        self.sessions.get_or_dial(&self.sessions.target(&row.jwt, row.issuer).await?).await
+        })
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<PeerId, Session>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

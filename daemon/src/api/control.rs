@@ -1,50 +1,100 @@
 use std::sync::Arc;
 
 use coattail::rpc::Service;
-use coattail::wire::Done;
 use coattail::wire::control::{
-    AddPeer, AddValidation, IssueToken, IssueValidation, Issuer, ListKeys, ListTokens, ListValidations, RemovePeer,
-    RemoveValidation, RevokeToken, RotateKey, SetPeerAddress, ShowPeerToken, ShowToken, ShowValidation, Status, Stop,
+    AddPeer, AddValidation, IssueToken, IssueValidation, Issuer, ListAudit, ListKeys, ListTokens, ListValidations,
+    RemovePeer, RemoveValidation, RevokeToken, RotateKey, SetPeerAddress, ShowPeerToken, ShowToken, ShowValidation,
+    Status, Stop,
 };
+use coattail::wire::doctor::Doctor;
+use coattail::wire::{Done, Method as _};
 
 use super::host::host_service;
+use crate::audit::Fact;
+use crate::doctor;
 use crate::parts::Parts;
 
 /// What the owner may call over the control socket: everything.
 pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
     host_service(parts)
         .on(parts, |parts: Arc<Parts>, _, _: Status| async move { parts.status().await })
+        .on(parts, |parts: Arc<Parts>, _, _: Doctor| async move { Ok(doctor::check(&parts).await) })
         .on_in_order(parts, |parts: &Parts, _, _: Stop| {
             parts.stop.cancel();
             Ok(Done {})
         })
         .on_in_order(parts, |parts: &Parts, _, _: Issuer| Ok(parts.tokens.issuer()))
-        .on(parts, |parts: Arc<Parts>, _, request: IssueToken| async move { parts.tokens.issue(request).await })
+        .on(parts, |parts: Arc<Parts>, _, request: IssueToken| async move {
+            let token = parts.tokens.issue(request).await?;
+            parts.audit.record(Fact::allowed(IssueToken::NAME).token(Some(token.id)));
+            Ok(token)
+        })
         .on(parts, |parts: Arc<Parts>, _, _: ListTokens| async move { parts.tokens.list().await })
         .on(parts, |parts: Arc<Parts>, _, request: ShowToken| async move {
-            parts.tokens.show(request.token, request.raw).await
+            let token = parts.tokens.show(request.token, request.raw).await?;
+            if request.raw {
+                parts.audit.record(Fact::allowed(ShowToken::NAME).token(Some(token.id)));
+            }
+            Ok(token)
         })
-        .on(parts, |parts: Arc<Parts>, _, request: RevokeToken| async move { parts.tokens.revoke(request.token).await })
+        .on(parts, |parts: Arc<Parts>, _, request: RevokeToken| async move {
+            let is_dry = request.dry_run;
+            let revoked = parts.tokens.revoke(request).await?;
+            if !is_dry {
+                parts.audit.record(Fact::allowed(RevokeToken::NAME).token(Some(revoked.id)));
+            }
+            Ok(revoked)
+        })
         .on_in_order(parts, |parts: &Parts, _, request: IssueValidation| parts.validations.issue(&request))
-        .on(
-            parts,
-            |parts: Arc<Parts>, _, request: AddValidation| async move { parts.validations.add(request.token).await },
-        )
+        .on(parts, |parts: Arc<Parts>, _, request: AddValidation| async move {
+            let added = parts.validations.add(request.token).await?;
+            let fact = Fact::allowed(AddValidation::NAME).peer(added.issuer);
+            parts.audit.record(match added.id {
+                Some(id) => fact.subject(id),
+                None => fact,
+            });
+            Ok(added)
+        })
         .on(parts, |parts: Arc<Parts>, _, _: ListValidations| async move { parts.validations.list().await })
         .on(parts, |parts: Arc<Parts>, _, request: ShowValidation| async move {
             parts.validations.show(request.validation).await
         })
-        .on(
-            parts,
-            |parts: Arc<Parts>, _, request: RemoveValidation| async move { parts.validations.remove(request).await },
-        )
-        .on(parts, |parts: Arc<Parts>, _, request: AddPeer| async move { parts.peers.add(request.token).await })
-        .on(parts, |parts: Arc<Parts>, _, request: ShowPeerToken| async move { parts.peers.token(request.peer).await })
-        .on(parts, |parts: Arc<Parts>, _, request: RemovePeer| async move { parts.peers.remove(request.peer).await })
-        .on(
-            parts,
-            |parts: Arc<Parts>, _, request: SetPeerAddress| async move { parts.peers.set_address(request).await },
-        )
+        .on(parts, |parts: Arc<Parts>, _, request: RemoveValidation| async move {
+            let is_dry = request.dry_run;
+            let removed = parts.validations.remove(request).await?;
+            if !is_dry {
+                parts.audit.record(Fact::allowed(RemoveValidation::NAME).subject(removed.id));
+            }
+            Ok(removed)
+        })
+        .on(parts, |parts: Arc<Parts>, _, request: AddPeer| async move {
+            let added = parts.peers.add(request.token).await?;
+            parts.audit.record(Fact::allowed(AddPeer::NAME).peer(added.issuer).subject(added.id));
+            Ok(added)
+        })
+        .on(parts, |parts: Arc<Parts>, _, request: ShowPeerToken| async move {
+            let token = parts.peers.token(request.peer).await?;
+            parts.audit.record(Fact::allowed(ShowPeerToken::NAME).subject(request.peer));
+            Ok(token)
+        })
+        .on(parts, |parts: Arc<Parts>, _, request: RemovePeer| async move {
+            let is_dry = request.dry_run;
+            let removed = parts.peers.remove(request).await?;
+            if !is_dry {
+                parts.audit.record(Fact::allowed(RemovePeer::NAME).subject(removed.id));
+            }
+            Ok(removed)
+        })
+        .on(parts, |parts: Arc<Parts>, _, request: ListAudit| async move { parts.audit.list(request).await })
+        .on(parts, |parts: Arc<Parts>, _, request: SetPeerAddress| async move {
+            let peer = parts.peers.set_address(request).await?;
+            parts.audit.record(Fact::allowed(SetPeerAddress::NAME).peer(peer.issuer).subject(peer.id));
+            Ok(peer)
+        })
         .on_in_order(parts, |parts: &Parts, _, _: ListKeys| Ok(parts.keys.list()))
-        .on(parts, |parts: Arc<Parts>, _, request: RotateKey| async move { parts.keys.rotate(request).await })
+        .on(parts, |parts: Arc<Parts>, _, request: RotateKey| async move {
+            let keys = parts.keys.rotate(request).await?;
+            parts.audit.record(Fact::allowed(RotateKey::NAME));
+            Ok(keys)
+        })
 }

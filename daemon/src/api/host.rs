@@ -8,10 +8,11 @@ use coattail::wire::host::{
     RevokeSubscriber, ShowPeer, Subscribe, Unsubscribe,
 };
 use coattail::wire::plugin::Kind;
-use coattail::wire::{Done, Failure};
+use coattail::wire::{Done, Failure, Method as _};
 
 use super::fact;
 use crate::actions::LocalCall;
+use crate::audit::Fact;
 use crate::parts::Parts;
 
 /// The Coattail API, for workers and for the command line: they act with the rights of the instance.
@@ -50,7 +51,12 @@ pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
         .on(parts, |parts: Arc<Parts>, _, request: ShowPeer| async move { parts.peers.show(request.peer).await })
         .on(parts, |parts: Arc<Parts>, _, _: ListSubscribers| async move { parts.publisher.list().await })
         .on(parts, |parts: Arc<Parts>, _, request: RevokeSubscriber| async move {
-            parts.publisher.revoke(request.subscription).await
+            let is_dry = request.dry_run;
+            let ended = parts.publisher.revoke(request).await?;
+            if !is_dry {
+                parts.audit.record(Fact::allowed(RevokeSubscriber::NAME).subject(ended.id));
+            }
+            Ok(ended)
         })
 }
 

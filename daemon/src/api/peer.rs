@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use coattail::id::SubscriptionId;
 use coattail::name::ActionName;
 use coattail::rpc::{Facts, Service, Session};
 use coattail::wire::peer::{
@@ -8,10 +9,11 @@ use coattail::wire::peer::{
     Revoke, Subscribe, Unsubscribe, Whereabouts,
 };
 use coattail::wire::plugin::Kind;
-use coattail::wire::{Done, ErrorCode, Failure};
+use coattail::wire::{Done, ErrorCode, Failure, Method as _};
 
 use super::fact;
 use crate::actions::LocalCall;
+use crate::audit::Fact;
 use crate::parts::Parts;
 use crate::session::Caller;
 use crate::tokens::{Operation, authorize};
@@ -26,70 +28,131 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
             parts.calls.cancel(caller.session, request.call);
             Ok(Done {})
         })
-        .on(parts, |parts: Arc<Parts>, facts, _: ListActions| async move { list_actions(&parts, &facts) })
         .on(parts, |parts: Arc<Parts>, facts, stated: Whereabouts| async move {
             // An instance speaks for itself: it has proven its key. Of whom is neither peer nor subscriber, it is not
             // kept.
-            let caller: Arc<Caller> = fact(&facts)?;
+            let caller = count(&parts, &facts, Whereabouts::NAME)?;
             parts.sessions.learn(caller.issuer(), stated).await.map(|()| Done {})
         })
+        .on(parts, |parts: Arc<Parts>, facts, _: ListActions| async move {
+            let caller = count(&parts, &facts, ListActions::NAME)?;
+            Ok(list_actions(&parts, &caller))
+        })
         .on(parts, |parts: Arc<Parts>, facts, _: ListReceivers| async move {
-            let caller: Arc<Caller> = fact(&facts)?;
+            let caller = count(&parts, &facts, ListReceivers::NAME)?;
             parts.subscriber.receivers_for(&caller).await
         })
         .on(parts, |parts, facts, request: Perform| async move { perform(&parts, &facts, request).await })
         .on(parts, |parts: Arc<Parts>, facts, request: Publish| async move {
-            allow(&facts, &Operation::Publish(&request.action))?;
+            allow(&parts, &facts, Publish::NAME, &request.action, &Operation::Publish(&request.action))?;
             parts.actions.publish(request.action, request.input, None).await
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Subscribe| async move {
-            let caller = allow(&facts, &Operation::Subscribe(&request.action))?;
+            let operation = Operation::Subscribe(&request.action);
+            let caller = allow(&parts, &facts, Subscribe::NAME, &request.action, &operation)?;
             parts.publisher.subscribe(&caller, &fact::<Session>(&facts)?, request).await
         })
         .on(parts, |parts: Arc<Parts>, facts, request: IssueSubscription| async move {
             // Allowed to whom we have asked on this very session, and to nobody else: `issue` checks it.
-            let caller: Arc<Caller> = fact(&facts)?;
-            parts.subscriber.issue(&caller, &fact::<Session>(&facts)?, request).await
+            let caller = count(&parts, &facts, IssueSubscription::NAME)?;
+            let issued = parts.subscriber.issue(&caller, &fact::<Session>(&facts)?, request).await;
+            audited(&parts, &caller, IssueSubscription::NAME, None, issued)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Attach| async move {
             // An instance attaches what it holds; what it does not hold is unknown to it.
-            let caller: Arc<Caller> = fact(&facts)?;
+            let caller = count(&parts, &facts, Attach::NAME)?;
             parts.publisher.attach(&caller, &fact::<Session>(&facts)?, request.subscriptions).await
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Unsubscribe| async move {
             // As with `Attach`.
-            let caller: Arc<Caller> = fact(&facts)?;
-            parts.publisher.end(&caller, request.subscription).await.map(|()| Done {})
+            let caller = count(&parts, &facts, Unsubscribe::NAME)?;
+            let ended = parts.publisher.end(&caller, request.subscription).await.map(|()| Done {});
+            audited(&parts, &caller, Unsubscribe::NAME, Some(request.subscription), ended)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Revoke| async move {
-            let caller: Arc<Caller> = fact(&facts)?;
-            parts.subscriber.revoked(&caller, request.subscription).await.map(|()| Done {})
+            let caller = count(&parts, &facts, Revoke::NAME)?;
+            let ended = parts.subscriber.revoked(&caller, request.subscription).await.map(|()| Done {});
+            audited(&parts, &caller, Revoke::NAME, Some(request.subscription), ended)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Deliver| async move {
-            let caller: Arc<Caller> = fact(&facts)?;
-            parts.inbox.deliver(&caller, &facts, request).await
+            let caller = count(&parts, &facts, Deliver::NAME)?;
+            let stored = parts.inbox.deliver(&caller, &facts, request).await?;
+            for refused in &stored.refused {
+                let reason = ErrorCode::from_number(refused.code).name();
+                let refusal = caller.sign(Fact::refused(Deliver::NAME, reason)).token(Some(refused.subscription));
+                parts.audit.record(refusal);
+            }
+            Ok(stored)
         })
 }
 
-/// Asks whether the caller's token allows an operation, with what the connection has proven.
-fn allow(facts: &Facts, operation: &Operation<'_>) -> Result<Arc<Caller>, Failure> {
+/// Counts a call against the caller's rate. The first thing that every call does, but for `session.ping`, whose refusal
+/// would look like a dead side, and `actions.cancel`, which ends work.
+fn count(parts: &Parts, facts: &Facts, method: &str) -> Result<Arc<Caller>, Failure> {
     let caller: Arc<Caller> = fact(facts)?;
+    if let Err(failure) = caller.rate.spend() {
+        parts.audit.record(caller.sign(Fact::refused(method, "rate")));
+        return Err(failure);
+    }
+    Ok(caller)
+}
+
+/// Counts the call, and asks whether the caller's token allows an operation, with what the connection has proven.
+fn allow(
+    parts: &Parts,
+    facts: &Facts,
+    method: &str,
+    action: &ActionName,
+    operation: &Operation<'_>,
+) -> Result<Arc<Caller>, Failure> {
+    let caller = count(parts, facts, method)?;
+    let decided = decide(&caller, operation);
+    let fact = match &decided {
+        Ok(()) => Fact::allowed(method).subject(action),
+        Err(failure) => {
+            let refused = Fact::refused(method, failure.code.name());
+            // What somebody may not do is written down only if it is a name of ours.
+            if parts.actions.has(action) { refused.subject(action) } else { refused }
+        }
+    };
+    parts.audit.record(caller.sign(fact));
+    decided.map(|()| caller)
+}
+
+fn decide(caller: &Caller, operation: &Operation<'_>) -> Result<(), Failure> {
     let Some(claims) = &caller.claims else {
         let message = "the side that was dialled holds no token here";
         return Err(Failure::new(ErrorCode::NotPermitted, message));
     };
     // A session does not outlive what its token says.
     claims.validity.check(jiff::Timestamp::now())?;
-    authorize(claims, &caller.evidence, operation)?;
-    Ok(caller)
+    Ok(authorize(claims, &caller.evidence, operation)?)
 }
 
-fn list_actions(parts: &Parts, facts: &Facts) -> Result<Vec<RemoteAction>, Failure> {
+/// Records what became of a call on a subscription. Whose it is decides whether it is allowed, so a subscription that
+/// the caller does not have is not named.
+fn audited<T>(
+    parts: &Parts,
+    caller: &Caller,
+    method: &str,
+    subscription: Option<SubscriptionId>,
+    outcome: Result<T, Failure>,
+) -> Result<T, Failure> {
+    let fact = match (&outcome, subscription) {
+        (Ok(_), Some(subscription)) => Fact::allowed(method).subject(subscription),
+        (Ok(_), None) => Fact::allowed(method),
+        (Err(failure), _) => Fact::refused(method, failure.code.name()),
+    };
+    parts.audit.record(caller.sign(fact));
+    outcome
+}
+
+fn list_actions(parts: &Parts, caller: &Caller) -> Vec<RemoteAction> {
     let mut visible = Vec::new();
     for entry in parts.actions.list(Kind::Action) {
         // What has no valid name cannot be asked for.
         let Ok(name) = ActionName::new(&entry.name) else { continue };
-        let allows = |operation: &Operation<'_>| allow(facts, operation).is_ok();
+        let allows = |operation: &Operation<'_>| decide(caller, operation).is_ok();
         if allows(&Operation::ListAction(&name)) {
             visible.push(RemoteAction {
                 performable: allows(&Operation::Perform(&name)),
@@ -100,13 +163,13 @@ fn list_actions(parts: &Parts, facts: &Facts) -> Result<Vec<RemoteAction>, Failu
             });
         }
     }
-    Ok(visible)
+    visible
 }
 
 async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<coattail::wire::peer::Performed, Failure> {
     let Perform { call, action, input, publish, timeout_ms } = request;
     let operation = if publish { Operation::PerformAndPublish(&action) } else { Operation::Perform(&action) };
-    let caller = allow(facts, &operation)?;
+    let caller = allow(parts, facts, Perform::NAME, &action, &operation)?;
     let issuer = Some(caller.issuer());
     let timeout = timeout_ms.map(Duration::from_millis).map(|wanted| wanted.min(parts.limits.local_call));
     let local = LocalCall { call, action, input, publish, caller: issuer, timeout, cause: None };

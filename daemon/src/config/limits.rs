@@ -47,6 +47,19 @@ limits! {
     frame: usize = 8 * MIB, at most GIB, as bytes;
     /// Connections that have not authenticated yet. Times the bytes above, what strangers can cost.
     unauthenticated_connections: usize = 256, at most 65_536, as count;
+    /// Connections from one source (an IPv4 address, or 64 bits of IPv6), authenticated or not. Enough for a rack behind
+    /// one address, and a small part of the descriptors that a service usually has.
+    connections_per_address: usize = 512, at most 65_536, as count;
+    /// New connections a second from one source in the long run: each may cost a handshake, some tenths of a
+    /// millisecond of a core.
+    connections_per_second_per_address: u32 = 50, at most 1_000_000, as count;
+    /// New connections from one source at once before the rate above binds: a rack that comes back after a power cut.
+    connection_burst_per_address: u32 = 1_000, at most 1_000_000, as count;
+    /// The longest that a source is shut out after failed handshakes. It starts at a second and doubles with each
+    /// further failure; 90 seconds is what sshd takes for its worst case.
+    penalty: Duration = Duration::from_secs(90), at most DAY, as time;
+    /// Sessions that one token has open: a token that leaked cannot take every place.
+    sessions_per_token: usize = 256, at most 65_536, as count;
     /// From accepting a connection until it must have authenticated; enough for a bad satellite link.
     handshake: Duration = Duration::from_secs(10), at most MINUTE * 5, as time;
     /// A call to an action of this instance, from request to result.
@@ -69,6 +82,10 @@ limits! {
     calls_per_second: u32 = 1_000, at most 10_000_000, as count;
     /// Calls that one token may make at once before the rate above binds: two seconds' worth.
     burst: u32 = 2_000, at most 10_000_000, as count;
+    /// How long the audit is kept: a quarter, in which most break-ins are found.
+    audit: Duration = DAY.saturating_mul(90), at most DAY * 36_500, as time;
+    /// Entries of the audit; whichever of the two is reached first counts. Some 200 bytes each.
+    audit_entries: u64 = 1_000_000, at most 1_000_000_000, as count;
 }
 
 fn within<T: PartialOrd + Default + Shown>(value: T, most: T) -> Result<T, String> {

@@ -91,9 +91,8 @@ mod tests {
     use ed25519_dalek::pkcs8::{Document, PrivateKeyInfoRef, SecretDocument};
 
     use super::*;
-    use crate::config::KeyFiles;
     use crate::keys::{BadSignature, Domain, Identity, KeyError, PublicIdentity, file};
-    use crate::legacy_vectors::data;
+    use crate::legacy_vectors::data::{self, KeyFiles};
 
     const ONE: Domain = Domain::new("coattail test one");
     const TWO: Domain = Domain::new("coattail test two");

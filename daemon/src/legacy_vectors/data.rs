@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::config::KeyFiles;
+pub(crate) use crate::config::KeyFiles;
 use crate::keys::{Identity, file};
 
 pub(crate) fn text(name: &str) -> String {

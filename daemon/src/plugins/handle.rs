@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::call::{Answer, Job, Outcome, Wanted};
 use super::pool::Pool;
-use super::spec::{Found, Spec};
+use super::spec::{Fingerprint, Found, Spec};
 use super::{PerformCall, PluginId, ReceiveCall, Settings, discover};
 
 /// Makes the methods that a worker of this plugin may call: the Coattail API. Which plugin it is, is also a fact of
@@ -32,6 +32,8 @@ struct Shared {
     host: Host,
     // A std mutex: held for a look and an insert, and never over an await.
     pools: Mutex<HashMap<PluginId, Arc<Pool>>>,
+    /// What was found, and the folder in which it was. Held as `pools` is.
+    known: Mutex<HashMap<PluginId, (Fingerprint, Arc<Spec>)>>,
     /// The calls under way.
     calls: TaskTracker,
     /// The processes, and what waits for their end.
@@ -52,6 +54,7 @@ impl Plugins {
             settings: Arc::new(settings),
             host,
             pools: Mutex::default(),
+            known: Mutex::default(),
             calls: TaskTracker::new(),
             workers: TaskTracker::new(),
             stopping: cancel.child_token(),
@@ -79,7 +82,7 @@ impl Plugins {
     /// # Errors
     /// As [`perform`](Self::perform), before anything is started.
     pub fn check(&self, kind: Kind, name: &str) -> Result<(), Failure> {
-        discover::find(&self.shared.settings, &PluginId { kind, name: name.to_owned() }).map(drop)
+        self.shared.find(&PluginId { kind, name: name.to_owned() }).map(drop)
     }
 
     /// Performs an action. Dropping the future cancels the call.
@@ -130,6 +133,28 @@ impl Plugins {
         }
     }
 
+    /// Starts the worker of a plugin, if it has none, and waits until it has loaded the user's code. Returns whether
+    /// there is one: what runs once per call has none.
+    ///
+    /// # Errors
+    /// `NotFound`, `PluginBroken`, `ShuttingDown`.
+    pub async fn warm(&self, kind: Kind, name: &str) -> Result<bool, Failure> {
+        let shared = &self.shared;
+        let id = PluginId { kind, name: name.to_owned() };
+        let spec = discover::find(&shared.settings, &id)?;
+        if spec.plain {
+            return Ok(false);
+        }
+        let worker = {
+            let mut pools = shared.pools();
+            if shared.stopping.is_cancelled() {
+                return Err(stopping(&id));
+            }
+            shared.calls.track_future(shared.pool(&mut pools, spec).worker())
+        };
+        worker.await.map(|_| true)
+    }
+
     async fn start(
         &self,
         id: PluginId,
@@ -138,7 +163,7 @@ impl Plugins {
         job: impl FnOnce(Duration) -> Job,
     ) -> Outcome {
         let shared = &self.shared;
-        let spec = discover::find(&shared.settings, &id)?;
+        let spec = shared.find(&id)?;
         let limit = match (asked, spec.manifest.timeout) {
             (Some(asked), Some(most)) => asked.min(most),
             (one, other) => one.or(other).unwrap_or(shared.settings.timeout),
@@ -152,7 +177,7 @@ impl Plugins {
             // Under the lock nobody can stop in between: a call is refused, or waited for.
             let mut pools = shared.pools();
             if shared.stopping.is_cancelled() {
-                return Err(Failure::new(ErrorCode::ShuttingDown, format!("{id} is not run: the service is stopping")));
+                return Err(stopping(&id));
             }
             let pool = shared.pool(&mut pools, spec);
             let place = pool.place()?;
@@ -166,6 +191,23 @@ impl Plugins {
 }
 
 impl Shared {
+    /// The plugin as its files are now. The whole folder is read only when it has changed, or a file of the plugin.
+    fn find(&self, id: &PluginId) -> Result<Arc<Spec>, Failure> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some((_, spec)) = known.filter(|(folder, spec)| folder.holds() && spec.fingerprint.holds()) {
+            return Ok(spec);
+        }
+        // Order: first the look at the folder, then the reading, so that what is added in between is read next time.
+        let folder = Fingerprint::of(&[&self.settings.folder(id.kind)]);
+        let found = discover::find(&self.settings, id);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match &found {
+            Ok(spec) if folder.is_settled() => known.insert(id.clone(), (folder, spec.clone())),
+            _ => known.remove(id),
+        };
+        found
+    }
+
     /// The pool of a plugin as its files are now. One of older files ends with its last call.
     fn pool(&self, pools: &mut HashMap<PluginId, Arc<Pool>>, spec: Arc<Spec>) -> Arc<Pool> {
         let before = pools.get(&*spec.id);
@@ -190,6 +232,10 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plugins").field("instance", &self.settings.instance).finish_non_exhaustive()
     }
+}
+
+fn stopping(id: &PluginId) -> Failure {
+    Failure::new(ErrorCode::ShuttingDown, format!("{id} is not run: the service is stopping"))
 }
 
 /// The name that is nearest to a mistyped one, if one is near.

@@ -23,6 +23,7 @@ mod process;
 mod runtime;
 mod settings;
 mod spec;
+mod version;
 mod worker;
 
 pub use call::{PerformCall, ReceiveCall};
@@ -30,5 +31,6 @@ pub use guard::{GUARD, guard_main};
 pub use handle::{Host, Plugins};
 pub use settings::Settings;
 pub use spec::{Found, PluginId, Problem};
+pub use version::{Interpreted, interpreters};
 
 use handle::nearest;

@@ -94,8 +94,7 @@ impl Pool {
     pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
         self.places.clone().try_acquire_owned().map_err(|_| {
             let full = format!("{} has {} calls under way and {} waiting", self.spec.id, self.concurrency, self.queue);
-            Failure::new(ErrorCode::Busy, full)
-                .hint("try again later, or raise `concurrency` or `queue` in its sidecar file")
+            Failure::busy(full).hint("try again later, or raise `concurrency` or `queue` in its sidecar file")
         })
     }
 
@@ -169,7 +168,7 @@ impl Pool {
     }
 
     /// The worker, started if there is none. Starting goes on if nobody waits for it any more: the next call will.
-    fn worker(self: &Arc<Self>) -> impl Future<Output = Result<Arc<Worker>, Failure>> + use<> {
+    pub(super) fn worker(self: &Arc<Self>) -> impl Future<Output = Result<Arc<Worker>, Failure>> + use<> {
         let mut state = self.lock();
         match &state.slot {
             Slot::Running(worker) => futures::future::ready(Ok(worker.clone())).left_future(),

@@ -70,9 +70,10 @@ impl Runners {
             return Ok(Self(folder));
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&parent)?;
-        remove_others(&parent);
+        let ours = format!("draft-{}-", std::process::id());
+        remove_others(&parent, name, &ours);
         let draft =
-            tempfile::Builder::new().prefix("draft-").permissions(Permissions::from_mode(0o700)).tempdir_in(&parent)?;
+            tempfile::Builder::new().prefix(&ours).permissions(Permissions::from_mode(0o700)).tempdir_in(&parent)?;
         let mut folders = BTreeSet::new();
         for (path, bytes) in contents {
             let path = draft.path().join(path);
@@ -87,7 +88,7 @@ impl Runners {
             File::open(folder)?.sync_all()?;
         }
         match fs::rename(draft.path(), &folder) {
-            // Written by another process in the meantime.
+            // Written in the meantime, for another plugin that is started, too.
             Err(_) if folder.is_dir() => {}
             renamed => renamed?,
         }
@@ -107,9 +108,13 @@ impl Runners {
 }
 
 /// Older versions, and drafts of a process that died. Nothing uses them: one daemon runs per instance, and no
-/// worker outlives it.
-fn remove_others(parent: &Path) {
+/// worker outlives it. What this daemon writes, or has just written for another plugin, stays.
+fn remove_others(parent: &Path, name: &str, ours: &str) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let entry_name = entry.file_name();
+        if entry_name == name || entry_name.as_encoded_bytes().starts_with(ours.as_bytes()) {
+            continue;
+        }
         if let Err(error) = fs::remove_dir_all(entry.path()) {
             tracing::debug!(path = %entry.path().display(), %error, "could not remove an old runner");
         }
@@ -130,6 +135,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn workers_that_start_at_once_do_not_take_the_runners_from_each_other() {
+        for _ in 0..5 {
+            let instance = tempfile::tempdir().unwrap();
+            let start = std::sync::Barrier::new(4);
+            let prepare = || {
+                start.wait();
+                assert!(Runners::prepare(instance.path()).unwrap().node().is_file());
+            };
+            std::thread::scope(|scope| (0..4).for_each(|_| _ = scope.spawn(prepare)));
+        }
+    }
+
+    #[test]
     fn runners_are_written_once_and_whole() {
         let instance = tempfile::tempdir().unwrap();
         let left_over = instance.path().join(FOLDER).join("draft-of-the-dead/x");
@@ -144,5 +162,20 @@ mod tests {
         File::create(&marker).unwrap();
         Runners::prepare(instance.path()).unwrap();
         assert!(marker.exists(), "what is there is not written again");
+    }
+
+    #[test]
+    fn plugins_that_start_at_once_do_not_remove_each_others_runners() {
+        for _ in 0..20 {
+            let instance = tempfile::tempdir().unwrap();
+            let whole = |runners: &Runners| FILES.contents.keys().all(|path| runners.0.join(path).is_file());
+            std::thread::scope(|scope| {
+                let starts: Vec<_> = (0..4).map(|_| scope.spawn(|| Runners::prepare(instance.path()))).collect();
+                for start in starts {
+                    assert!(whole(&start.join().unwrap().unwrap()));
+                }
+            });
+            assert_eq!(fs::read_dir(instance.path().join(FOLDER)).unwrap().count(), 1);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
@@ -89,17 +90,36 @@ pub(super) enum Interpreter {
     None,
 }
 
-/// What a file was when it was looked at.
+/// Files, and what they were when they were looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fingerprint(Vec<Option<[i64; 5]>>);
+pub(super) struct Fingerprint {
+    paths: Vec<PathBuf>,
+    found: Vec<Option<[i64; 5]>>,
+}
 
 impl Fingerprint {
     pub(super) fn of(paths: &[&Path]) -> Self {
-        let look = |path: &&Path| {
-            let data = fs::metadata(path).ok()?;
-            let (device, inode, size) = (data.dev().cast_signed(), data.ino().cast_signed(), data.size().cast_signed());
-            Some([device, inode, size, data.mtime(), data.mtime_nsec()])
-        };
-        Self(paths.iter().map(look).collect())
+        Self { paths: paths.iter().map(|path| path.to_path_buf()).collect(), found: paths.iter().map(look).collect() }
+    }
+
+    /// Whether the files are what they were.
+    pub(super) fn holds(&self) -> bool {
+        self.paths.iter().map(look).eq(self.found.iter().copied())
+    }
+
+    /// Whether the files have been what they are for so long that a change after the look has another time.
+    pub(super) fn is_settled(&self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed();
+        self.found.iter().all(|found| found.is_some_and(|[.., seconds, _]| seconds + SETTLED < now))
     }
 }
+
+fn look(path: impl AsRef<Path>) -> Option<[i64; 5]> {
+    let data = fs::metadata(path).ok()?;
+    let (device, inode, size) = (data.dev().cast_signed(), data.ino().cast_signed(), data.size().cast_signed());
+    // Of the change, not of the content: it also tells that the execute bit was taken away, and cannot be set back.
+    Some([device, inode, size, data.ctime(), data.ctime_nsec()])
+}
+
+/// Seconds. The times of files are coarse, on some file systems as coarse as this.
+const SETTLED: i64 = 2;

@@ -62,7 +62,8 @@ impl Lane {
                 Ok(Round::Deserted) => return,
                 Err(failure) => {
                     failures = failures.saturating_add(1);
-                    let delay = self.retry.delay(failures, None, rand::random()).unwrap_or(STORE_LIMIT);
+                    let asked = failure.retry_after_ms.map(Duration::from_millis);
+                    let delay = self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT);
                     tracing::debug!(subscriber = %self.subscriber, action = %self.action, %failure, ?delay, "delivery failed");
                     self.wait_out(delay).await;
                 }

@@ -1,17 +1,21 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use coattail::id::SessionId;
-use coattail::rpc::{Facts, Limits, Service, Session, Stray};
+use coattail::id::{SessionId, TokenId};
+use coattail::rpc::{Ended, Facts, Limits, LineError, Service, Session, Stray};
 use coattail::wire::peer::{Authenticate, Authenticated, Hello, Welcome};
-use coattail::wire::{Failure, PROTOCOL, SOFTWARE};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use coattail::wire::{ErrorCode, Failure, Method as _, PROTOCOL, SOFTWARE};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 use super::caller::Caller;
 use super::handshake::{HandshakeError, check_version, decode_identity, decode_nonce, decode_proof, encode, new_nonce};
 use super::proof::{NONCE, Transcript};
 use super::registry::Sessions;
+use crate::admission::Guest;
+use crate::audit::Fact;
 use crate::keys::PublicIdentity;
 use crate::keys::rotation::{self, Link};
+use crate::tokens::Claims;
 use crate::transport::{Channel, Connection};
 
 /// Requests that are worked on at once before authentication: one, and its cancellation.
@@ -21,6 +25,7 @@ const IN_FLIGHT_BEFORE: usize = 2;
 /// its token; then the full table.
 struct Doorkeeper {
     sessions: Sessions,
+    guest: Guest,
     remote: std::net::SocketAddr,
     channel: Channel,
     // A std mutex: it is never held over an await.
@@ -44,11 +49,12 @@ struct Greeted {
 }
 
 /// Runs the connection until it ends. Bounded in time and memory until it is authenticated.
-pub(super) async fn accept(sessions: Sessions, connection: Connection, place: OwnedSemaphorePermit) {
+pub(super) async fn accept(sessions: Sessions, connection: Connection, guest: Guest, deadline: Instant) {
     let Connection { stream, remote, channel } = connection;
     let (done, authenticated) = oneshot::channel();
     let doorkeeper = Arc::new(Doorkeeper {
         sessions: sessions.clone(),
+        guest,
         remote,
         channel,
         state: Mutex::new(State::Fresh),
@@ -56,7 +62,9 @@ pub(super) async fn accept(sessions: Sessions, connection: Connection, place: Ow
         done: Mutex::new(Some(done)),
     });
     let service = Service::new()
-        .on_in_order(&doorkeeper, |doorkeeper: &Doorkeeper, _: Facts, hello: Hello| Ok(doorkeeper.hello(&hello)?))
+        .on_in_order(&doorkeeper, |doorkeeper: &Doorkeeper, _: Facts, hello: Hello| {
+            doorkeeper.hello(&hello).map_err(|error| doorkeeper.refuse(Hello::NAME, None, error))
+        })
         .on(&doorkeeper, |doorkeeper: Arc<Doorkeeper>, _, login: Authenticate| async move {
             doorkeeper.authenticate(login).await
         });
@@ -70,20 +78,32 @@ pub(super) async fn accept(sessions: Sessions, connection: Connection, place: Ow
     let (session, run) = Session::new(reader, writer, service, Stray::Close, limits, sessions.cancel().child_token());
     doorkeeper.session.set(session.clone()).expect("set once");
     let run = sessions.spawn(run);
-    match tokio::time::timeout(settings.handshake, authenticated).await {
-        Ok(Ok(caller)) => {
-            drop(place);
-            sessions.enter(&session, &caller);
-            sessions.attend(&session, &caller).await;
+    let evicted = doorkeeper.guest.evicted();
+    let logged_in = async {
+        tokio::select! {
+            biased;
+            caller = authenticated => caller.ok(),
+            // Whoever is gone gives its place back at once.
+            () = session.closed() => None,
         }
-        Ok(Err(_)) => {}
-        Err(_) => {
-            tracing::debug!(%remote, "closed a connection that did not authenticate in time");
+    };
+    match evicted.run_until_cancelled(timeout_at(deadline, logged_in)).await {
+        Some(Ok(Some(caller))) => sessions.attend(&session, &caller).await,
+        Some(Ok(None)) => {}
+        Some(Err(_)) => {
+            doorkeeper.refuse(Authenticate::NAME, None, HandshakeError::TimedOut(settings.handshake));
+            session.close();
+        }
+        None => {
+            sessions.audit().record(Fact::refused(Authenticate::NAME, "evicted").source(remote.ip()));
             session.close();
         }
     }
     match run.await {
-        Ok(ended) => tracing::debug!(%remote, %ended, "a connection ended"),
+        Ok(ended) => {
+            tracing::debug!(%remote, %ended, "a connection ended");
+            doorkeeper.judge(&ended);
+        }
         Err(error) => tracing::error!(%remote, %error, "a session panicked"),
     }
 }
@@ -123,11 +143,11 @@ impl Doorkeeper {
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
         let caller = match self.check(&login).await {
             Ok(caller) => Arc::new(caller),
-            Err(error) => {
-                tracing::debug!(remote = %self.remote, %error, "refused a login");
+            Err((token, error)) => {
+                let failure = self.refuse(Authenticate::NAME, token, error);
                 // The answer still goes out; nothing more is read.
                 session.drain();
-                return Err(error.into());
+                return Err(failure);
             }
         };
         let (Some(done), Some(service)) = (done, self.sessions.service()) else {
@@ -149,27 +169,63 @@ impl Doorkeeper {
         let settings = self.sessions.settings();
         session.raise_limits(settings.frame, settings.in_flight);
         session.serve(service.fact(caller.clone()).fact(session.clone()));
+        // Before `done`: whoever is in is not evicted any more.
+        self.guest.authenticated();
+        let fact = Fact::allowed(Authenticate::NAME).subject(caller.session);
+        self.sessions.audit().record(caller.sign(fact));
         // The acceptor is gone only when the session has been closed.
         let _ = done.send(caller);
         Ok(answer)
     }
 
-    async fn check(&self, login: &Authenticate) -> Result<Caller, HandshakeError> {
+    /// What the caller has proven. A refusal names the token if it is one of ours.
+    async fn check(&self, login: &Authenticate) -> Result<Caller, (Option<TokenId>, HandshakeError)> {
         let state = std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Over);
         let State::Greeted(greeted) = state else {
-            return Err(HandshakeError::OutOfOrder("session.authenticate"));
+            return Err((None, HandshakeError::OutOfOrder(Authenticate::NAME)));
         };
-        let Greeted { identity, former, client_nonce, server_nonce } = *greeted;
-        let claims = self.sessions.verify(&login.token)?;
+        let claims = self.sessions.verify(&login.token).map_err(|error| (None, error))?;
+        let id = claims.id;
+        self.check_bearer(*greeted, claims, &login.proof).await.map_err(|error| (Some(id), error))
+    }
+
+    async fn check_bearer(&self, greeted: Greeted, claims: Claims, proof: &str) -> Result<Caller, HandshakeError> {
+        let Greeted { identity, former, client_nonce, server_nonce } = greeted;
         let transcript = Transcript {
             channel: &self.channel,
             client: (identity.issuer(), client_nonce),
             server: (self.sessions.identity().issuer(), server_nonce),
         };
-        transcript
-            .check_client(&identity, claims.id, &decode_proof(&login.proof)?)
-            .map_err(|_| HandshakeError::Proof)?;
+        transcript.check_client(&identity, claims.id, &decode_proof(proof)?).map_err(|_| HandshakeError::Proof)?;
         let evidence = self.sessions.admit(&claims, &identity, former, self.remote.ip()).await?;
-        Ok(Caller { session: SessionId::new(), identity, evidence, claims: Some(Arc::new(claims)) })
+        let rate = self.sessions.rates().enter(claims.id).map_err(HandshakeError::Refused)?;
+        Ok(Caller { session: SessionId::new(), identity, evidence, claims: Some(Arc::new(claims)), rate })
+    }
+
+    /// Holds it against a stranger that it spoke nonsense.
+    fn judge(&self, ended: &Ended) {
+        let is_nonsense = match ended {
+            Ended::NotAFrame(_) => true,
+            Ended::Line(error) => !matches!(error, LineError::Io(_) | LineError::Torn { .. }),
+            _ => false,
+        };
+        if is_nonsense && self.guest.is_waiting() {
+            self.guest.failed();
+            let reason = ErrorCode::InvalidInput.name();
+            self.sessions.audit().record(Fact::refused(Hello::NAME, reason).source(self.remote.ip()));
+        }
+    }
+
+    /// Holds a refusal against the caller, if it is one to hold against anybody, and says how it is told.
+    fn refuse(&self, what: &str, token: Option<TokenId>, error: HandshakeError) -> Failure {
+        tracing::debug!(remote = %self.remote, %error, "refused a login");
+        if error.is_held_against_caller() {
+            self.guest.failed();
+        }
+        let is_late = matches!(error, HandshakeError::TimedOut(_));
+        let failure = Failure::from(error);
+        let reason = if is_late { "timeout" } else { failure.code.name() };
+        self.sessions.audit().record(Fact::refused(what, reason).source(self.remote.ip()).token(token));
+        failure
     }
 }

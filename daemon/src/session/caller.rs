@@ -2,11 +2,12 @@ use std::sync::Arc;
 
 use coattail::id::{IssuerHash, SessionId, TokenId};
 
+use crate::admission::CallRate;
+use crate::audit::Fact;
 use crate::keys::PublicIdentity;
-use crate::tokens::{Claims, Evidence};
+use crate::tokens::{Claims, Evidence, Source};
 
 /// Who is at the other end of a session. A handler finds it among the facts of its call.
-#[derive(Debug)]
 pub(crate) struct Caller {
     /// Names the session in both sides' logs.
     pub(crate) session: SessionId,
@@ -17,6 +18,8 @@ pub(crate) struct Caller {
     /// What it presented, if it dialled us. If we dialled, it holds nothing of ours but subscription tokens, which
     /// each of its calls names.
     pub(crate) claims: Option<Arc<Claims>>,
+    /// What it may still call, with the token above; if we dialled, with the one that we presented.
+    pub(crate) rate: Arc<CallRate>,
 }
 
 impl Caller {
@@ -28,5 +31,14 @@ impl Caller {
     /// The token that it presented.
     pub(crate) fn token(&self) -> Option<TokenId> {
         self.claims.as_ref().map(|claims| claims.id)
+    }
+
+    /// Says in the audit that it was this one.
+    pub(crate) fn sign(&self, fact: Fact) -> Fact {
+        let fact = fact.peer(self.issuer()).token(self.token());
+        match self.evidence.source {
+            Source::Network(address) => fact.address(address),
+            Source::Local => fact,
+        }
     }
 }

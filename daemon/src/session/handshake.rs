@@ -43,6 +43,30 @@ pub(crate) enum HandshakeError {
     Stopping,
 }
 
+impl HandshakeError {
+    /// Whether it counts against whoever caused it: honest programs seldom do, and attackers often.
+    pub(super) fn is_held_against_caller(&self) -> bool {
+        match self {
+            Self::Nonce
+            | Self::Identity(_)
+            | Self::Proof
+            | Self::WrongPeer { .. }
+            | Self::OutOfOrder(_)
+            | Self::Token(_)
+            | Self::NotBearer
+            | Self::Revoked
+            | Self::TimedOut(_) => true,
+            // The fault of an update, of ours, or of nobody.
+            Self::Version { .. }
+            | Self::NotCoattail { .. }
+            | Self::NotFollowed { .. }
+            | Self::Replaced(_)
+            | Self::Refused(_)
+            | Self::Stopping => false,
+        }
+    }
+}
+
 impl From<HandshakeError> for Failure {
     fn from(error: HandshakeError) -> Self {
         let message = error.to_string();

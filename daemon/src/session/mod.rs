@@ -6,6 +6,7 @@ mod accept;
 mod caller;
 mod handshake;
 mod open;
+mod probe;
 mod proof;
 mod registry;
 mod target;

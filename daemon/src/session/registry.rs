@@ -9,8 +9,8 @@ use coattail::wire::Failure;
 use coattail::wire::peer::{Ping, Rotation, Whereabouts};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,6 +18,8 @@ use super::caller::Caller;
 use super::handshake::HandshakeError;
 use super::open::PING_EVERY;
 use super::target::Target;
+use crate::admission::{CallRates, Guest};
+use crate::audit::Audit;
 use crate::keys::rotation::Link;
 use crate::keys::{Identity, PublicIdentity, TokenVerifier};
 use crate::store::{Secret, Store};
@@ -64,6 +66,8 @@ struct Inner {
     keys: OwnKeys,
     whereabouts: OnceLock<Whereabouts>,
     store: Store,
+    audit: Audit,
+    rates: CallRates,
     settings: SessionSettings,
     // Until the sessions are closed: the table leads back to this registry.
     service: Mutex<Option<Service>>,
@@ -85,11 +89,13 @@ struct Live {
 type Dialling = Shared<BoxFuture<'static, Result<Session, Failure>>>;
 
 impl Sessions {
-    pub(crate) fn new(keys: OwnKeys, store: Store, settings: SessionSettings) -> Self {
+    pub(crate) fn new(keys: OwnKeys, store: Store, audit: Audit, rates: CallRates, settings: SessionSettings) -> Self {
         let inner = Inner {
             keys,
             whereabouts: OnceLock::new(),
             store,
+            audit,
+            rates,
             settings,
             service: Mutex::default(),
             live: Mutex::default(),
@@ -116,10 +122,9 @@ impl Sessions {
         Target::known(token, issuer, self.inner.store.remote(issuer).await?)
     }
 
-    /// Runs a connection that was accepted, until it ends. `place` is its place among those that have not
-    /// authenticated yet, given back when it has.
-    pub(crate) async fn accept(&self, connection: Connection, place: OwnedSemaphorePermit) {
-        super::accept::accept(self.clone(), connection, place).await;
+    /// Runs a connection that was accepted, until it ends. It has to authenticate until the deadline.
+    pub(crate) async fn accept(&self, connection: Connection, guest: Guest, deadline: Instant) {
+        super::accept::accept(self.clone(), connection, guest, deadline).await;
     }
 
     /// The session with a peer, dialled if there is none. Whoever asks at the same time shares one dial.
@@ -252,6 +257,14 @@ impl Sessions {
 
     pub(super) fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    pub(super) fn audit(&self) -> &Audit {
+        &self.inner.audit
+    }
+
+    pub(super) fn rates(&self) -> &CallRates {
+        &self.inner.rates
     }
 
     pub(super) fn settings(&self) -> &SessionSettings {

@@ -17,8 +17,10 @@
 //! | `keys`, `remotes` | keys of ours that were replaced; where others are, and which keys of theirs were replaced |
 //! | `subscriptions`, `publications`, `retention`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
+//! | `audit` | who was let in or refused |
 //! | `counts` | what happened since the database was made |
 
+mod audit;
 mod columns;
 mod counts;
 mod dead_letters;
@@ -41,6 +43,7 @@ mod thread;
 mod tokens;
 mod validations;
 
+pub use audit::{AuditFact, AuditRow};
 pub use dead_letters::DeadLetter;
 pub use error::Error;
 pub use group::Signer;

@@ -36,6 +36,10 @@ pub fn verify(
             .reduce(Result::or)
             .unwrap_or(Err(TokenError::UnknownKey))?,
     }
+    // Whoever issues a token issues it for itself. Ours and the original's always say so.
+    if compact.unverified::<Audience>()?.aud.is_some_and(|aud| aud.parse() != Ok(said)) {
+        return Err(TokenError::Malformed { claim: "aud" });
+    }
     let claims = Claims::try_from(compact.unverified::<RawClaims>()?)?;
     claims.validity.check(now)?;
     Ok(claims)
@@ -44,6 +48,11 @@ pub fn verify(
 #[derive(serde::Deserialize)]
 struct Issuer {
     iss: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct Audience {
+    aud: Option<String>,
 }
 
 #[cfg(test)]
@@ -220,6 +229,8 @@ mod tests {
             ),
             ("crit", forge(&json!({"alg": "EdDSA", "crit": ["x"]}), &body, parts[2]), malformed("crit")),
             ("no iss", raw(&changed("iss", Value::Null)), malformed("iss")),
+            ("other audience", raw(&changed("aud", json!(stranger.issuer()))), malformed("aud")),
+            ("several audiences", raw(&changed("aud", json!([issuing.identity.issuer()]))), TokenError::Garbage),
             ("no jti", raw(&changed("jti", Value::Null)), malformed("jti")),
             ("jti no id", raw(&changed("jti", json!("../x"))), malformed("jti")),
             ("no iat", raw(&changed("iat", Value::Null)), malformed("iat")),

@@ -50,6 +50,9 @@ impl BindError {
     }
 }
 
+/// A connection as it comes from the kernel: nothing is known of it yet.
+pub(crate) type Accepted = TcpStream;
+
 /// Accepts connections of peers.
 pub(crate) struct Listener {
     tcp: Arc<TcpListener>,
@@ -80,14 +83,14 @@ impl Listener {
     }
 
     /// The next connection, as it comes from the kernel. Cancel-safe.
-    pub(crate) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Accepted, SocketAddr)> {
         self.tcp.accept().await
     }
 
     /// Wraps what was accepted. The caller bounds how long it may take.
     pub(crate) fn wrap(
         &self,
-        stream: TcpStream,
+        stream: Accepted,
         remote: SocketAddr,
     ) -> impl Future<Output = io::Result<Connection>> + use<> {
         let tls = self.tls.clone();

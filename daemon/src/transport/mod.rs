@@ -9,7 +9,7 @@ mod tls;
 mod unix;
 
 pub(crate) use dial::{Dialer, dial_first};
-pub(crate) use listen::{BindError, Listener};
+pub(crate) use listen::{Accepted, BindError, Listener};
 pub(crate) use tls::{Channel, Replaced, server_tls};
 #[cfg(test)]
 pub(crate) use tls::{WeakCertificate, client_tls};

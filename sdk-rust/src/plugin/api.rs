@@ -76,7 +76,7 @@ impl Coattail {
     /// Ends a subscription of this instance.
     pub async fn unsubscribe(&self, peer: PeerId, action: &str, receiver: &str) -> Result<Unsubscribed> {
         let (action, receiver) = (self.action(action)?, self.receiver(receiver)?);
-        self.ask(host::Unsubscribe { peer, action, receiver }).await
+        self.ask(host::Unsubscribe { peer, action, receiver, dry_run: false }).await
     }
 
     /// Lists who is subscribed to this instance.

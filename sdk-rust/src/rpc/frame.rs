@@ -73,6 +73,12 @@ pub(super) fn classify(line: &str) -> Result<Frame<'_>, NotAFrame> {
     }
 }
 
+/// Whether a line is a frame. For the fuzz target of this parser, which is no part of the interface.
+#[doc(hidden)]
+pub fn is_frame(line: &str) -> bool {
+    classify(line).is_ok()
+}
+
 /// Whether a JSON text is nested deeper than so many levels.
 pub fn is_deeper_than(levels: usize, text: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);

@@ -7,7 +7,7 @@
 //! jsonrpsee's client ends at the first answer to a call it does not know, hides the ids that cancellation
 //! needs, and has a time limit of its own.
 
-mod call_error;
+mod error;
 mod frame;
 mod line;
 mod memory;
@@ -16,10 +16,12 @@ mod service;
 mod session;
 mod stdio;
 
-pub use call_error::CallError;
+pub use error::{CallError, Ended};
+#[doc(hidden)]
+pub use frame::is_frame;
 pub use frame::{MAX_DEPTH, is_deeper_than};
 pub use line::{Limit, Line, LineCodec, LineError};
 pub use memory::pair;
 pub use service::{Facts, Service, Stray};
-pub use session::{Ended, Limits, Session};
+pub use session::{Limits, Session};
 pub use stdio::{Stdio, claim_stdio};

@@ -9,7 +9,7 @@ use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::call_error::CallError;
+use super::error::{CallError, Ended};
 use super::frame::{Frame, NotAFrame, classify};
 use super::pending::Pending;
 use super::service::{Answer, Service, Stray, refusal};
@@ -47,29 +47,6 @@ impl Default for Limits {
     }
 }
 
-/// Why a session ended.
-#[derive(Debug, thiserror::Error)]
-pub enum Ended {
-    /// The other side closed it between two frames.
-    #[error("closed by the other side")]
-    Closed,
-    /// This side ended it.
-    #[error("closed here")]
-    Cancelled,
-    /// What came was no line.
-    #[error(transparent)]
-    Line(#[from] LineError),
-    /// What came was no frame.
-    #[error(transparent)]
-    NotAFrame(#[from] NotAFrame),
-    /// Nothing could be written any more.
-    #[error("could not write: {0}")]
-    Write(std::io::Error),
-    /// The other side did not read.
-    #[error("the other side has not read for {0:?}")]
-    Stalled(Duration),
-}
-
 /// A two-way session. Cheap to clone; the last clone does not end it, its future does.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -83,7 +60,7 @@ struct Shared {
     budget: Arc<Semaphore>,
     limits: Limits,
     // Replaced when the other side has authenticated; never held over an await.
-    service: RwLock<Service>,
+    service: RwLock<Arc<Service>>,
     cancel: CancellationToken,
     drain: CancellationToken,
     ended: CancellationToken,
@@ -116,7 +93,7 @@ impl Session {
             outgoing,
             budget: Arc::new(Semaphore::new(limits.outgoing)),
             limits,
-            service: RwLock::new(service),
+            service: RwLock::new(Arc::new(service)),
             cancel,
             drain: CancellationToken::new(),
             ended: CancellationToken::new(),
@@ -160,11 +137,11 @@ impl Session {
         self.shared.try_send(encode(None, params));
     }
 
-    /// Serves other methods from the next frame on.
+    /// Serves other methods from the next frame on. Nothing is served any more once the session has ended.
     pub fn serve(&self, service: Service) {
-        let mut serving = self.shared.service.write().unwrap_or_else(PoisonError::into_inner);
+        let mut served = self.shared.service.write().unwrap_or_else(PoisonError::into_inner);
         if !self.shared.ended.is_cancelled() {
-            *serving = service;
+            *served = Arc::new(service);
         }
     }
 
@@ -241,7 +218,7 @@ impl Shared {
         u32::try_from(frame.len().clamp(1, self.limits.outgoing)).unwrap_or(u32::MAX)
     }
 
-    fn service(&self) -> Service {
+    fn service(&self) -> Arc<Service> {
         self.service.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -305,12 +282,12 @@ where
     };
     // Order: first nobody can add work, then those who wait are told, then the work under way is dropped and joined.
     shared.ended.cancel();
-    // A handler may hold this very session, and neither would ever go.
-    *shared.service.write().unwrap_or_else(PoisonError::into_inner) = Service::new();
     shared.cancel.cancel();
     shared.pending.close();
     handlers.close();
     handlers.wait().await;
+    // Handlers often know the session that they serve: what holds itself would never go.
+    *shared.service.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     ended
 }
 
@@ -350,10 +327,8 @@ where
             Ok(Frame::Request { id, method, params }) => {
                 let most = shared.limits.in_flight.get();
                 if handlers.len() >= most {
-                    let busy = Failure::new(
-                        ErrorCode::Busy,
-                        format!("{most} requests are under way on this connection, that is the limit"),
-                    );
+                    let busy =
+                        Failure::busy(format!("{most} requests are under way on this connection, that is the limit"));
                     if shared.send(refusal(id, busy).get().to_owned()).await.is_err() {
                         return Ended::Cancelled;
                     }

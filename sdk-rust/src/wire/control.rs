@@ -111,6 +111,9 @@ method!(ShowToken, "tokens.show", Token);
 pub struct RevokeToken {
     /// Which one.
     pub token: TokenId,
+    /// Only tells what would go with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 method!(RevokeToken, "tokens.revoke", Revoked);
 
@@ -158,6 +161,12 @@ pub struct Token {
     /// For a subscription token: the receiver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receiver: Option<String>,
+    /// How many live sessions were opened with it: only when it is shown alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u64>,
+    /// How many subscriptions were made with it, which end with it: only when it is shown alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscriptions: Option<u64>,
     /// The token itself, a secret: only when it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
@@ -191,6 +200,9 @@ pub struct PeerToken {
 pub struct RemovePeer {
     /// Which one.
     pub peer: PeerId,
+    /// Only tells what would go with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 method!(RemovePeer, "peers.remove", PeerRemoved);
 
@@ -201,6 +213,9 @@ pub struct PeerRemoved {
     pub id: PeerId,
     /// How many of our subscriptions there ended.
     pub subscriptions: u64,
+    /// How many live sessions ended.
+    #[serde(default)]
+    pub sessions: u64,
 }
 
 /// Says where a peer is reached from now on, in place of what it has said itself and before what its token says.
@@ -361,4 +376,60 @@ pub struct Validation {
     pub peer: Option<PeerId>,
     /// The token itself, which is no secret.
     pub raw: String,
+}
+
+/// Lists who was let in or refused, and what was changed: the newest, the oldest of them first.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListAudit {
+    /// What happened since, in milliseconds since 1970-01-01 UTC; absent: everything that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
+    /// How many entries at most: 1,000 if absent, 10,000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+method!(ListAudit, "audit.list", Vec<AuditEntry>);
+
+/// Something that was allowed or refused. What happened more than once within a minute is one entry with a count.
+///
+/// Holds no secret: tokens appear by id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// When, or when first (RFC 3339).
+    pub time: String,
+    /// When last (RFC 3339); absent if it happened once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+    /// How many times.
+    pub count: u64,
+    /// Whether it was allowed.
+    pub outcome: Outcome,
+    /// What was asked for: the name of a method, or `connect` for a connection that was closed before any.
+    pub what: String,
+    /// With which token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenId>,
+    /// By whom: the instance that has proven this key. Absent for the owner, and for strangers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IssuerHash>,
+    /// From which address; of a version 6 address, its network of 64 bits if it was refused before it proved anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// On what: the name of an action or of a receiver, or the id of what was changed or opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Why it was refused: the name of an [`ErrorCode`](super::ErrorCode), `penalty`, `rate`, `connections` or
+    /// `timeout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Let in, allowed, or done.
+    Allowed,
+    /// Refused.
+    Refused,
 }

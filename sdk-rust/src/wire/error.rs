@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use jsonrpsee::types::ErrorObjectOwned;
 use serde::{Deserialize, Serialize};
@@ -108,12 +109,20 @@ pub struct Failure {
     pub hint: Option<String>,
     /// For [`ErrorCode::Failed`]: what the action threw, if that is more than a message.
     pub data: Option<Raw>,
+    /// For [`ErrorCode::Busy`]: after how many milliseconds to try again. When a rate is over, that is exact; when
+    /// something is full, it is a guess.
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Failure {
     /// A failure without a hint.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, data: None }
+        Self { code, message: message.into(), hint: None, data: None, retry_after_ms: None }
+    }
+
+    /// Something is full, and nobody knows for how long.
+    pub fn busy(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Busy, message).retry_after(WHEN_FULL)
     }
 
     /// Says what to try.
@@ -130,12 +139,23 @@ impl Failure {
         self
     }
 
+    /// Says after how long to try again, in whole milliseconds and never too early.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        let milliseconds = wait.as_nanos().div_ceil(1_000_000);
+        self.retry_after_ms = Some(u64::try_from(milliseconds).unwrap_or(u64::MAX));
+        self
+    }
+
     /// Whether the same request may well succeed later.
     pub fn is_temporary(&self) -> bool {
         use ErrorCode::*;
         matches!(self.code, Unreachable | Busy | Lost | TimedOut | StorageFull | ShuttingDown | RetryLater | Internal)
     }
 }
+
+/// When to come back to what is full: short for people, long for a program.
+const WHEN_FULL: Duration = Duration::from_secs(1);
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,12 +164,14 @@ impl fmt::Display for Failure {
 }
 
 /// The `data` of a JSON-RPC error object.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct ErrorData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::raw::present")]
     thrown: Option<Raw>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
 }
 
 impl From<InvalidName> for Failure {
@@ -161,9 +183,10 @@ impl From<InvalidName> for Failure {
 
 impl From<Failure> for ErrorObjectOwned {
     fn from(failure: Failure) -> Self {
-        let data = (failure.hint.is_some() || failure.data.is_some())
-            .then_some(ErrorData { hint: failure.hint, thrown: failure.data });
-        ErrorObjectOwned::owned(failure.code.number(), failure.message, data)
+        let Failure { code, message, hint, data: thrown, retry_after_ms } = failure;
+        let is_empty = hint.is_none() && thrown.is_none() && retry_after_ms.is_none();
+        let data = (!is_empty).then_some(ErrorData { hint, thrown, retry_after_ms });
+        ErrorObjectOwned::owned(code.number(), message, data)
     }
 }
 
@@ -171,8 +194,9 @@ impl From<ErrorObjectOwned> for Failure {
     /// Takes any error object: one of another implementation may carry any data, or none.
     fn from(error: ErrorObjectOwned) -> Self {
         let data = error.data().and_then(|data| serde_json::from_str::<ErrorData>(data.get()).ok());
-        let (hint, thrown) = data.map_or((None, None), |data| (data.hint, data.thrown));
-        Self { code: ErrorCode::from_number(error.code()), message: error.message().to_owned(), hint, data: thrown }
+        let ErrorData { hint, thrown, retry_after_ms } = data.unwrap_or_default();
+        let code = ErrorCode::from_number(error.code());
+        Self { code, message: error.message().to_owned(), hint, data: thrown, retry_after_ms }
     }
 }
 
@@ -188,6 +212,16 @@ mod tests {
         assert_eq!(text, r#"{"code":1,"message":"no such file","data":{"hint":"make it","thrown":{"errno":-2}}}"#);
         let got = Failure::from(serde_json::from_str::<ErrorObjectOwned>(&text).expect("an error object"));
         assert_eq!((got.code, got.message, got.hint), (sent.code, sent.message, sent.hint));
+    }
+
+    #[test]
+    fn when_to_try_again_survives_the_wire() {
+        let sent = Failure::new(ErrorCode::Busy, "too fast").retry_after(Duration::from_micros(1_001));
+        let text = serde_json::to_string(&ErrorObjectOwned::from(sent)).expect("serializes");
+        assert_eq!(text, r#"{"code":7,"message":"too fast","data":{"retry_after_ms":2}}"#);
+        let newer = text.replace("\"retry", "\"unknown\":1,\"retry");
+        let got = Failure::from(serde_json::from_str::<ErrorObjectOwned>(&newer).expect("an error object"));
+        assert_eq!(got.retry_after_ms, Some(2));
     }
 
     #[test]

@@ -158,6 +158,9 @@ pub struct Unsubscribe {
     pub action: ActionName,
     /// Who handled it here.
     pub receiver: ReceiverName,
+    /// Only tells what would go with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 method!(Unsubscribe, "actions.unsubscribe", Unsubscribed);
 
@@ -168,6 +171,9 @@ pub struct Unsubscribed {
     pub id: SubscriptionId,
     /// Whether the peer has been told; if not, it learns of it at its next delivery.
     pub told: bool,
+    /// How many publications were not delivered yet, and will not be: known where it is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undelivered: Option<u64>,
 }
 
 /// Lists the peers of this instance.
@@ -243,6 +249,9 @@ pub struct Subscriber {
 pub struct RevokeSubscriber {
     /// Which one.
     pub subscription: SubscriptionId,
+    /// Only tells what would go with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 method!(RevokeSubscriber, "subscribers.revoke", Unsubscribed);
 

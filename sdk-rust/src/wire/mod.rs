@@ -10,8 +10,10 @@
 //! | [`plugin`] | the daemon | a worker of a plugin |
 //! | [`host`] | a worker, or the command line | the daemon: the Coattail API |
 //! | [`control`] | the command line | the daemon: administration |
+//! | [`doctor`] | the command line | the daemon: what is wrong |
 
 pub mod control;
+pub mod doctor;
 mod error;
 pub mod host;
 pub mod peer;

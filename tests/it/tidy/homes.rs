@@ -47,6 +47,7 @@ const HOMES: &[Home] = &[
         texts: &[],
         at: &[
             ("daemon/src/plugins/", "no child outlives the daemon"),
+            ("cli/src/clipboard.rs", "the tools that keep what was copied"),
             ("cli/src/commands/headless.rs", "the service itself, in the background"),
             ("cli/src/commands/demo", "it shows instances at work"),
         ],

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use coattail::id::SubscriptionId;
 use coattail::rpc::Session;
-use coattail::wire::host::{Subscriber, Unsubscribed};
+use coattail::wire::host::{RevokeSubscriber, Subscriber, Unsubscribed};
 use coattail::wire::peer::{Attached, IssueSubscription, Revoke, Subscribe, Subscribed};
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
@@ -130,15 +130,19 @@ impl PublisherSide {
 
     /// The owner of this instance ends a subscription. The row goes first, so that nothing is delivered any more
     /// whatever happens; the subscriber is told now, or when it attaches next.
-    pub(crate) async fn revoke(&self, id: SubscriptionId) -> Result<Unsubscribed, Failure> {
-        let Some(SubscriptionState { subscription, .. }) = self.store.subscription(id).await? else {
+    pub(crate) async fn revoke(&self, request: RevokeSubscriber) -> Result<Unsubscribed, Failure> {
+        let RevokeSubscriber { subscription: id, dry_run } = request;
+        let Some(SubscriptionState { subscription, lag, .. }) = self.store.subscription(id).await? else {
             return Err(not_found(id));
         };
+        if dry_run {
+            return Ok(Unsubscribed { id, told: false, undelivered: Some(lag) });
+        }
         let attached = self.delivery.attached(id);
         self.store.remove_subscription(id).await?;
         self.ended(&subscription);
         let told = self.tell(attached, &subscription).await;
-        Ok(Unsubscribed { id, told })
+        Ok(Unsubscribed { id, told, undelivered: Some(lag) })
     }
 
     /// The row of a subscription is gone.

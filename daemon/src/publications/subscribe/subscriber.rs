@@ -143,16 +143,19 @@ impl SubscriberSide {
     /// Ends a subscription of this instance. The rows go first, so that nothing is taken any more whatever happens;
     /// the publisher is told now, or refused at its next delivery.
     pub(crate) async fn unsubscribe(&self, request: Unsubscribe) -> Result<Unsubscribed, Failure> {
-        let Unsubscribe { peer, action, receiver } = request;
+        let Unsubscribe { peer, action, receiver, dry_run } = request;
         let row = self.peer(peer).await?;
         let Some(held) = self.inner.store.find_held(peer, action.clone(), receiver.clone()).await? else {
             let message = format!("receiver `{receiver}` is not subscribed to `{action}` of this peer");
             return Err(Failure::new(ErrorCode::NotFound, message).hint("`coattail token list` shows what is held"));
         };
+        if dry_run {
+            return Ok(Unsubscribed { id: held.id, told: false, undelivered: None });
+        }
         self.inner.store.revoke_token(held.id).await?;
         self.inner.links.refresh(peer);
         let told = self.tell(&row, held.id).await;
-        Ok(Unsubscribed { id: held.id, told })
+        Ok(Unsubscribed { id: held.id, told, undelivered: None })
     }
 
     async fn tell(&self, peer: &Peer, id: SubscriptionId) -> bool {
@@ -183,8 +186,19 @@ impl SubscriberSide {
     /// The receivers that a publisher may deliver to.
     pub(crate) async fn receivers_for(&self, caller: &Caller) -> Result<Vec<ReceiverName>, Failure> {
         let Some(peer) = self.inner.store.peer_of_issuer(caller.issuer()).await? else { return Ok(Vec::new()) };
-        let held = self.inner.store.held_at(peer.id).await?;
-        Ok(held.into_iter().map(|held| held.held.receiver).collect())
+        let evidence = self.inner.sessions.evidence(caller).await?;
+        let mut visible = Vec::new();
+        for held in self.inner.store.held_at(peer.id).await? {
+            let Some(token) = self.inner.store.token(held.id).await? else { continue };
+            let claims = inspect(token.jwt.reveal())?.into_claims();
+            let receiver = held.held.receiver;
+            if authorize(&claims, &evidence, &Operation::ListReceiver(&receiver)).is_ok()
+                && !visible.contains(&receiver)
+            {
+                visible.push(receiver);
+            }
+        }
+        Ok(visible)
     }
 
     async fn peer(&self, id: PeerId) -> Result<Peer, Failure> {

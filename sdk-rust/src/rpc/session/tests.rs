@@ -208,14 +208,14 @@ async fn a_program_that_prints_goes_on() {
 }
 
 #[tokio::test]
-async fn a_session_that_has_ended_is_gone_although_its_table_leads_back_to_it() {
-    let cancel = CancellationToken::new();
-    let ((near, run_near), (far, run_far)) = pair(Service::new(), Service::new(), &Limits::default(), &cancel);
-    near.serve(Service::new().fact(near.clone()));
-    let weak = Arc::downgrade(&near.shared);
-    near.close();
-    tokio::join!(run_near, run_far);
-    near.serve(Service::new().fact(near.clone()));
-    drop((near, far));
-    assert_eq!(weak.strong_count(), 0);
+async fn a_table_that_knows_its_session_goes_with_it() {
+    let Running { left, right, seen, tasks } = start(&Limits::default());
+    for session in [&left, &right] {
+        session.serve(service(&seen).fact(session.clone()));
+    }
+    left.close();
+    tasks.wait().await;
+    assert_eq!(Arc::strong_count(&seen), 1);
+    right.serve(service(&seen).fact(right.clone()));
+    assert_eq!(Arc::strong_count(&seen), 1, "also when it comes too late");
 }

@@ -1,4 +1,31 @@
+use std::time::Duration;
+
+use super::LineError;
+use super::frame::NotAFrame;
 use crate::wire::{ErrorCode, Failure};
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The other side closed it between two frames.
+    #[error("closed by the other side")]
+    Closed,
+    /// This side ended it.
+    #[error("closed here")]
+    Cancelled,
+    /// What came was no line.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// What came was no frame.
+    #[error(transparent)]
+    NotAFrame(#[from] NotAFrame),
+    /// Nothing could be written any more.
+    #[error("could not write: {0}")]
+    Write(std::io::Error),
+    /// The other side did not read.
+    #[error("the other side has not read for {0:?}")]
+    Stalled(Duration),
+}
 
 /// Why a call of ours got no result.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,62 @@
+use std::env;
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::sleep;
+
+/// What is done sooner needs no sign of life.
+const DELAY: Duration = Duration::from_millis(300);
+
+/// How often it moves.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A sign of life on stderr while something takes long. Cheap to clone; all clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct Spinner(ProgressBar);
+
+impl Spinner {
+    /// One that is not shown yet.
+    pub(super) fn new() -> Self {
+        let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("the template is right");
+        Self(ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style))
+    }
+
+    /// Works, and shows that it does if it takes long and a person can see it.
+    pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        if !is_wanted() {
+            return work.await;
+        }
+        let clear = ClearOnDrop(&self.0);
+        let turn = async {
+            sleep(DELAY).await;
+            self.0.set_draw_target(ProgressDrawTarget::stderr());
+            self.0.enable_steady_tick(TICK);
+            self.0.set_message("working; Ctrl-C ends it");
+            std::future::pending().await
+        };
+        let outcome = tokio::select! { biased; outcome = work => outcome, never = turn => never };
+        drop(clear);
+        outcome
+    }
+
+    /// Writes something while it makes room.
+    pub(super) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
+    }
+}
+
+struct ClearOnDrop<'a>(&'a ProgressBar);
+
+impl Drop for ClearOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn is_wanted() -> bool {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal()
+        && !is_set("COATTAIL_NO_SPINNER")
+        && env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
