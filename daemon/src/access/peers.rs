@@ -94,16 +94,17 @@ impl Peers {
     pub(crate) async fn remove(&self, request: RemovePeer) -> Result<PeerRemoved, Failure> {
         let RemovePeer { peer: id, dry_run } = request;
         // Only its id is needed: a token with a certificate that cannot be read must not keep its peer here.
-        let token = inspect(self.row(id).await?.jwt.reveal())?.into_claims().id;
+        let claims = inspect(self.row(id).await?.jwt.reveal())?.into_claims();
+        let (issuer, token) = (claims.issuer, claims.id);
         if dry_run {
             let held = self.store.held_at(id).await?;
             let incoming: u64 = held.iter().map(|held| self.sessions.count_token(held.id)).sum();
-            let sessions = incoming + u64::from(self.sessions.is_connected(token));
+            let sessions = incoming + u64::from(self.sessions.is_connected(issuer, token));
             return Ok(PeerRemoved { id, subscriptions: held.len() as u64, sessions });
         }
         let removed = self.store.remove_peer(id).await?;
         let incoming: u64 = removed.subscriptions.iter().map(|held| self.sessions.close_token(held.id)).sum();
-        let sessions = incoming + self.sessions.close_token(token);
+        let sessions = incoming + u64::from(self.sessions.close_dialled(issuer, token));
         self.links.refresh(id);
         tracing::info!(peer = %id, subscriptions = removed.subscriptions.len(), "removed a peer");
         Ok(PeerRemoved { id, subscriptions: removed.subscriptions.len() as u64, sessions })
@@ -126,7 +127,7 @@ impl Peers {
             publishable: grants.publishable,
             subscribable: grants.subscribable,
             expires: claims.validity.expires.map(|at| at.to_string()),
-            connected: self.sessions.is_connected(claims.id),
+            connected: self.sessions.is_connected(row.issuer, claims.id),
         })
     }
 }

@@ -50,10 +50,10 @@ impl Lane {
     }
 
     async fn deliver(&self) {
-        let mut failures = 0_u32;
+        let (mut failures, mut most) = (0_u32, BATCH);
         loop {
-            match self.round().await {
-                Ok(Round::Sent) => failures = 0,
+            match self.round(most).await {
+                Ok(Round::Sent) => (failures, most) = (0, BATCH.min(most + 1)),
                 Ok(Round::UpToDate) => {
                     failures = 0;
                     // A wake that came during the round is kept, so that nothing is overlooked.
@@ -62,6 +62,10 @@ impl Lane {
                 Ok(Round::Deserted) => return,
                 Err(failure) => {
                     failures = failures.saturating_add(1);
+                    // Perhaps it was more than the subscriber takes in one frame, or in the time it has.
+                    if matches!(failure.code, ErrorCode::TooLarge | ErrorCode::Lost | ErrorCode::TimedOut) {
+                        most = (most / 2).max(1);
+                    }
                     let asked = failure.retry_after_ms.map(Duration::from_millis);
                     let delay = self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT);
                     tracing::debug!(subscriber = %self.subscriber, action = %self.action, %failure, ?delay, "delivery failed");
@@ -102,7 +106,7 @@ impl Lane {
         members.iter().find_map(|member| self.delivery.attached(member.subscription.id))
     }
 
-    async fn round(&self) -> Result<Round, Failure> {
+    async fn round(&self, most: usize) -> Result<Round, Failure> {
         let members = self.members().await?;
         let Some(after) = members.iter().map(|member| member.cursor).min() else {
             self.delivery.end_lane(self.subscriber, &self.action, &self.wake);
@@ -117,7 +121,7 @@ impl Lane {
             self.delivery.ensure_lane(self.subscriber, self.action.clone());
             return Ok(Round::Deserted);
         };
-        let publications = self.store.batch(self.action.clone(), after, BATCH, BATCH_BYTES).await?;
+        let publications = self.store.batch(self.action.clone(), after, most, BATCH_BYTES).await?;
         let Some(last) = publications.last().map(|publication| publication.sequence) else {
             return Ok(Round::UpToDate);
         };

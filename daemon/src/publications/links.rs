@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coattail::id::{PeerId, SubscriptionId};
 use coattail::wire::peer::Attach;
@@ -12,6 +12,9 @@ use tokio_util::task::TaskTracker;
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
 use crate::store::Store;
+
+/// An attachment that its publisher ends sooner counts as a failure: to come back at once could go on for ever.
+const SHORT: Duration = Duration::from_secs(5);
 
 /// How long a publisher may take to answer what is attached.
 const ATTACH_LIMIT: Duration = Duration::from_secs(10);
@@ -64,9 +67,9 @@ impl Links {
     }
 
     /// A subscription is about to be stored; it is not attached before the guard is dropped.
-    pub(crate) fn begin(&self, id: SubscriptionId) -> Unconfirmed {
+    pub(crate) fn begin(&self, peer: PeerId, id: SubscriptionId) -> Unconfirmed {
         self.state().unconfirmed.insert(id);
-        Unconfirmed { links: self.clone(), id }
+        Unconfirmed { links: self.clone(), peer, id }
     }
 
     /// What is held at a peer has changed.
@@ -104,30 +107,41 @@ impl Links {
         let mut failures = 0_u32;
         loop {
             match self.attach(peer, &changed).await {
-                Ok(Attachment::Ended) => failures = 0,
+                Ok(Attachment::Changed) => failures = 0,
+                Ok(Attachment::Ended(lasted)) => {
+                    // The first time at once: the publisher may only have restarted.
+                    failures = if lasted < SHORT { failures.saturating_add(1) } else { 0 };
+                    if failures > 1 {
+                        self.pause(failures, &changed).await;
+                    }
+                }
                 Ok(Attachment::Nothing) => {
                     // The entry stays: the next subscription at this peer finds it and wakes us.
                     changed.notified().await;
                 }
                 Err(failure) => {
                     failures = failures.saturating_add(1);
-                    let delay = self.inner.retry.delay(failures, None, rand::random()).unwrap_or(ATTACH_LIMIT);
                     if failures == 1 {
                         tracing::info!(%peer, %failure, "cannot attach to a publisher; trying again");
                     } else {
-                        tracing::debug!(%peer, %failure, ?delay, "cannot attach to a publisher");
+                        tracing::debug!(%peer, %failure, failures, "cannot attach to a publisher");
                     }
-                    tokio::select! {
-                        () = tokio::time::sleep(delay) => {}
-                        () = changed.notified() => {}
-                    }
+                    self.pause(failures, &changed).await;
                 }
             }
         }
     }
 
+    async fn pause(&self, failures: u32, changed: &Notify) {
+        let delay = self.inner.retry.delay(failures, None, rand::random()).unwrap_or(ATTACH_LIMIT);
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = changed.notified() => {}
+        }
+    }
+
     /// Forgets a subscription that is over at its publisher. It may have been forgotten already.
-    async fn forget(&self, id: SubscriptionId) -> Result<(), Failure> {
+    pub(super) async fn forget(&self, id: SubscriptionId) -> Result<(), Failure> {
         match self.inner.store.revoke_token(id).await {
             Err(error) if error.code() != ErrorCode::NotFound => Err(error.into()),
             _ => Ok(()),
@@ -157,30 +171,41 @@ impl Links {
             self.forget(id).await?;
         }
         tracing::debug!(%peer, count = subscriptions.len(), "attached");
+        let since = Instant::now();
         tokio::select! {
-            () = session.closed() => {}
-            () = changed.notified() => {}
+            () = session.closed() => Ok(Attachment::Ended(since.elapsed())),
+            () = changed.notified() => Ok(Attachment::Changed),
         }
-        Ok(Attachment::Ended)
     }
 }
 
 /// Keeps a subscription from being attached until the publisher has had the chance to store it.
 pub(crate) struct Unconfirmed {
     links: Links,
+    peer: PeerId,
     id: SubscriptionId,
+}
+
+impl Unconfirmed {
+    pub(super) fn id(&self) -> SubscriptionId {
+        self.id
+    }
 }
 
 impl Drop for Unconfirmed {
     fn drop(&mut self) {
         self.links.state().unconfirmed.remove(&self.id);
+        // Also when nobody waits for the answer any more: the publisher may have it, and says so when it is attached.
+        self.links.refresh(self.peer);
     }
 }
 
 /// How an attachment went.
 enum Attachment {
-    /// It was there until the session ended, or until what is held changed.
-    Ended,
+    /// It was there so long, until the session ended.
+    Ended(Duration),
+    /// What is held has changed.
+    Changed,
     /// Nothing is held there any more.
     Nothing,
 }

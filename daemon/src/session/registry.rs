@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use coattail::id::{IssuerHash, SessionId, TokenId, ValidationId};
-use coattail::rpc::{Service, Session};
+use coattail::rpc::{CallError, Service, Session};
 use coattail::wire::Failure;
 use coattail::wire::peer::{Ping, Rotation, Whereabouts};
 use futures::FutureExt as _;
@@ -80,10 +80,15 @@ struct Inner {
 #[derive(Default)]
 struct Live {
     open: HashMap<SessionId, (Session, Arc<Caller>)>,
-    dialled: HashMap<TokenId, Dialling>,
+    /// By who has to answer, too: the id of a token is whatever its issuer wrote into it, so that another instance's
+    /// token with the same id must not lead to this one's session.
+    dialled: HashMap<(IssuerHash, TokenId), Dialling>,
     /// The service is stopping: what authenticates from now on is drained at once.
     draining: bool,
 }
+
+/// How often a session that ended as soon as it was open is dialled anew for the same caller.
+const REDIALS: u32 = 2;
 
 /// A dial that whoever wants the same session waits for, and its outcome ever after.
 type Dialling = Shared<BoxFuture<'static, Result<Session, Failure>>>;
@@ -129,32 +134,39 @@ impl Sessions {
 
     /// The session with a peer, dialled if there is none. Whoever asks at the same time shares one dial.
     pub(crate) async fn get_or_dial(&self, target: &Target) -> Result<Session, Failure> {
+        let key = (target.issuer, target.token_id);
+        let mut tries = 0;
         loop {
             let dialling = {
                 let mut live = self.live();
                 if live.draining {
                     return Err(HandshakeError::Stopping.into());
                 }
-                match live.dialled.get(&target.token_id) {
+                match live.dialled.get(&key) {
                     Some(dialling) if !is_over(dialling) => dialling.clone(),
                     _ => {
                         let dialling = super::open::open(self.clone(), target.clone()).boxed().shared();
-                        live.dialled.insert(target.token_id, dialling.clone());
+                        live.dialled.insert(key, dialling.clone());
                         dialling
                     }
                 }
             };
             match dialling.await {
-                // It ended between the look and now: dial anew.
-                Ok(session) if session.is_closed() && !self.inner.cancel.is_cancelled() => continue,
+                // It ended between the look and now: dial anew, but not for ever at a peer that lets in and hangs up.
+                Ok(session) if session.is_closed() && tries < REDIALS && !self.inner.cancel.is_cancelled() => {
+                    tries += 1
+                }
                 outcome => return outcome,
             }
         }
     }
 
     /// Whether a session that we dialled with this token is open.
-    pub(crate) fn is_connected(&self, token: TokenId) -> bool {
-        self.live().dialled.get(&token).is_some_and(|dialling| dialling.peek().is_some() && !is_over(dialling))
+    pub(crate) fn is_connected(&self, issuer: IssuerHash, token: TokenId) -> bool {
+        self.live()
+            .dialled
+            .get(&(issuer, token))
+            .is_some_and(|dialling| dialling.peek().is_some() && !is_over(dialling))
     }
 
     /// Who is at the other end of an open session.
@@ -183,13 +195,19 @@ impl Sessions {
         sessions.len() as u64
     }
 
-    /// Ends every session that was opened with a token, by either side. Returns how many.
+    /// Ends the session that we dialled with a token of a peer. Whether there was one.
+    pub(crate) fn close_dialled(&self, issuer: IssuerHash, token: TokenId) -> bool {
+        let dialling = self.live().dialled.remove(&(issuer, token));
+        let session = dialling.and_then(|dialling| dialling.peek().cloned()?.ok()).filter(|open| !open.is_closed());
+        session.inspect(Session::close).is_some()
+    }
+
+    /// Ends every session that others have opened with a token of ours. Returns how many.
     pub(crate) fn close_token(&self, token: TokenId) -> u64 {
-        let mut live = self.live();
-        let dialled = live.dialled.remove(&token).and_then(|dialling| dialling.peek().cloned()?.ok());
+        let live = self.live();
         let accepted =
             live.open.values().filter(|(_, caller)| caller.token() == Some(token)).map(|(session, _)| session.clone());
-        let sessions: Vec<Session> = accepted.chain(dialled).filter(|session| !session.is_closed()).collect();
+        let sessions: Vec<Session> = accepted.filter(|session| !session.is_closed()).collect();
         drop(live);
         sessions.iter().for_each(Session::close);
         sessions.len() as u64
@@ -349,9 +367,13 @@ impl Sessions {
                 biased;
                 () = session.closed() => break,
                 () = tokio::time::sleep(PING_EVERY) => {
-                    if let Err(error) = session.call_within(PING_EVERY, &Ping {}).await {
-                        tracing::debug!(session = %caller.session, %error, "the other side no longer answers");
-                        session.close();
+                    // A refusal is an answer, too: whoever is busy with our calls must not lose them.
+                    match tokio::time::timeout(PING_EVERY, session.call(&Ping {})).await {
+                        Ok(Ok(_) | Err(CallError::Refused(_))) => {}
+                        _ => {
+                            tracing::debug!(session = %caller.session, "the other side no longer answers");
+                            session.close();
+                        }
                     }
                 }
             }

@@ -52,10 +52,9 @@ impl PublisherSide {
         })?;
         self.plugins.check(Kind::Action, action.as_str())?;
         let existing = self.store.subscriptions_of(caller.issuer()).await?;
-        if existing.iter().any(|state| state.subscription.action == action && state.subscription.receiver == receiver) {
-            let message = format!("receiver `{receiver}` is subscribed to `{action}` already");
-            return Err(Failure::new(ErrorCode::AlreadyExists, message));
-        }
+        // The subscriber no longer holds this one, or it would not ask: it was not heard when it ended it.
+        let stale = existing.iter().map(|state| &state.subscription);
+        let stale = stale.clone().find(|held| held.action == action && held.receiver == receiver).cloned();
         if existing.len() >= MAX_PER_SUBSCRIBER {
             return Err(Failure::new(ErrorCode::Busy, "this instance holds too many subscriptions here"));
         }
@@ -89,6 +88,11 @@ impl PublisherSide {
             authentication_token,
             created: jiff::Timestamp::now().as_millisecond(),
         };
+        if let Some(stale) = stale {
+            let removed = self.store.remove_subscription(stale.id).await;
+            removed.map(drop).or_else(|error| if error.code() == ErrorCode::NotFound { Ok(()) } else { Err(error) })?;
+            self.ended(&stale);
+        }
         let cursor = self.store.add_subscription(subscription).await?;
         tracing::info!(subscription = %claims.id, subscriber = %caller.issuer(), %action, "subscribed");
         self.delivery.attach_one(session, claims.id, caller.issuer(), action);

@@ -47,6 +47,24 @@ struct Asked {
     unconfirmed: Arc<OnceLock<Unconfirmed>>,
 }
 
+impl Asked {
+    fn is_for(&self, session: &Session, action: &ActionName, receiver: &ReceiverName) -> bool {
+        self.session.is_same(session) && self.action == *action && self.receiver == *receiver
+    }
+}
+
+/// If it was never issued, it no longer may be when the call is over, or when nobody waits for it any more.
+struct Asking<'a> {
+    side: &'a SubscriberSide,
+    unconfirmed: &'a Arc<OnceLock<Unconfirmed>>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.side.asked().retain(|asked| !Arc::ptr_eq(&asked.unconfirmed, self.unconfirmed));
+    }
+}
+
 impl SubscriberSide {
     pub(crate) fn new(issue: IssueToken, store: Store, sessions: Sessions, links: Links, plugins: Plugins) -> Self {
         let inner = Inner { issue, store, sessions, links, plugins, asked: Mutex::default() };
@@ -67,35 +85,33 @@ impl SubscriberSide {
         let target = sessions.target(&row.jwt, row.issuer).await?;
         let session = sessions.get_or_dial(&target).await?;
         let unconfirmed = Arc::new(OnceLock::new());
-        self.asked().push(Asked {
+        self.ask(Asked {
             unconfirmed: unconfirmed.clone(),
             session: session.clone(),
             peer,
             token: target.token_id,
             action: action.clone(),
             receiver: receiver.clone(),
-        });
+        })?;
         let request = peer::Subscribe { action: action.clone(), receiver: receiver.clone() };
-        let answer = session.call_within(2 * STEP_LIMIT, &request).await;
-        // If it was never issued, it no longer may be.
-        self.take(&session, &action, &receiver);
-        drop(unconfirmed);
+        let answer = {
+            let _asking = Asking { side: self, unconfirmed: &unconfirmed };
+            session.call_within(2 * STEP_LIMIT, &request).await
+        };
         match answer {
-            Ok(subscribed) => {
-                links.refresh(peer);
-                Ok(Subscription {
-                    id: subscribed.subscription,
-                    peer,
-                    action,
-                    receiver,
-                    cursor: Some(subscribed.cursor),
-                })
-            }
+            Ok(subscribed) => Ok(Subscription {
+                id: subscribed.subscription,
+                peer,
+                action,
+                receiver,
+                cursor: Some(subscribed.cursor),
+            }),
             Err(failure) => {
                 // A token that was issued all the same is of no use. If the publisher has stored it although we did
                 // not hear so, its first delivery is refused, and it forgets it.
-                if let Some(held) = store.find_held(peer, action, receiver).await? {
-                    store.revoke_token(held.id).await?;
+                // Only that one: somebody else may have subscribed the same receiver meanwhile.
+                if let Some(issued) = unconfirmed.get() {
+                    links.forget(issued.id()).await?;
                 }
                 Err(failure)
             }
@@ -135,7 +151,7 @@ impl SubscriberSide {
         let token = (self.inner.issue)(&held, authentication_token, now)?;
         let jwt = token.jwt.clone();
         // Set once: `take` has given this one out once.
-        let _ = asked.unconfirmed.set(self.inner.links.begin(token.id));
+        let _ = asked.unconfirmed.set(self.inner.links.begin(asked.peer, token.id));
         self.inner.store.add_token(token).await?;
         Ok(IssuedSubscription { token: jwt.reveal().to_owned() })
     }
@@ -207,11 +223,20 @@ impl SubscriberSide {
         })
     }
 
+    /// One at a time, so that what is issued is issued for whoever asked.
+    fn ask(&self, new: Asked) -> Result<(), Failure> {
+        let mut asked = self.asked();
+        if asked.iter().any(|asked| asked.is_for(&new.session, &new.action, &new.receiver)) {
+            let message = format!("receiver `{}` is being subscribed to `{}` already", new.receiver, new.action);
+            return Err(Failure::new(ErrorCode::AlreadyExists, message));
+        }
+        asked.push(new);
+        Ok(())
+    }
+
     fn take(&self, session: &Session, action: &ActionName, receiver: &ReceiverName) -> Option<Asked> {
         let mut asked = self.asked();
-        let at = asked.iter().position(|asked| {
-            asked.session.is_same(session) && asked.action == *action && asked.receiver == *receiver
-        })?;
+        let at = asked.iter().position(|asked| asked.is_for(session, action, receiver))?;
         Some(asked.swap_remove(at))
     }
 
