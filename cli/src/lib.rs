@@ -1,8 +1,8 @@
 //! The command line of Coattail.
 //!
-//! argv → [`args`] → one file of [`commands`] → one call of the daemon's API, through [`context`] → a
-//! typed answer → [`output`]. The answer is on stdout and everything else that is said on stderr;
-//! [`error`] alone decides what a failure looks like and what the program exits with.
+//! argv → `args` → one file of `commands` → one call of the daemon's API, through `context` → a
+//! typed answer → `output`. The answer is on stdout and everything else that is said on stderr;
+//! `error` alone decides what a failure looks like and what the program exits with.
 
 mod args;
 mod candidates;

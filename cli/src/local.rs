@@ -263,6 +263,15 @@ pub(crate) fn migrate(instance: &Path, migration: Migration) -> Result<Migrated,
     Ok(Migrated { from: from as u64, to: to as u64 })
 }
 
+/// Makes a new TLS pair for an instance that cannot be opened because its own cannot be used. Returns whether it did;
+/// an instance in which somebody works was opened.
+pub(crate) fn repair_tls(instance: &Path) -> Result<bool, Failure> {
+    match coattail_daemon::repair_tls(instance) {
+        Err(failure) if failure.code == ErrorCode::Busy => Ok(false),
+        repaired => repaired,
+    }
+}
+
 /// Watches over the plugins of a daemon and ends them when it is gone, however it went.
 pub(crate) fn guard_main(arguments: &[OsString]) -> ExitCode {
     coattail_daemon::guard_main(arguments.iter().cloned())

@@ -6,7 +6,7 @@ use coattail::wire::Failure;
 use crate::config::Config;
 use crate::config::template::NewConfig;
 use crate::instance::{Instance, NewInstance};
-use crate::keys::PublicIdentity;
+use crate::keys::{PublicIdentity, TlsIdentity};
 use crate::store::{self, Migrated, Migration};
 
 /// An instance that was made.
@@ -27,6 +27,24 @@ pub fn migrate_instance(folder: &Path, migration: Migration) -> Result<Migrated,
     let _lock = instance.lock("command")?;
     let config = Config::load(instance.root())?;
     Ok(store::migrate(&config.database, migration)?)
+}
+
+/// Makes a new key and certificate where those of an instance cannot be used, so that it cannot be opened to replace
+/// them. Returns whether that was so. Nobody could have been served with them, so there is no overlap.
+///
+/// # Errors
+/// If somebody works in the instance, or the files cannot be written.
+pub fn repair_tls(folder: &Path) -> Result<bool, Failure> {
+    let instance = Instance::open(folder)?;
+    let _lock = instance.lock("command")?;
+    let config = Config::load(instance.root())?;
+    let Some(tls) = &config.tls else { return Ok(false) };
+    if TlsIdentity::load(&tls.key, &tls.cert).is_ok() {
+        return Ok(false);
+    }
+    let issuer = config.validation.load()?.issuer();
+    TlsIdentity::generate(issuer, jiff::Timestamp::now(), &tls.key, &tls.cert)?;
+    Ok(true)
 }
 
 /// Makes an instance, whole or not at all: folders, keys, settings, database.

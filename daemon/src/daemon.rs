@@ -1,16 +1,17 @@
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use coattail::address::PeerAddress;
 use coattail::id::{IssuerHash, SessionId};
 use coattail::rpc::{Limits, Service, Session, Stray};
+use coattail::wire::peer::Whereabouts;
 use coattail::wire::{ErrorCode, Failure};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::{Peers, TokenIssuer, Tokens, Validations};
+use crate::access::{Announcer, Keys, Peers, TokenIssuer, Tokens, Validations};
 use crate::actions::{Actions, Calls, Remote};
 use crate::admission::CallRates;
 use crate::api::{control_service, peer_service, worker_service};
@@ -18,15 +19,15 @@ use crate::audit::Audit;
 use crate::config::{Config, RetrySchedule};
 use crate::door::Door;
 use crate::instance::{Instance, InstanceLock};
-use crate::keys::TlsIdentity;
+use crate::own_keys::InstanceKeys;
 use crate::parts::Parts;
 use crate::plugins::{self, Host, Plugins};
 use crate::publications::{
     Causes, Delivery, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
 };
-use crate::session::{SessionSettings, Sessions};
+use crate::session::{OwnKeys, SessionSettings, Sessions};
 use crate::store::Store;
-use crate::transport::{ControlListener, Listener, server_tls};
+use crate::transport::{ControlListener, Listener};
 
 /// An instance that is open: its tables of methods can be called. [`serve`](Self::serve) makes it a service.
 ///
@@ -35,16 +36,37 @@ pub struct Daemon {
     instance: Instance,
     parts: Arc<Parts>,
     plugins: Plugins,
+    /// What workers may call. It leads back to everything here, so it is emptied at the end.
+    table: Arc<Mutex<Option<Service>>>,
     /// Ends whatever is left of the plugins, and what waits for that.
     supervision: (CancellationToken, TaskTracker),
     delivery: Delivery,
     links: Links,
     tls: Option<Arc<rustls::ServerConfig>>,
+    certificate: Option<String>,
     config: Config,
+    // Held for a moment, never over an await.
+    doors: Mutex<Option<Doors>>,
     tracker: TaskTracker,
     cancel: CancellationToken,
     // Last: the lock is given back when everything else is gone.
-    _lock: InstanceLock,
+    lock: InstanceLock,
+}
+
+/// Where a service listens. Closed with the last clone.
+#[derive(Clone)]
+struct Doors {
+    peers: Arc<Listener>,
+    control: Arc<ControlListener>,
+}
+
+/// What stays when an instance is opened anew.
+struct Kept {
+    instance: Instance,
+    lock: InstanceLock,
+    config: Config,
+    doors: Option<Doors>,
+    started: jiff::Timestamp,
 }
 
 /// What the process that opens an instance is.
@@ -75,14 +97,34 @@ impl Daemon {
             Purpose::Command => "command",
         })?;
         let config = Config::load(instance.root())?;
-        let identity = Arc::new(config.validation.load()?);
-        let signing = config.authentication.load()?;
-        let tls = config.tls.as_ref().map(|files| TlsIdentity::load(&files.key, &files.cert)).transpose()?;
-        let certificate = tls.as_ref().map(|tls| tls.certificate_pem.clone());
-        let tls = tls.map(|tls| server_tls(tls.chain, tls.key)).transpose().map_err(|error| {
-            Failure::new(ErrorCode::Failed, format!("the TLS key and certificate cannot be used: {error}"))
-                .hint("check `service.tls` in config.yml")
-        })?;
+        let kept = Kept { instance, lock, config, doors: None, started: jiff::Timestamp::now() };
+        Self::assemble(kept, executable)
+    }
+
+    /// Opens the instance anew and serves it, as after a restart, with the keys that it has now. Nobody else can get at
+    /// it in between, and nobody is turned away: whoever connects meanwhile waits.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`serve`](Self::serve); the service has ended then.
+    pub async fn reopen(self, executable: &Path) -> Result<Self, Failure> {
+        let doors = self.doors().take();
+        self.shutdown(self.limits().shutdown).await;
+        let started = self.parts.started;
+        let Self { instance, config, lock, parts, .. } = self;
+        let weak = Arc::downgrade(&parts);
+        drop(parts);
+        if weak.strong_count() > 0 {
+            tracing::warn!("a key that was replaced stays in memory until the process ends");
+        }
+        let daemon = Self::assemble(Kept { instance, lock, config, doors, started }, executable)?;
+        daemon.serve().await?;
+        Ok(daemon)
+    }
+
+    fn assemble(kept: Kept, executable: &Path) -> Result<Self, Failure> {
+        let Kept { instance, lock, config, doors, started } = kept;
+        let InstanceKeys { identity, rotations, issuers, signing, verifying, certificate, tls, retired } =
+            InstanceKeys::load(&config)?;
         let store = Store::open(&config.database, signer(&identity))?;
 
         let limits = config.limits.clone();
@@ -92,21 +134,22 @@ impl Daemon {
             handshake: limits.handshake,
             in_flight: limits.calls_per_session,
         };
+        let keys = OwnKeys { identity: identity.clone(), rotations, issuers: issuers.to_vec(), verifying };
         let (audit, rates) = (Audit::new(store.clone()), CallRates::new(&limits));
-        let sessions =
-            Sessions::new(identity.clone(), vec![signing.verifier()], store.clone(), audit.clone(), rates, settings);
+        let sessions = Sessions::new(keys, store.clone(), audit.clone(), rates, settings);
         let delivery = Delivery::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
         let links = Links::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
         let publishing =
             Publisher::new(store.clone(), delivery.clone(), u8::try_from(limits.hops).unwrap_or(u8::MAX), limits.frame);
         let causes = Causes::default();
         // Workers call what is built of everything below, so their table comes last; no worker starts before it is set.
-        let table = Arc::new(OnceLock::<Service>::new());
+        let table = Arc::new(Mutex::new(None::<Service>));
         let host: Host = {
             let table = table.clone();
             Arc::new(move |plugin| {
-                let service = table.get().expect("set before anything is performed").clone();
-                service.fact(plugin.clone()).fact(SessionId::new())
+                let service = table.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                // None once the daemon has stopped, when no worker is left that could call.
+                service.unwrap_or_default().fact(plugin.clone()).fact(SessionId::new())
             })
         };
         let settings = plugin_settings(&instance, &config, identity.issuer(), executable);
@@ -121,13 +164,14 @@ impl Daemon {
             issuer: identity.issuer(),
             key: signing,
             config: config.clone(),
-            certificate,
+            certificate: certificate.clone(),
             address: address.clone(),
         });
         let issue = {
             let issuer = issuer.clone();
             Box::new(move |held: &_, token, now| issuer.subscription(held, token, now))
         };
+        let renew = CancellationToken::new();
         let receivers = ReceiverSettings { timeout: limits.local_call, retry: config.receiver_retry.clone() };
         let publisher =
             PublisherSide::new(identity.clone(), store.clone(), sessions.clone(), delivery.clone(), plugins.clone());
@@ -143,30 +187,34 @@ impl Daemon {
             subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
             tokens: Tokens::new(issuer, store.clone(), sessions.clone(), publisher.clone()),
             validations: Validations::new(identity.clone(), store.clone(), sessions.clone(), publisher.clone()),
-            peers: Peers::new(identity.issuer(), store, sessions.clone(), links.clone()),
+            keys: Keys::new(config.clone(), identity.clone(), store.clone(), retired, renew.clone())?,
+            peers: Peers::new(issuers, store, sessions.clone(), links.clone()),
             publisher,
             audit,
             causes,
             limits,
             stop: CancellationToken::new(),
-            started: jiff::Timestamp::now(),
+            renew,
+            started,
             address,
         });
         sessions.serve(peer_service(&parts));
-        let set = table.set(worker_service(&parts));
-        debug_assert!(set.is_ok(), "set once");
+        *table.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker_service(&parts));
         Ok(Self {
             instance,
             parts,
             plugins,
+            table,
             supervision: (workers, supervision),
             delivery,
             links,
             tls,
+            certificate,
             config,
+            doors: Mutex::new(doors),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -198,26 +246,46 @@ impl Daemon {
         self.parts.stop.clone()
     }
 
+    /// Cancelled when a key was replaced, for the service to [`reopen`](Self::reopen).
+    pub fn renew_requested(&self) -> CancellationToken {
+        self.parts.renew.clone()
+    }
+
     /// Makes it a service: listens for peers and commands, takes up what was not delivered or handled when it stopped
     /// or was killed. Returns where it listens.
     ///
     /// # Errors
     /// If the port or the control socket cannot be had.
     pub async fn serve(&self) -> Result<SocketAddr, Failure> {
-        let listener = Listener::bind(SocketAddr::new(self.config.bind, self.config.port), self.tls.clone())?;
-        let address = listener.address();
-        let [first, ..] = &self.config.advertised(address.port())[..] else {
-            unreachable!("there is an address to advertise, at least the one that is configured");
+        let kept = self.doors().take();
+        let listener = match &kept {
+            Some(doors) => doors.peers.with_tls(self.tls.clone()),
+            None => Listener::bind(SocketAddr::new(self.config.bind, self.config.port), self.tls.clone())?,
         };
-        let first: &PeerAddress = first;
+        let address = listener.address();
+        let addresses = self.config.advertised(address.port());
+        let first = addresses.first().expect("there is an address, at least the one that is configured");
         self.parts.address.set(first.clone()).expect("a daemon serves once");
+        self.advertise(addresses).await?;
         // The rows first, so that a command which comes at once finds everything under way.
         self.parts.inbox.start().await?;
         self.delivery.start().await?;
         self.links.start().await?;
+        let control = match kept {
+            Some(doors) => doors.control,
+            None => Arc::new(self.bind_control()?),
+        };
         let door = Door::new(self.parts.sessions.clone(), self.parts.audit.clone(), &self.config.limits);
+        // The door has the socket itself, so that it is closed before the rest stops, unless it is kept.
+        *self.doors() = Some(Doors { peers: Arc::new(listener.with_tls(None)), control: control.clone() });
         self.tracker.spawn(door.run(listener, self.cancel.clone()));
-        self.serve_commands()?;
+        self.tracker.spawn(self.listen_for_commands(control));
+        let announcer = Announcer {
+            store: self.parts.store.clone(),
+            sessions: self.parts.sessions.clone(),
+            retry: RetrySchedule::dialing(),
+        };
+        self.tracker.spawn(announcer.run(self.cancel.clone()));
         self.tracker.spawn(crate::retention::run(
             self.parts.store.clone(),
             self.config.limits.clone(),
@@ -226,25 +294,49 @@ impl Daemon {
         Ok(address)
     }
 
+    /// Before anything is dialled: what is told then has to be what holds now.
+    async fn advertise(&self, addresses: Vec<PeerAddress>) -> Result<(), Failure> {
+        let whereabouts = Whereabouts { addresses, certificate: self.certificate.clone() };
+        let text = serde_json::to_string(&whereabouts).expect("it is JSON");
+        self.parts.store.advertise(text).await?;
+        self.parts.sessions.set_whereabouts(whereabouts);
+        Ok(())
+    }
+
     /// Takes commands on the control socket.
     ///
     /// # Errors
     /// If the socket cannot be made.
     pub fn serve_commands(&self) -> Result<(), Failure> {
-        let path = self.instance.control_socket();
-        let control = ControlListener::bind(&path).map_err(|error| {
-            Failure::new(ErrorCode::Failed, format!("cannot listen on {}: {error}", path.display()))
-                .hint("check that you own the folder of the instance, and that its disk is not full")
-        })?;
-        self.tracker.spawn(self.listen_for_commands(control));
+        let control = self.bind_control()?;
+        self.tracker.spawn(self.listen_for_commands(Arc::new(control)));
         Ok(())
     }
 
-    fn listen_for_commands(&self, listener: ControlListener) -> impl Future<Output = ()> + use<> {
+    fn bind_control(&self) -> Result<ControlListener, Failure> {
+        let path = self.instance.control_socket();
+        ControlListener::bind(&path).map_err(|error| {
+            Failure::new(ErrorCode::Failed, format!("cannot listen on {}: {error}", path.display()))
+                .hint("check that you own the folder of the instance, and that its disk is not full")
+        })
+    }
+
+    fn doors(&self) -> MutexGuard<'_, Option<Doors>> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listen_for_commands(&self, listener: Arc<ControlListener>) -> impl Future<Output = ()> + use<> {
         let (parts, cancel) = (self.parts.clone(), self.cancel.clone());
         let tracker = self.tracker.clone();
         async move {
-            while let Some(accepted) = cancel.run_until_cancelled(listener.accept()).await {
+            loop {
+                let accepted = tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => break,
+                    // Whoever has seen the answer that a key was replaced meets the instance that has the new one.
+                    () = parts.renew.cancelled() => break,
+                    accepted = listener.accept() => accepted,
+                };
                 let stream = match accepted {
                     Ok(stream) => stream,
                     Err(error) => {
@@ -276,6 +368,7 @@ impl Daemon {
     /// Stops: refuses new work, finishes what is under way until the deadline, ends the rest. May be called twice.
     pub async fn shutdown(&self, deadline: Duration) {
         let Parts { sessions, inbox, store, audit, .. } = &*self.parts;
+        drop(self.doors().take());
         let graceful = async {
             // 1. Nothing new comes in: no connections, no commands, no deliveries from here.
             self.cancel.cancel();
@@ -300,6 +393,7 @@ impl Daemon {
         sessions.close().await;
         // 6. Nobody decides anything any more.
         audit.close().await;
+        drop(self.table.lock().unwrap_or_else(PoisonError::into_inner).take());
         store.close().await;
     }
 }

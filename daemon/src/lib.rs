@@ -20,6 +20,7 @@ mod door;
 mod failure;
 #[cfg(test)]
 mod legacy_vectors;
+mod own_keys;
 mod parts;
 mod publications;
 mod retention;
@@ -30,7 +31,7 @@ mod signals;
 mod telemetry;
 mod transport;
 
-pub use create::{CreatedInstance, create_instance, migrate_instance};
+pub use create::{CreatedInstance, create_instance, migrate_instance, repair_tls};
 pub use daemon::{Daemon, Purpose};
 pub use plugins::guard_main;
 pub use running::{RunningService, running_services};

@@ -6,7 +6,7 @@ use coattail::wire::Failure;
 use coattail::wire::control::ServiceStatus;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Peers, Tokens, Validations};
+use crate::access::{Keys, Peers, Tokens, Validations};
 use crate::actions::{Actions, Calls, Remote};
 use crate::audit::Audit;
 use crate::config::Limits;
@@ -33,8 +33,11 @@ pub(crate) struct Parts {
     pub(crate) tokens: Tokens,
     pub(crate) validations: Validations,
     pub(crate) peers: Peers,
+    pub(crate) keys: Keys,
     /// Cancelled by whoever wants the service to stop.
     pub(crate) stop: CancellationToken,
+    /// Cancelled when a key was replaced: the service opens the instance anew.
+    pub(crate) renew: CancellationToken,
     pub(crate) started: jiff::Timestamp,
     /// Where it listens, once it does.
     pub(crate) address: Arc<OnceLock<PeerAddress>>,

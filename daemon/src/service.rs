@@ -22,23 +22,21 @@ pub fn run_service(folder: &Path, executable: &Path, headless: bool) -> Result<(
         // Before anything that a signal should not tear apart.
         let mut signals = Signals::new().map_err(internal)?;
         let daemon = Daemon::open(folder, executable, Purpose::Service).await?;
-        let served = serve(&daemon, &mut signals, headless).await;
-        tokio::select! {
-            () = daemon.shutdown(daemon.limits().shutdown) => {}
-            signal = signals.next() => tracing::warn!(signal, "ending at once"),
-        }
-        // In this order: whoever waits until a service is no longer listed wants to start the next one.
-        drop(daemon);
-        served.map(drop)
+        serve(daemon, executable, &mut signals, headless).await
     });
     // A blocking task that hangs must not keep the process.
     runtime.shutdown_background();
     outcome
 }
 
-/// Serves until it is to stop. Until the registration is dropped, the service is listed.
-async fn serve(daemon: &Daemon, signals: &mut Signals, headless: bool) -> Result<Option<Registration>, Failure> {
-    let address = daemon.serve().await?;
+async fn serve(daemon: Daemon, executable: &Path, signals: &mut Signals, headless: bool) -> Result<(), Failure> {
+    let address = match daemon.serve().await {
+        Ok(address) => address,
+        Err(failure) => {
+            stop(&daemon, signals).await;
+            return Err(failure);
+        }
+    };
     let description = RunningService {
         pid: std::process::id(),
         instance: daemon.folder().to_owned(),
@@ -59,10 +57,35 @@ async fn serve(daemon: &Daemon, signals: &mut Signals, headless: bool) -> Result
         description.instance.display(),
         description.pid,
     );
-    let stop = daemon.stop_requested();
-    tokio::select! {
-        signal = signals.next() => tracing::info!(signal, "stopping"),
-        () = stop.cancelled() => tracing::info!("stopping, as was asked over the control socket"),
+    let daemon = attend(daemon, executable, signals).await?;
+    stop(&daemon, signals).await;
+    // In this order: whoever waits until a service is no longer listed wants to start the next one.
+    drop(daemon);
+    drop(registration);
+    Ok(())
+}
+
+/// Until it is to stop. When a key was replaced, the instance is opened anew in the same process.
+async fn attend(mut daemon: Daemon, executable: &Path, signals: &mut Signals) -> Result<Daemon, Failure> {
+    loop {
+        let (stop, renew) = (daemon.stop_requested(), daemon.renew_requested());
+        tokio::select! {
+            biased;
+            signal = signals.next() => tracing::info!(signal, "stopping"),
+            () = stop.cancelled() => tracing::info!("stopping, as was asked over the control socket"),
+            () = renew.cancelled() => {
+                tracing::info!("taking over new keys");
+                daemon = daemon.reopen(executable).await?;
+                continue;
+            }
+        }
+        return Ok(daemon);
     }
-    Ok(registration)
+}
+
+async fn stop(daemon: &Daemon, signals: &mut Signals) {
+    tokio::select! {
+        () = daemon.shutdown(daemon.limits().shutdown) => {}
+        signal = signals.next() => tracing::warn!(signal, "ending at once"),
+    }
 }

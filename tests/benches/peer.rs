@@ -72,6 +72,7 @@ impl Dialer {
             software: SOFTWARE.to_owned(),
             identity: identity.public_pem().to_owned(),
             nonce: STANDARD.encode(NONCE),
+            rotations: Vec::new(),
         };
         let welcome = session.call(&hello).await.expect("it is a peer");
         let server_nonce = STANDARD.decode(welcome.nonce).expect("base64");

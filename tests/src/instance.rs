@@ -321,7 +321,7 @@ impl Drop for Instance {
 }
 
 /// A port on which nobody listens, from below those that the system gives to clients.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 400).expect("below 400") * 30;
     loop {

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
-    ActionCommand, Audit, Completions, DataCommand, Demo, Man, PeerCommand, ServiceCommand, SubscribersCommand,
-    TokenCommand, ValidationCommand,
+    ActionCommand, Audit, Completions, DataCommand, Demo, KeysCommand, Man, PeerCommand, ServiceCommand,
+    SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -71,6 +71,12 @@ pub(crate) enum Command {
     /// Keys of other instances, to which tokens can be bound
     #[command(subcommand, arg_required_else_help = true)]
     Validation(ValidationCommand),
+    /// The keys of this instance, and their replacement
+    #[command(subcommand, arg_required_else_help = true)]
+    Keys(KeysCommand),
+    /// The certificate of this instance
+    #[command(subcommand, arg_required_else_help = true)]
+    Tls(TlsCommand),
     /// Show who was let in or refused, and what was changed
     #[command(after_help = "Examples:\n  coattail audit --since 1h\n  coattail audit --since 1d --json")]
     Audit(Audit),

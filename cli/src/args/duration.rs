@@ -17,6 +17,11 @@ pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads how long an overlap is, in whole seconds; it may be nothing.
+pub(super) fn parse_overlap(text: &str) -> Result<u64, String> {
+    parse_unsigned(text).map(|overlap| overlap.as_secs()).map_err(explain)
+}
+
 fn explain(error: InvalidDuration) -> String {
     let hint = error.hint().map(|hint| format!("; {hint}"));
     format!("{error}{}", hint.unwrap_or_default())
@@ -31,6 +36,12 @@ mod tests {
         assert_eq!(parse_seconds("60"), Ok(60));
         assert_eq!(parse_seconds("-1ms"), Ok(-1));
         assert!(parse_seconds("1h30m").is_err_and(|why| why.contains("1.5h")));
+    }
+
+    #[test]
+    fn an_overlap_may_be_nothing_but_not_less() {
+        assert_eq!((parse_overlap("7d"), parse_overlap("0")), (Ok(604_800), Ok(0)));
+        assert!(parse_overlap("-1s").is_err());
     }
 
     #[test]

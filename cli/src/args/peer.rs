@@ -2,6 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use coattail::address::PeerAddress;
 
 use super::{Ended, Shown};
 
@@ -16,6 +17,9 @@ pub(crate) enum PeerCommand {
     List,
     /// Show a peer and what its token allows
     Show(Shown),
+    /// Say where a peer is reached from now on, when it has moved and could not say so itself
+    #[command(after_help = "Example:\n  coattail peer set-address ID net:example.org:49365~tls")]
+    SetAddress(SetAddress),
     /// Forget a peer and end the subscriptions held there
     Remove(Ended),
 }
@@ -33,6 +37,17 @@ pub(crate) struct AddPeer {
     /// Read the token from this file
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+}
+
+/// `coattail peer set-address`
+#[derive(Debug, Args)]
+pub(crate) struct SetAddress {
+    /// Its id, as `list` shows it
+    #[arg(value_name = "ID")]
+    pub(crate) peer: String,
+    /// Where, tried in this order before what the peer says; none forgets what was set
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) addresses: Vec<PeerAddress>,
 }
 
 /// A token as it was typed.

@@ -11,6 +11,7 @@ mod headless;
 mod help;
 mod ids;
 mod input;
+mod keys;
 mod man;
 mod new;
 mod peer;
@@ -37,6 +38,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Subscribers(command) => subscribers::run(context, command),
         Command::Token(command) => token::run(context, command),
         Command::Validation(command) => validation::run(context, command),
+        Command::Keys(command) => keys::run(context, &command),
+        Command::Tls(command) => keys::run_tls(context, &command),
         Command::Audit(args) => audit::run(context, &args),
         Command::Data(command) => data::run(context, command),
         Command::Demo(args) => demo::run(context, &args),

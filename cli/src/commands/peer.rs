@@ -1,11 +1,11 @@
 use coattail::id::PeerId;
-use coattail::wire::control::{self, PeerRemoved, RemovePeer, ShowPeerToken};
+use coattail::wire::control::{self, PeerRemoved, RemovePeer, SetPeerAddress, ShowPeerToken};
 use coattail::wire::host::{ListPeers, Peer, ShowPeer};
 use coattail::wire::{ErrorCode, Failure};
 use serde::Serialize;
 
 use super::{ids, input};
-use crate::args::{AddPeer, Ended, PeerCommand, Shown, Which};
+use crate::args::{AddPeer, Ended, PeerCommand, SetAddress, Shown, Which};
 use crate::context::Context;
 use crate::error::ExitStatus;
 use crate::output::{Field, Record, Row, ago, list_or, when, yes_no};
@@ -57,6 +57,7 @@ pub(super) fn run(context: &Context, command: PeerCommand) -> Result<ExitStatus,
             context.printer.list(&peers, "this instance has no peers; `coattail peer add` adds one")?;
         }
         PeerCommand::Show(args) => show(context, &args)?,
+        PeerCommand::SetAddress(args) => set_address(context, args)?,
         PeerCommand::Remove(args) => remove(context, &args)?,
     }
     Ok(ExitStatus::Done)
@@ -104,6 +105,13 @@ fn show(context: &Context, args: &Shown) -> Result<(), Failure> {
         return context.printer.value(&token.raw.clone(), &Raw { id: peer, raw: token.raw });
     }
     let peer = context.talk(async |daemon| daemon.call(&ShowPeer { peer }).await)?;
+    context.printer.record(&peer)
+}
+
+fn set_address(context: &Context, args: SetAddress) -> Result<(), Failure> {
+    let peer = ids::parse(&args.peer, "peer", "peer list")?;
+    let call = SetPeerAddress { peer, addresses: args.addresses };
+    let peer = context.talk(async |daemon| daemon.call(&call).await)?;
     context.printer.record(&peer)
 }
 

@@ -58,12 +58,11 @@ impl Validations {
     }
 
     pub(crate) async fn list(&self) -> Result<Vec<Validation>, Failure> {
-        self.store.validations().await?.into_iter().map(|row| describe(Some(row.id), row.peer, row.jwt)).collect()
+        self.store.validations().await?.into_iter().map(stored).collect()
     }
 
     pub(crate) async fn show(&self, id: ValidationId) -> Result<Validation, Failure> {
-        let row = self.store.validation(id).await?.ok_or_else(|| not_found(id))?;
-        describe(Some(id), row.peer, row.jwt)
+        stored(self.store.validation(id).await?.ok_or_else(|| not_found(id))?)
     }
 
     /// Forgets a key and, in the same transaction, the tokens that only its holder could use with the subscriptions
@@ -112,6 +111,11 @@ impl Validations {
 fn not_found(id: ValidationId) -> Failure {
     Failure::new(ErrorCode::NotFound, format!("there is no validation token {id}"))
         .hint("`coattail validation list` shows them")
+}
+
+/// A validation token from our database. Whose it is, the row says: the token has the key from before that was replaced.
+fn stored(row: store::Validation) -> Result<Validation, Failure> {
+    Ok(Validation { issuer: row.issuer, ..describe(Some(row.id), row.peer, row.jwt)? })
 }
 
 fn describe(id: Option<ValidationId>, peer: Option<PeerId>, raw: String) -> Result<Validation, Failure> {

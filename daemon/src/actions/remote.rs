@@ -10,8 +10,8 @@ use coattail::wire::peer::{Cancel, ListActions, ListReceivers, Perform, Performe
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure, Raw};
 
-use crate::session::{Sessions, Target};
-use crate::store::{Secret, Store};
+use crate::session::Sessions;
+use crate::store::{self, Store};
 
 /// What the peer may take longer than its own time limit, for the answer to travel.
 const TRAVEL: Duration = Duration::from_secs(2);
@@ -105,7 +105,8 @@ impl Remote {
         if let Some(session) = open {
             return Ok(session);
         }
-        let session = self.sessions.get_or_dial(&Target::of_token(&self.token(peer).await?)?).await?;
+        let row = self.row(peer).await?;
+        let session = self.sessions.get_or_dial(&self.sessions.target(&row.jwt, row.issuer).await?).await?;
         {
             let mut open = self.open();
             open.retain(|_, session| !session.is_closed());
@@ -113,16 +114,15 @@ impl Remote {
         }
         // Order: first the entry, then the look. Whoever removes a peer deletes the row, then closes its session: either
         // we see that the row is gone, or the session that we keep is closed with it.
-        self.token(peer).await.inspect_err(|_| session.close())?;
+        self.row(peer).await.inspect_err(|_| session.close())?;
         Ok(session)
     }
 
-    async fn token(&self, peer: PeerId) -> Result<Secret, Failure> {
-        let row = self.store.peer(peer).await?.ok_or_else(|| {
+    async fn row(&self, peer: PeerId) -> Result<store::Peer, Failure> {
+        self.store.peer(peer).await?.ok_or_else(|| {
             Failure::new(ErrorCode::NotFound, format!("there is no peer {peer}"))
                 .hint("`coattail peer list` shows them")
-        })?;
-        Ok(row.jwt)
+        })
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<PeerId, Session>> {

@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use coattail::rpc::Service;
 use coattail::wire::control::{
-    AddPeer, AddValidation, IssueToken, IssueValidation, Issuer, ListAudit, ListTokens, ListValidations, RemovePeer,
-    RemoveValidation, RevokeToken, ShowPeerToken, ShowToken, ShowValidation, Status, Stop,
+    AddPeer, AddValidation, IssueToken, IssueValidation, Issuer, ListAudit, ListKeys, ListTokens, ListValidations,
+    RemovePeer, RemoveValidation, RevokeToken, RotateKey, SetPeerAddress, ShowPeerToken, ShowToken, ShowValidation,
+    Status, Stop,
 };
 use coattail::wire::doctor::Doctor;
 use coattail::wire::{Done, Method as _};
@@ -85,4 +86,15 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
             Ok(removed)
         })
         .on(parts, |parts: Arc<Parts>, _, request: ListAudit| async move { parts.audit.list(request).await })
+        .on(parts, |parts: Arc<Parts>, _, request: SetPeerAddress| async move {
+            let peer = parts.peers.set_address(request).await?;
+            parts.audit.record(Fact::allowed(SetPeerAddress::NAME).peer(peer.issuer).subject(peer.id));
+            Ok(peer)
+        })
+        .on_in_order(parts, |parts: &Parts, _, _: ListKeys| Ok(parts.keys.list()))
+        .on(parts, |parts: Arc<Parts>, _, request: RotateKey| async move {
+            let keys = parts.keys.rotate(request).await?;
+            parts.audit.record(Fact::allowed(RotateKey::NAME));
+            Ok(keys)
+        })
 }

@@ -6,7 +6,7 @@ use coattail::name::ActionName;
 use coattail::rpc::{Facts, Service, Session};
 use coattail::wire::peer::{
     Attach, Cancel, Deliver, IssueSubscription, ListActions, ListReceivers, Perform, Ping, Publish, RemoteAction,
-    Revoke, Subscribe, Unsubscribe,
+    Revoke, Subscribe, Unsubscribe, Whereabouts,
 };
 use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, ErrorCode, Failure, Method as _};
@@ -27,6 +27,12 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
             let caller: Arc<Caller> = fact(&facts)?;
             parts.calls.cancel(caller.session, request.call);
             Ok(Done {})
+        })
+        .on(parts, |parts: Arc<Parts>, facts, stated: Whereabouts| async move {
+            // An instance speaks for itself: it has proven its key. Of whom is neither peer nor subscriber, it is not
+            // kept.
+            let caller = count(&parts, &facts, Whereabouts::NAME)?;
+            parts.sessions.learn(caller.issuer(), stated).await.map(|()| Done {})
         })
         .on(parts, |parts: Arc<Parts>, facts, _: ListActions| async move {
             let caller = count(&parts, &facts, ListActions::NAME)?;

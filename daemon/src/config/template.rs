@@ -55,7 +55,7 @@ authentication:
   private_key: {{ type: file, value: keys/auth-key.pem }}
   public_key: {{ type: file, value: keys/auth-key.pub }}
 
-# The identity of this instance: replacing it voids every token.
+# The identity of this instance. Replacing it by hand voids every token; `coattail keys rotate identity` does not.
 validation:
   private_key: {{ type: file, value: keys/vt-key.pem }}
   public_key: {{ type: file, value: keys/vt-key.pub }}

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::expiry::Ending;
 use super::finding::{Area, timed};
-use crate::session::{Sessions, Target};
+use crate::session::Sessions;
 use crate::store::{Peer, Store};
 use crate::tokens::inspect;
 
@@ -31,7 +31,7 @@ pub(super) async fn check(store: &Store, sessions: &Sessions, now: Timestamp) ->
 
 async fn one(sessions: &Sessions, peer: Peer, now: Timestamp) -> Vec<Finding> {
     let subject = peer.id.to_string();
-    let target = match Target::of_token(&peer.jwt) {
+    let target = match sessions.target(&peer.jwt, peer.issuer).await {
         Ok(target) => target,
         Err(failure) => return vec![AREA.failed(subject, failure)],
     };

@@ -102,7 +102,7 @@ impl KeyError {
             ),
             Self::RsaSize { .. } => Some(format!("make another pair: {}", make_pair("KEY"))),
             Self::TlsRsaSize { .. } => Some(
-                "`coattail tls generate` makes a new pair; peers then need new tokens, since tokens carry the certificate"
+                "`coattail tls generate` makes a new pair; peers that hold tokens with the old certificate need new ones"
                     .to_owned(),
             ),
             Self::EmptySecret => Some("set `value` in config.yml to at least 32 random bytes".to_owned()),

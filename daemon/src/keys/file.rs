@@ -37,6 +37,23 @@ pub fn write_public(path: &Path, pem: &str) -> Result<(), KeyError> {
     replace(path, pem.as_bytes(), 0o644).map_err(|source| KeyError::Write { path: path.to_owned(), source })
 }
 
+/// Puts a file that was written by these functions in the place of another.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), KeyError> {
+    let failed = |source| KeyError::Write { path: to.to_owned(), source };
+    fs::rename(from, to).map_err(failed)?;
+    sync_folder(to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))).map_err(failed)
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove(path: &Path) -> Result<(), KeyError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(KeyError::Write { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// After a crash at any line the file has its old content or the new one, and is on disk once this returns.
 /// A temporary file may stay behind; it is never read.
 fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {

@@ -1,12 +1,15 @@
 //! The keys of an instance.
 //!
 //! [`identity`] signs and verifies, [`token_key`] is what stands behind tokens, [`tls`] makes and loads the
-//! certificate, [`file`](mod@file) keeps private keys private and writes whole files or none.
+//! certificate, [`file`](mod@file) keeps private keys private and writes whole files or none. [`replace`] puts a new
+//! pair in the place of an old one, [`rotation`] tells others that it is the same instance.
 
 mod error;
 pub mod file;
 pub mod identity;
 mod jwt;
+pub mod replace;
+pub mod rotation;
 mod rsa;
 mod secret;
 pub mod tls;
@@ -16,6 +19,7 @@ pub use error::KeyError;
 pub(crate) use error::{make_pair, shell_quoted};
 pub use identity::{BadSignature, Domain, Identity, PublicIdentity};
 pub(crate) use jwt::{JwtSigner, JwtVerifier};
+pub use replace::PairFiles;
 pub(crate) use rsa::{MAX_BITS, MIN_BITS};
 pub use secret::SharedSecret;
 pub use tls::TlsIdentity;

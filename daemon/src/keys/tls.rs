@@ -11,6 +11,7 @@ use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
@@ -79,12 +80,22 @@ impl TlsIdentity {
         }
         Ok(Self { chain, key: private, certificate_pem })
     }
+
+    /// Names the certificate.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.chain[0])
+    }
 }
 
 impl fmt::Debug for TlsIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsIdentity").finish_non_exhaustive()
     }
+}
+
+/// Names a certificate: the first half of its SHA-256, which fits into a label of a domain name.
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    hex::encode(&Sha256::digest(certificate)[..16])
 }
 
 /// The length of a certificate's RSA key, in bits; nothing if it has another kind of key.
@@ -95,7 +106,7 @@ pub(crate) fn rsa_bits(certificate: &X509Certificate<'_>) -> Option<usize> {
     }
 }
 
-/// How long a certificate is valid, in years. Tokens pin it, so renewing it often would serve nobody.
+/// How long a certificate is valid, in years. Tokens pin it, so renewing it often serves nobody.
 pub const YEARS: i32 = 10;
 
 #[cfg(test)]

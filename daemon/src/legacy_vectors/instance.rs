@@ -105,5 +105,5 @@ fn tokens_that_it_issues_now_are_of_the_same_kind() {
     body.as_object_mut().unwrap().remove("addresses");
     assert_eq!(body, original["claims"]);
     let now = claims.validity.issued;
-    assert_eq!(verify(&token, &[signer.verifier()], claims.issuer, now), Ok(claims));
+    assert_eq!(verify(&token, &[signer.verifier()], &[claims.issuer], now), Ok(claims));
 }

@@ -25,7 +25,7 @@ fn pin(name: &str) -> CertificateDer<'static> {
     let key = crate::keys::PublicIdentity::from_pem(&data::text("keys/demo-auth-key.pub")).unwrap();
     let issuer = vectors["issuer"].as_str().unwrap().parse().unwrap();
     let claims = inspect(token).unwrap().into_claims();
-    assert_eq!(verify(token, &[key.into()], issuer, claims.validity.issued), Ok(claims.clone()));
+    assert_eq!(verify(token, &[key.into()], &[issuer], claims.validity.issued), Ok(claims.clone()));
     assert!(claims.addresses[0].tls);
     let pem = claims.certificate.unwrap();
     assert_eq!(pem, data::text(&format!("tls/{name}-cert.pem")));
@@ -50,9 +50,9 @@ async fn connect(server: Arc<ServerConfig>, pin: Option<CertificateDer<'static>>
 #[tokio::test]
 async fn a_certificate_made_by_the_manual_is_served_and_pinned() {
     let dir = tempfile::tempdir().unwrap();
-    let TlsIdentity { chain, key, certificate_pem } = load(dir.path(), "rsa2048").unwrap();
-    assert_eq!(certificate_pem, data::text("tls/rsa2048-cert.pem"));
-    let server = server_tls(chain, key).unwrap();
+    let tls = load(dir.path(), "rsa2048").unwrap();
+    assert_eq!(tls.certificate_pem, data::text("tls/rsa2048-cert.pem"));
+    let server = server_tls(tls, Vec::new()).unwrap();
     assert_eq!(connect(server.clone(), Some(pin("rsa2048"))).await, Ok(()));
     assert_eq!(
         connect(server.clone(), None).await,
@@ -72,8 +72,8 @@ async fn a_key_of_1024_bits_is_refused_and_why_is_said() {
     assert!(error.to_string().contains("1024 bits") && error.hint().unwrap().contains("coattail tls generate"));
 
     // Who dials hears the reason, too. The key does not fit, but the certificate is looked at before.
-    let key = load(dir.path(), "rsa2048").unwrap().key;
-    let server = server_tls(vec![pin("rsa1024")], key).unwrap();
+    let tls = TlsIdentity { chain: vec![pin("rsa1024")], ..load(dir.path(), "rsa2048").unwrap() };
+    let server = server_tls(tls, Vec::new()).unwrap();
     match connect(server, Some(pin("rsa1024"))).await {
         Err(Error::Other(error)) => assert!(error.0.downcast_ref::<WeakCertificate>().is_some()),
         other => panic!("{other:?}"),
@@ -88,9 +88,9 @@ async fn the_dates_of_a_pinned_certificate_lock_nobody_out() {
     for made in ["1990-01-01T00:00:00Z", "2190-01-01T00:00:00Z"] {
         let made: Timestamp = made.parse().unwrap();
         TlsIdentity::generate(Identity::generate().issuer(), made, &key, &certificate).unwrap();
-        let TlsIdentity { chain, key, .. } = TlsIdentity::load(&key, &certificate).unwrap();
-        let pin = chain[0].clone();
-        let server = server_tls(chain, key).unwrap();
+        let tls = TlsIdentity::load(&key, &certificate).unwrap();
+        let pin = tls.chain[0].clone();
+        let server = server_tls(tls, Vec::new()).unwrap();
         assert_eq!(connect(server.clone(), Some(pin)).await, Ok(()));
         // The pin still decides.
         assert!(connect(server, Some(super::tls::pin("rsa2048"))).await.is_err());

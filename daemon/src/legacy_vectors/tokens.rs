@@ -53,7 +53,7 @@ fn tokens_of_the_original_are_taken() {
             vectors["issuers"][token["issued_by"].as_str().unwrap()].as_str().unwrap().parse().unwrap();
         let keys: Vec<TokenVerifier> = token["verify_with"].as_str().map(key).into_iter().map(Into::into).collect();
         let issued = Timestamp::from_second(token["claims"]["iat"].as_i64().unwrap()).unwrap();
-        let at = |seconds| verify(jwt, &keys, issuer, issued + SignedDuration::from_secs(seconds));
+        let at = |seconds| verify(jwt, &keys, &[issuer], issued + SignedDuration::from_secs(seconds));
         match ours {
             Ours::Verified => {
                 check_claims(name, &at(10 * 365 * 24 * 3600).unwrap(), &token["claims"]);
@@ -67,7 +67,7 @@ fn tokens_of_the_original_are_taken() {
                 let read = validation::read_unsigned_of_original(jwt).unwrap();
                 assert_eq!((read.issuer(), read.key.pem()), (issuer, token["claims"]["publicKey"].as_str().unwrap()));
                 assert!(matches!(validation::read(jwt), Err(TokenError::Algorithm { .. })), "{name}");
-                assert!(at(0).is_err() && verify(jwt, &[read.key.into()], issuer, issued).is_err(), "{name}");
+                assert!(at(0).is_err() && verify(jwt, &[read.key.into()], &[issuer], issued).is_err(), "{name}");
             }
             Ours::Refused(error) => {
                 assert_eq!(at(0), Err(error), "{name}");
@@ -94,7 +94,7 @@ fn what_the_original_refused_is_refused() {
     let now = Timestamp::from_second(1_709_294_500).unwrap();
     let demo = [key("x/auth-key.pub").into()];
     let wrong = [key("x/vt-key.pub").into()];
-    let check = |token: &str, keys: &[TokenVerifier]| verify(token, keys, issuer("demo"), now).map(drop);
+    let check = |token: &str, keys: &[TokenVerifier]| verify(token, keys, &[issuer("demo")], now).map(drop);
     let good = jwt("authentication_default");
     assert_eq!(check(good, &demo), Ok(()));
     assert_eq!(check(good, &wrong), Err(TokenError::BadSignature));

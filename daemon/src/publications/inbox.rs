@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::cause::Causes;
 use super::runner::{ReceiverSettings, Runner};
-use super::signature::Verifier;
+use super::signature::{Former, Verifier};
 use crate::plugins::Plugins;
 use crate::session::{Caller, Sessions};
 use crate::store::{InboxLane, Store, Taken};
@@ -72,7 +72,7 @@ impl Inbox {
 
     /// Stores a delivery for those of its addressees that the caller may deliver to. Once this returns, it is on disk.
     pub(crate) async fn deliver(&self, caller: &Caller, facts: &Facts, delivery: Deliver) -> Result<Stored, Failure> {
-        let Deliver { to, publications } = delivery;
+        let Deliver { to, mut publications } = delivery;
         let Some(first) = publications.first() else { return Ok(Stored { refused: Vec::new() }) };
         if publications.len() > MAX_BATCH || to.len() > MAX_ADDRESSEES {
             return Err(Failure::new(ErrorCode::TooLarge, "too many publications or addressees in one delivery"));
@@ -113,8 +113,11 @@ impl Inbox {
             return Ok(Stored { refused });
         }
         let verifier: Arc<Verifier> = facts.get().unwrap_or_default();
-        for publication in &publications {
-            verifier.verify(&caller.identity, publication)?;
+        let mut former = Former::new(&self.inner.store, caller.identity.clone());
+        for publication in &mut publications {
+            verifier.verify(former.key(publication.issuer).await?, publication)?;
+            // Whoever published it is who delivers it, whatever the key was then.
+            publication.issuer = caller.issuer();
         }
         refused.extend(self.store(publications, allowed).await?);
         for lane in lanes {

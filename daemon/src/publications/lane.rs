@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivery;
 use crate::config::RetrySchedule;
-use crate::session::{Sessions, Target};
+use crate::session::Sessions;
 use crate::store::{Store, SubscriptionState};
 
 /// Publications in one delivery, at the most.
@@ -115,6 +115,10 @@ impl Lane {
             self.delivery.end_lane(self.subscriber, &self.action, &self.wake);
             // Whoever subscribed in this moment has found the old lane: look once more.
             if self.members().await?.is_empty() {
+                // Whoever has replaced his key is still subscribed, under the new one.
+                if let Some(followed) = self.store.followed(self.subscriber).await? {
+                    self.delivery.ensure_lane(followed.new, self.action.clone());
+                }
                 return Ok(Round::Deserted);
             }
             self.delivery.ensure_lane(self.subscriber, self.action.clone());
@@ -152,7 +156,8 @@ impl Lane {
             Some(session) => session,
             None => {
                 let first = members.first().expect("a lane without members has ended");
-                self.sessions.get_or_dial(&Target::of_token(&first.subscription.jwt)?).await?
+                let target = self.sessions.target(&first.subscription.jwt, first.subscription.issuer).await?;
+                self.sessions.get_or_dial(&target).await?
             }
         };
         *used = Some(session.clone());

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::RetrySchedule;
-use crate::session::{Sessions, Target};
+use crate::session::Sessions;
 use crate::store::Store;
 
 /// An attachment that its publisher ends sooner counts as a failure: to come back at once could go on for ever.
@@ -154,7 +154,7 @@ impl Links {
         // After the look at the rows: what is confirmed meanwhile is known to the publisher.
         held.retain(|held| !self.state().unconfirmed.contains(&held.id));
         let (false, Some(row)) = (held.is_empty(), store.peer(peer).await?) else { return Ok(Attachment::Nothing) };
-        let session = match sessions.get_or_dial(&Target::of_token(&row.jwt)?).await {
+        let session = match sessions.get_or_dial(&sessions.target(&row.jwt, row.issuer).await?).await {
             Err(failure) if failure.code == ErrorCode::TokenRevoked => {
                 tracing::warn!(%peer, %failure, "the peer has revoked our token; the subscriptions made with it have ended");
                 for held in held {

@@ -2,12 +2,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use coattail::id::IssuerHash;
 use coattail::wire::{ErrorCode, Failure, Publication};
 use sha2::{Digest as _, Sha256};
 
 use crate::keys::{Domain, Identity, PublicIdentity};
-use crate::store::Signer;
 use crate::store::merkle::{Hash, leaf_hash, root_from_path};
+use crate::store::{Signer, Store};
 
 /// Separates these signatures from all others that the same key makes.
 const DOMAIN: Domain = Domain::new("coattail publication group v1");
@@ -27,6 +28,46 @@ fn signed_bytes(size: u32, root: &Hash) -> [u8; 36] {
     bytes[4..].copy_from_slice(root);
     bytes
 }
+
+/// The keys of one publisher: the one that he has proven, and those that it has replaced. What was published before
+/// a key was replaced is still signed by it.
+pub(super) struct Former<'a> {
+    store: &'a Store,
+    present: PublicIdentity,
+    /// The last one that was looked up.
+    last: PublicIdentity,
+}
+
+impl<'a> Former<'a> {
+    pub(super) fn new(store: &'a Store, present: PublicIdentity) -> Self {
+        Self { store, last: present.clone(), present }
+    }
+
+    /// The key of this issuer, if it is or was the publisher's; else the present one, under which nothing of that
+    /// issuer verifies.
+    pub(super) async fn key(&mut self, issuer: IssuerHash) -> Result<&PublicIdentity, Failure> {
+        if self.last.issuer() != issuer {
+            self.last = self.find(issuer).await?.unwrap_or_else(|| self.present.clone());
+        }
+        Ok(&self.last)
+    }
+
+    async fn find(&self, issuer: IssuerHash) -> Result<Option<PublicIdentity>, Failure> {
+        let Some(first) = self.store.followed(issuer).await? else { return Ok(None) };
+        let mut at = first.new;
+        for _ in 0..MAX_ROTATIONS {
+            if at == self.present.issuer() {
+                return Ok(PublicIdentity::from_pem(&first.old_key).ok());
+            }
+            let Some(next) = self.store.followed(at).await? else { return Ok(None) };
+            at = next.new;
+        }
+        Ok(None)
+    }
+}
+
+/// How often a publisher may have replaced his key since he published something that is still delivered.
+const MAX_ROTATIONS: usize = 64;
 
 /// Verifies publications of one publisher. The members of a group share a signature, which is checked once.
 #[derive(Debug, Default)]

@@ -14,6 +14,7 @@ use super::registry::Sessions;
 use crate::admission::Guest;
 use crate::audit::Fact;
 use crate::keys::PublicIdentity;
+use crate::keys::rotation::{self, Link};
 use crate::tokens::Claims;
 use crate::transport::{Channel, Connection};
 
@@ -41,6 +42,8 @@ enum State {
 
 struct Greeted {
     identity: PublicIdentity,
+    /// What the caller may have been known by before. It is believed once the key above is proven.
+    former: Vec<Link>,
     client_nonce: [u8; NONCE],
     server_nonce: [u8; NONCE],
 }
@@ -128,8 +131,10 @@ impl Doorkeeper {
             identity: ours.public_pem().to_owned(),
             nonce: encode(&server_nonce),
             proof: encode(&transcript.prove_server(ours)),
+            rotations: self.sessions.rotations(),
         };
-        *state = State::Greeted(Box::new(Greeted { identity, client_nonce, server_nonce }));
+        let former = rotation::former(&hello.rotations, &identity, jiff::Timestamp::now());
+        *state = State::Greeted(Box::new(Greeted { identity, former, client_nonce, server_nonce }));
         Ok(welcome)
     }
 
@@ -154,7 +159,12 @@ impl Doorkeeper {
             session: caller.session,
             grants: claims.usage.grants(),
             server_time: jiff::Timestamp::now().as_millisecond(),
+            whereabouts: self.sessions.whereabouts().cloned(),
         };
+        // If the answer is lost, so is the session, and the next one says it again.
+        if answer.whereabouts.is_some() {
+            self.sessions.store().told(caller.issuer()).await?;
+        }
         // Before the answer goes out, since the other side may call as soon as it has it.
         let settings = self.sessions.settings();
         session.raise_limits(settings.frame, settings.in_flight);
@@ -180,14 +190,14 @@ impl Doorkeeper {
     }
 
     async fn check_bearer(&self, greeted: Greeted, claims: Claims, proof: &str) -> Result<Caller, HandshakeError> {
-        let Greeted { identity, client_nonce, server_nonce } = greeted;
+        let Greeted { identity, former, client_nonce, server_nonce } = greeted;
         let transcript = Transcript {
             channel: &self.channel,
             client: (identity.issuer(), client_nonce),
             server: (self.sessions.identity().issuer(), server_nonce),
         };
         transcript.check_client(&identity, claims.id, &decode_proof(proof)?).map_err(|_| HandshakeError::Proof)?;
-        let evidence = self.sessions.admit(&claims, &identity, self.remote.ip()).await?;
+        let evidence = self.sessions.admit(&claims, &identity, former, self.remote.ip()).await?;
         let rate = self.sessions.rates().enter(claims.id).map_err(HandshakeError::Refused)?;
         Ok(Caller { session: SessionId::new(), identity, evidence, claims: Some(Arc::new(claims)), rate })
     }

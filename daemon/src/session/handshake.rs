@@ -5,6 +5,7 @@ use coattail::wire::{ErrorCode, Failure, PROTOCOL};
 
 use super::proof::NONCE;
 use crate::keys::PublicIdentity;
+use crate::keys::rotation::NotFollowed;
 use crate::tokens::TokenError;
 
 /// Why a handshake failed.
@@ -20,6 +21,10 @@ pub(crate) enum HandshakeError {
     Proof,
     #[error("the peer at {address} has the key {found}, the token is from {expected}")]
     WrongPeer { address: String, expected: IssuerHash, found: IssuerHash },
+    #[error("the peer at {address} cannot be taken for {expected}: {source}")]
+    NotFollowed { address: String, expected: IssuerHash, source: NotFollowed },
+    #[error("the key {0} was replaced by its owner, and no longer counts")]
+    Replaced(IssuerHash),
     #[error("`{0}` was not expected now")]
     OutOfOrder(&'static str),
     #[error(transparent)]
@@ -52,7 +57,12 @@ impl HandshakeError {
             | Self::Revoked
             | Self::TimedOut(_) => true,
             // The fault of an update, of ours, or of nobody.
-            Self::Version { .. } | Self::NotCoattail { .. } | Self::Refused(_) | Self::Stopping => false,
+            Self::Version { .. }
+            | Self::NotCoattail { .. }
+            | Self::NotFollowed { .. }
+            | Self::Replaced(_)
+            | Self::Refused(_)
+            | Self::Stopping => false,
         }
     }
 }
@@ -65,6 +75,10 @@ impl From<HandshakeError> for Failure {
             HandshakeError::Version { .. } => {
                 Failure::new(ErrorCode::UnsupportedVersion, message).hint("update the older of the two programs")
             }
+            HandshakeError::NotFollowed { .. } => Failure::new(ErrorCode::WrongPeer, message)
+                .hint("ask the peer's owner for a new token; `coattail peer remove` forgets the old one"),
+            HandshakeError::Replaced(_) => Failure::new(ErrorCode::TokenRefused, message)
+                .hint("an instance that was restored from a backup needs the keys that it had last"),
             HandshakeError::WrongPeer { .. } | HandshakeError::Proof => Failure::new(ErrorCode::WrongPeer, message)
                 .hint("another instance answers at this address; ask the peer's owner where it listens now"),
             HandshakeError::Token(error) => error.into(),

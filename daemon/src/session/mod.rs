@@ -10,7 +10,8 @@ mod probe;
 mod proof;
 mod registry;
 mod target;
+mod whereabouts;
 
 pub(crate) use caller::Caller;
-pub(crate) use registry::{SessionSettings, Sessions};
+pub(crate) use registry::{OwnKeys, SessionSettings, Sessions};
 pub(crate) use target::Target;

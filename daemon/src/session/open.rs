@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coattail::id::SessionId;
+use coattail::id::{IssuerHash, SessionId};
 use coattail::rpc::{Limit, Limits, Service, Session, Stray};
-use coattail::wire::peer::{Authenticate, Hello};
+use coattail::wire::peer::{Authenticate, Hello, Rotation, Whereabouts};
 use coattail::wire::{ErrorCode, Failure, PROTOCOL, SOFTWARE};
 
 use super::caller::Caller;
@@ -11,6 +11,8 @@ use super::handshake::{HandshakeError, check_version, decode_identity, decode_no
 use super::proof::Transcript;
 use super::registry::Sessions;
 use super::target::Target;
+use crate::keys::PublicIdentity;
+use crate::keys::rotation::{self, Link, NotFollowed};
 use crate::tokens::{Evidence, Source};
 use crate::transport::{Connection, dial_first};
 
@@ -19,13 +21,26 @@ pub(super) async fn open(sessions: Sessions, target: Target) -> Result<Session, 
     let connection = dial_first(&target.dialer).await?;
     let settings = sessions.settings();
     let limit = settings.handshake;
-    match tokio::time::timeout(limit, log_in(&sessions, &target, connection)).await {
-        Ok(opened) => Ok(opened?),
-        Err(_) => Err(HandshakeError::TimedOut(limit).into()),
+    let (session, issuer, stated) = match tokio::time::timeout(limit, log_in(&sessions, &target, connection)).await {
+        Ok(opened) => opened?,
+        Err(_) => return Err(HandshakeError::TimedOut(limit).into()),
+    };
+    // Neither is needed for the session itself.
+    if let Some(stated) = stated
+        && let Err(failure) = sessions.learn(issuer, stated).await
+    {
+        tracing::warn!(peer = %issuer, %failure, "what the peer says of where it is was not taken");
     }
+    if let Err(failure) = sessions.tell(&session, issuer).await {
+        tracing::debug!(peer = %issuer, %failure, "could not tell the peer where this instance is");
+    }
+    Ok(session)
 }
 
-async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) -> Result<Session, HandshakeError> {
+/// The session, who is at its other end, and where that says it is.
+type Opened = (Session, IssuerHash, Option<Whereabouts>);
+
+async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) -> Result<Opened, HandshakeError> {
     let Connection { stream, remote, channel } = connection;
     let settings = sessions.settings();
     let limits = Limits {
@@ -47,6 +62,7 @@ async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) ->
         software: SOFTWARE.to_owned(),
         identity: ours.public_pem().to_owned(),
         nonce: encode(&nonce),
+        rotations: sessions.rotations(),
     };
     let address = remote.to_string();
     let not_coattail = |why: String| HandshakeError::NotCoattail { address: address.clone(), why };
@@ -57,14 +73,18 @@ async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) ->
     check_version(welcome.protocol)?;
     let identity = decode_identity(&welcome.identity).map_err(|error| not_coattail(error.to_string()))?;
     let server_nonce = decode_nonce(&welcome.nonce).map_err(|error| not_coattail(error.to_string()))?;
-    if identity.issuer() != target.issuer {
-        return Err(HandshakeError::WrongPeer { address, expected: target.issuer, found: identity.issuer() });
-    }
+    let links = links(target.issuer, &identity, &welcome.rotations, address)?;
     let transcript =
         Transcript { channel: &channel, client: (ours.issuer(), nonce), server: (identity.issuer(), server_nonce) };
     transcript.check_server(&identity, &decode_proof(&welcome.proof)?).map_err(|_| HandshakeError::Proof)?;
 
-    // From here on it is the peer. It may call back as soon as it has let us in, which is before we know it.
+    // From here on it is the peer. If it has replaced its key, everything of it is under the new one before anything
+    // comes over the session.
+    if !links.is_empty() {
+        tracing::warn!(from = %target.issuer, to = %identity.issuer(), "the peer has replaced its identity key");
+        sessions.store().follow(links).await.map_err(|error| HandshakeError::Refused(error.into()))?;
+    }
+    // It may call back as soon as it has let us in, which is before we know it.
     let source = Source::Network(remote.ip().to_canonical());
     let evidence = Evidence::new(source, Some(identity.clone()));
     let rate = sessions.rates().enter(target.token_id).map_err(HandshakeError::Refused)?;
@@ -76,8 +96,10 @@ async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) ->
         token: target.token.reveal().to_owned(),
         proof: encode(&transcript.prove_client(ours, target.token_id)),
     };
-    session.call(&login).await.map_err(|error| HandshakeError::Refused(error.into()))?;
+    let answer = session.call(&login).await.map_err(|error| HandshakeError::Refused(error.into()))?;
+    let issuer = caller.issuer();
 
+    sessions.enter(&session, &caller);
     sessions.spawn({
         let (sessions, session) = (sessions.clone(), session.clone());
         async move {
@@ -88,7 +110,23 @@ async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) ->
         }
     });
     guard.keep();
-    Ok(session)
+    Ok((session, issuer, answer.whereabouts))
+}
+
+/// How the expected peer came to have this identity: nothing if it has always had it.
+fn links(
+    expected: IssuerHash,
+    found: &PublicIdentity,
+    rotations: &[Rotation],
+    address: String,
+) -> Result<Vec<Link>, HandshakeError> {
+    if found.issuer() == expected {
+        return Ok(Vec::new());
+    }
+    rotation::follow(rotations, expected, found, jiff::Timestamp::now()).map_err(|source| match source {
+        NotFollowed::NoChain => HandshakeError::WrongPeer { address, expected, found: found.issuer() },
+        source => HandshakeError::NotFollowed { address, expected, source },
+    })
 }
 
 /// Closes a session that did not come to be: the handshake failed, or nobody waits for it any more.

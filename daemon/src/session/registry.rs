@@ -6,7 +6,7 @@ use std::time::Duration;
 use coattail::id::{IssuerHash, SessionId, TokenId, ValidationId};
 use coattail::rpc::{CallError, Service, Session};
 use coattail::wire::Failure;
-use coattail::wire::peer::Ping;
+use coattail::wire::peer::{Ping, Rotation, Whereabouts};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use tokio::task::JoinHandle;
@@ -20,8 +20,10 @@ use super::open::PING_EVERY;
 use super::target::Target;
 use crate::admission::{CallRates, Guest};
 use crate::audit::Audit;
+use crate::keys::rotation::Link;
 use crate::keys::{Identity, PublicIdentity, TokenVerifier};
-use crate::store::Store;
+use crate::store::{Secret, Store};
+use crate::tokens::validation::ValidationToken;
 use crate::tokens::{Claims, Evidence, Source, validation, verify};
 use crate::transport::Connection;
 
@@ -49,14 +51,26 @@ pub(crate) struct Sessions {
     inner: Arc<Inner>,
 }
 
+/// The keys of this instance, as its peers meet them.
+pub(crate) struct OwnKeys {
+    pub(crate) identity: Arc<Identity>,
+    /// How it came to replace earlier ones, oldest first.
+    pub(crate) rotations: Vec<Rotation>,
+    /// The identity and all earlier ones: tokens may name any of them.
+    pub(crate) issuers: Vec<IssuerHash>,
+    /// The keys whose signatures count on tokens of this instance.
+    pub(crate) verifying: Vec<TokenVerifier>,
+}
+
 struct Inner {
-    identity: Arc<Identity>,
-    verifying: Vec<TokenVerifier>,
+    keys: OwnKeys,
+    whereabouts: OnceLock<Whereabouts>,
     store: Store,
     audit: Audit,
     rates: CallRates,
     settings: SessionSettings,
-    service: OnceLock<Service>,
+    // Until the sessions are closed: the table leads back to this registry.
+    service: Mutex<Option<Service>>,
     live: Mutex<Live>,
     tracker: TaskTracker,
     cancel: CancellationToken,
@@ -80,23 +94,15 @@ const REDIALS: u32 = 2;
 type Dialling = Shared<BoxFuture<'static, Result<Session, Failure>>>;
 
 impl Sessions {
-    /// `verifying` are the keys whose signatures count on tokens of this instance.
-    pub(crate) fn new(
-        identity: Arc<Identity>,
-        verifying: Vec<TokenVerifier>,
-        store: Store,
-        audit: Audit,
-        rates: CallRates,
-        settings: SessionSettings,
-    ) -> Self {
+    pub(crate) fn new(keys: OwnKeys, store: Store, audit: Audit, rates: CallRates, settings: SessionSettings) -> Self {
         let inner = Inner {
-            identity,
-            verifying,
+            keys,
+            whereabouts: OnceLock::new(),
             store,
             audit,
             rates,
             settings,
-            service: OnceLock::new(),
+            service: Mutex::default(),
             live: Mutex::default(),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -106,7 +112,19 @@ impl Sessions {
 
     /// Says which methods peers may call. Once, before anything is dialled or accepted.
     pub(crate) fn serve(&self, service: Service) {
-        assert!(self.inner.service.set(service).is_ok(), "the table of a peer is set once");
+        let before = self.inner.service.lock().unwrap_or_else(PoisonError::into_inner).replace(service);
+        assert!(before.is_none(), "the table of a peer is set once");
+    }
+
+    /// Says where this instance is, which its peers are told. Once, by a service only.
+    pub(crate) fn set_whereabouts(&self, whereabouts: Whereabouts) {
+        assert!(self.inner.whereabouts.set(whereabouts).is_ok(), "a service listens once");
+    }
+
+    /// Whom to dial, with a token that an instance issued: `issuer` is who it is now, as our row says, which may be
+    /// another than when it issued the token.
+    pub(crate) async fn target(&self, token: &Secret, issuer: IssuerHash) -> Result<Target, Failure> {
+        Target::known(token, issuer, self.inner.store.remote(issuer).await?)
     }
 
     /// Runs a connection that was accepted, until it ends. It has to authenticate until the deadline.
@@ -153,6 +171,11 @@ impl Sessions {
             .dialled
             .get(&(issuer, token))
             .is_some_and(|dialling| dialling.peek().is_some() && !is_over(dialling))
+    }
+
+    /// Who is at the other end of an open session.
+    pub(crate) fn other_end(&self, session: &Session) -> Option<IssuerHash> {
+        self.live().open.values().find(|(open, _)| open.is_same(session)).map(|(_, caller)| caller.issuer())
     }
 
     /// How many sessions are open.
@@ -213,8 +236,9 @@ impl Sessions {
         self.inner.cancel.cancel();
         self.inner.tracker.close();
         self.inner.tracker.wait().await;
-        // The shared dials hold clones of this registry.
+        // The shared dials hold clones of this registry, as the table does.
         self.live().dialled.clear();
+        drop(self.inner.service.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// What the other end of a session has proven, with the validation tokens that its key matches now: they may have
@@ -228,18 +252,33 @@ impl Sessions {
         let store = &self.inner.store;
         let mut stored = Vec::new();
         for id in store.validations_of_key(key.pem().to_owned()).await? {
-            // One that cannot be read vouches for nothing, and concerns only itself (fault R8 of the original).
+            // One that cannot be read vouches for nothing, and concerns only itself (fault R8 of the original). Whose
+            // it is, the row says: the token has the key from before that was replaced.
             if let Some(row) = store.validation(id).await?
                 && let Ok(token) = validation::read_stored(&row.jwt)
             {
-                stored.push((id, token));
+                stored.push((id, ValidationToken { key: key.clone(), ..token }));
             }
         }
         Ok(validation::proven(key, stored.iter().map(|(id, token)| (*id, token)), jiff::Timestamp::now()))
     }
 
     pub(super) fn identity(&self) -> &Identity {
-        &self.inner.identity
+        &self.inner.keys.identity
+    }
+
+    /// How our identity came to replace earlier ones.
+    pub(super) fn rotations(&self) -> Vec<Rotation> {
+        self.inner.keys.rotations.clone()
+    }
+
+    /// Where we are, if we serve.
+    pub(super) fn whereabouts(&self) -> Option<&Whereabouts> {
+        self.inner.whereabouts.get()
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.inner.store
     }
 
     pub(super) fn audit(&self) -> &Audit {
@@ -259,7 +298,7 @@ impl Sessions {
     }
 
     pub(super) fn service(&self) -> Option<Service> {
-        self.inner.service.get().cloned()
+        self.inner.service.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
@@ -271,40 +310,53 @@ impl Sessions {
 
     /// Signature, issuer and times of a token that was presented.
     pub(super) fn verify(&self, token: &str) -> Result<Claims, HandshakeError> {
-        let Inner { identity, verifying, .. } = &*self.inner;
-        Ok(verify(token, verifying, identity.issuer(), jiff::Timestamp::now())?)
+        let OwnKeys { verifying, issuers, .. } = &self.inner.keys;
+        Ok(verify(token, verifying, issuers, jiff::Timestamp::now())?)
     }
 
-    /// Row and bearer of a token that was presented: no row, no entry.
+    /// Row and bearer of a token that was presented: no row, no entry. `former` are the keys that the proven one has
+    /// replaced. Once it is let in, whoever is known by one of them is known by the new one, and only by that.
     pub(super) async fn admit(
         &self,
         claims: &Claims,
         key: &PublicIdentity,
+        former: Vec<Link>,
         from: IpAddr,
     ) -> Result<Evidence, HandshakeError> {
-        let row = self.inner.store.token(claims.id).await.map_err(|error| HandshakeError::Refused(error.into()))?;
-        if row.is_none() {
+        let store = &self.inner.store;
+        let failed = |error: crate::store::Error| HandshakeError::Refused(error.into());
+        if store.token(claims.id).await.map_err(failed)?.is_none() {
             return Err(HandshakeError::Revoked);
+        }
+        if store.followed(key.issuer()).await.map_err(failed)?.is_some() {
+            return Err(HandshakeError::Replaced(key.issuer()));
         }
         let mut evidence = Evidence::new(Source::Network(from.to_canonical()), Some(key.clone()));
         evidence.validations = self.validations(key).await.map_err(HandshakeError::Refused)?;
+        for link in &former {
+            evidence.validations.extend(self.validations(&link.old).await.map_err(HandshakeError::Refused)?);
+        }
         if claims.bearers.iter().any(|bearer| bearer.is_satisfied_by(&evidence)) {
+            if !former.is_empty() {
+                store.follow(former).await.map_err(failed)?;
+            }
             Ok(evidence)
         } else {
             Err(HandshakeError::NotBearer)
         }
     }
 
-    /// Keeps an authenticated session among the open ones until it ends, and asks now and then whether its other side
-    /// still answers.
-    pub(super) async fn attend(&self, session: &Session, caller: &Arc<Caller>) {
-        {
-            let mut live = self.live();
-            live.open.insert(caller.session, (session.clone(), caller.clone()));
-            if live.draining {
-                session.drain();
-            }
+    /// Takes an authenticated session among the open ones. Whoever does so has to [`attend`](Self::attend) it.
+    pub(super) fn enter(&self, session: &Session, caller: &Arc<Caller>) {
+        let mut live = self.live();
+        live.open.insert(caller.session, (session.clone(), caller.clone()));
+        if live.draining {
+            session.drain();
         }
+    }
+
+    /// Keeps a session among the open ones until it ends, and asks now and then whether its other side still answers.
+    pub(super) async fn attend(&self, session: &Session, caller: &Arc<Caller>) {
         tracing::info!(session = %caller.session, peer = %caller.issuer(), from = ?caller.evidence.source, "session opened");
         // A token that was revoked while its session was being opened was not found among the open ones.
         let revoked = match caller.token() {

@@ -3,7 +3,7 @@ use coattail::wire::{ErrorCode, Failure};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::store::Secret;
+use crate::store::{Remote, Secret};
 use crate::tokens::inspect;
 use crate::transport::Dialer;
 
@@ -24,8 +24,7 @@ impl Target {
     /// names, and only then sees the token.
     pub(crate) fn of_token(token: &Secret) -> Result<Self, Failure> {
         let claims = inspect(token.reveal())?.into_claims();
-        let pin = claims.certificate.as_deref().map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()));
-        let pin = pin.transpose().map_err(|_| {
+        let pins = claims.certificate.as_deref().map(certificate).transpose().map_err(|_| {
             Failure::new(ErrorCode::TokenRefused, "the certificate in the token cannot be read")
                 .hint("ask its issuer for a new token")
         })?;
@@ -33,7 +32,32 @@ impl Target {
             issuer: claims.issuer,
             token_id: claims.id,
             token: token.clone(),
-            dialer: Dialer { addresses: claims.addresses, pin },
+            dialer: Dialer { addresses: claims.addresses, pins: pins.into_iter().collect() },
         })
     }
+
+    /// The same, of an instance of which more is known: the identity that it has now, and where it is. What the token
+    /// says is tried last.
+    pub(super) fn known(token: &Secret, issuer: IssuerHash, remote: Remote) -> Result<Self, Failure> {
+        let mut target = Self { issuer, ..Self::of_token(token)? };
+        let dialer = &mut target.dialer;
+        let stated = remote.by_hand.into_iter().chain(remote.addresses);
+        let mut addresses = Vec::new();
+        for address in stated.chain(std::mem::take(&mut dialer.addresses)) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        dialer.addresses = addresses;
+        // It was readable when it was stored.
+        let stated = remote.certificate.as_deref().and_then(|pem| certificate(pem).ok());
+        if let Some(pin) = stated.filter(|pin| !dialer.pins.contains(pin)) {
+            dialer.pins.insert(0, pin);
+        }
+        Ok(target)
+    }
+}
+
+pub(super) fn certificate(pem: &str) -> Result<CertificateDer<'static>, rustls::pki_types::pem::Error> {
+    CertificateDer::from_pem_slice(pem.as_bytes())
 }

@@ -14,6 +14,7 @@
 //! | `group` | one transaction that many writes share |
 //! | `migrate` | numbered migrations, and whether a file is ours |
 //! | `peers`, `tokens`, `validations` | who gave us a token, whom we gave one, whose key we know |
+//! | `keys`, `remotes` | keys of ours that were replaced; where others are, and which keys of theirs were replaced |
 //! | `subscriptions`, `publications`, `retention`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
 //! | `audit` | who was let in or refused |
@@ -27,10 +28,12 @@ mod error;
 mod group;
 mod handle;
 mod inbox;
+mod keys;
 pub mod merkle;
 mod migrate;
 mod peers;
 mod publications;
+mod remotes;
 mod retention;
 mod secret;
 mod subscriptions;
@@ -46,9 +49,11 @@ pub use error::Error;
 pub use group::Signer;
 pub use handle::Store;
 pub use inbox::{InboxItem, InboxLane, Taken};
+pub use keys::{RetiredKey, retired_keys};
 pub use migrate::{Migrated, Migration, migrate};
 pub use peers::{Peer, PeerRemoved};
 pub use publications::{Appended, Draft, Head};
+pub use remotes::{Followed, Remote};
 pub use retention::Trimmed;
 pub use secret::Secret;
 pub use subscriptions::{Subscription, SubscriptionState};

@@ -84,6 +84,9 @@ fn remove(db: &Connection, id: PeerId) -> Result<PeerRemoved, Error> {
     // Another peer's subscription can be bound to the same key.
     db.prepare_cached("UPDATE validation_tokens SET peer = NULL WHERE peer = ?1")?.execute([&key])?;
     db.prepare_cached("DELETE FROM peers WHERE id = ?1")?.execute([&key])?;
+    let query = "DELETE FROM remotes WHERE issuer = ?1
+                     AND NOT EXISTS (SELECT 1 FROM subscriptions WHERE issuer = ?1)";
+    db.prepare_cached(query)?.execute([peer.issuer.to_string()])?;
     Ok(PeerRemoved { peer, subscriptions })
 }
 

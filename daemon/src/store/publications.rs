@@ -92,7 +92,8 @@ impl Store {
         let issuer = self.issuer();
         self.read(move |db| {
             let mut query = db.prepare_cached(
-                "SELECT publications.*, signed_groups.size, signed_groups.signature
+                "SELECT publications.*, signed_groups.size, signed_groups.signature,
+                     signed_groups.issuer AS signed_by
                  FROM publications JOIN signed_groups ON signed_groups.id = signed_group
                  WHERE log = (SELECT id FROM logs WHERE action = ?1) AND sequence > ?2 ORDER BY sequence LIMIT ?3",
             )?;
@@ -103,7 +104,9 @@ impl Store {
                 if bytes > max_bytes && !batch.is_empty() {
                     break;
                 }
-                batch.push(publication(issuer, &action, row)?);
+                // Signed before there was more than one.
+                let signed_by = parsed_if_any(row, "signed_by")?.unwrap_or(issuer);
+                batch.push(publication(signed_by, &action, row)?);
             }
             Ok(batch)
         })
@@ -193,8 +196,8 @@ impl Appends {
         let signature = (signer.sign)(size, tree.root());
 
         let db = group.db();
-        db.prepare_cached("INSERT INTO signed_groups (size, remaining, signature) VALUES (?1, ?1, ?2)")?
-            .execute(params![size, signature])?;
+        db.prepare_cached("INSERT INTO signed_groups (size, remaining, signature, issuer) VALUES (?1, ?1, ?2, ?3)")?
+            .execute(params![size, signature, signer.issuer.to_string()])?;
         let signed_group = db.last_insert_rowid();
         let logs = self.advance_logs(db)?;
         let mut insert = db.prepare_cached(

@@ -8,14 +8,20 @@ use crate::keys::TokenVerifier;
 
 /// Reads a token of this instance that somebody presents.
 ///
-/// `keys` are those whose signatures count: the present one, and older ones until their end. Whether the
-/// token has a row, and whether its bearer presents it, is for the caller to check.
-pub fn verify(token: &str, keys: &[TokenVerifier], issuer: IssuerHash, now: Timestamp) -> Result<Claims, TokenError> {
+/// `keys` are those whose signatures count: the present one, and older ones until their end. `issuers` are the
+/// identities that the instance has, or had when it issued tokens. Whether the token has a row, and whether its bearer
+/// presents it, is for the caller to check.
+pub fn verify(
+    token: &str,
+    keys: &[TokenVerifier],
+    issuers: &[IssuerHash],
+    now: Timestamp,
+) -> Result<Claims, TokenError> {
     let compact = Compact::parse(token)?;
     // Not believed, only compared: it tells a token of somebody else from one that was tampered with.
     let said: Issuer = compact.unverified()?;
     let said = parse(said.iss.as_deref(), "iss")?;
-    if said != issuer {
+    if !issuers.contains(&said) {
         return Err(TokenError::ForeignIssuer { issuer: said });
     }
     let mut keys = keys.iter().filter(|key| key.counts_at(now));
@@ -31,7 +37,7 @@ pub fn verify(token: &str, keys: &[TokenVerifier], issuer: IssuerHash, now: Time
             .unwrap_or(Err(TokenError::UnknownKey))?,
     }
     // Whoever issues a token issues it for itself. Ours and the original's always say so.
-    if compact.unverified::<Audience>()?.aud.is_some_and(|aud| aud.parse() != Ok(issuer)) {
+    if compact.unverified::<Audience>()?.aud.is_some_and(|aud| aud.parse() != Ok(said)) {
         return Err(TokenError::Malformed { claim: "aud" });
     }
     let claims = Claims::try_from(compact.unverified::<RawClaims>()?)?;
@@ -98,7 +104,7 @@ mod tests {
         }
 
         fn verify_at(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
-            verify(token, &[self.signer.verifier()], self.identity.issuer(), now)
+            verify(token, &[self.signer.verifier()], &[self.identity.issuer()], now)
         }
 
         fn signed(&self, claims: &Value) -> String {
@@ -278,16 +284,16 @@ mod tests {
         let keys = [new.verifier(), issuing.signer.verifier()];
         for signer in [&issuing.signer, &new] {
             let token = issue(&issuing.claims(), signer).unwrap();
-            assert!(verify(&token, &keys, issuer, issuing.now).is_ok());
-            assert_eq!(verify(&token, &[], issuer, issuing.now), Err(TokenError::UnknownKey));
+            assert!(verify(&token, &keys, &[issuer], issuing.now).is_ok());
+            assert_eq!(verify(&token, &[], &[issuer], issuing.now), Err(TokenError::UnknownKey));
         }
         let old = issue(&issuing.claims(), &issuing.signer).unwrap();
-        assert_eq!(verify(&old, &keys[..1], issuer, issuing.now), Err(TokenError::UnknownKey));
+        assert_eq!(verify(&old, &keys[..1], &[issuer], issuing.now), Err(TokenError::UnknownKey));
         // A key that was replaced counts up to its end, and not then.
         let ends =
             |second| [new.verifier(), issuing.signer.verifier().until(issuing.now + SignedDuration::from_secs(second))];
-        assert!(verify(&old, &ends(1), issuer, issuing.now).is_ok());
-        assert_eq!(verify(&old, &ends(0), issuer, issuing.now), Err(TokenError::UnknownKey));
+        assert!(verify(&old, &ends(1), &[issuer], issuing.now).is_ok());
+        assert_eq!(verify(&old, &ends(0), &[issuer], issuing.now), Err(TokenError::UnknownKey));
     }
 
     #[test]
@@ -322,7 +328,7 @@ mod tests {
         ];
         let issuing = Issuing { identity, signer: rsa, now: Timestamp::from_second(1_700_000_000).unwrap() };
         let claims = issuing.claims();
-        let check = |token: &str, key: &TokenKey| verify(token, &[key.verifier()], claims.issuer, issuing.now);
+        let check = |token: &str, key: &TokenKey| verify(token, &[key.verifier()], &[claims.issuer], issuing.now);
         for (signed_by, signer, algorithms) in &signers {
             for name in algorithms {
                 let algorithm: Algorithm = name.parse().unwrap();
@@ -345,7 +351,7 @@ mod tests {
                 // Several keys, as while one is replaced.
                 let all = [issuing.signer.verifier(), secret.verifier(), ed25519.verifier()];
                 assert_eq!(
-                    verify(&token, &all, claims.issuer, issuing.now).is_ok(),
+                    verify(&token, &all, &[claims.issuer], issuing.now).is_ok(),
                     *signed_by != "public PEM",
                     "{name}"
                 );

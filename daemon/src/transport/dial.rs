@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use coattail::address::PeerAddress;
 use coattail::wire::{ErrorCode, Failure};
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, TlsStream};
 use tokio_util::either::Either;
 
-use super::tls::{WeakCertificate, client_tls};
+use super::tls::{WeakCertificate, client_tls, server_name};
 use super::{Channel, Connection, tcp};
 
 /// How long one address may take to accept a connection. A host that is up answers within a round trip; longer only
@@ -43,7 +43,7 @@ impl From<DialError> for Failure {
         let (code, hint) = match &error {
             DialError::WrongCertificate { .. } => (
                 ErrorCode::WrongPeer,
-                "if the peer renewed its certificate, ask its owner for a new token; else somebody stands in between",
+                "if the peer renewed its certificate longer ago than both were served, ask its owner for a new token; else somebody stands in between",
             ),
             DialError::WeakCertificate { .. } => {
                 (ErrorCode::Unreachable, "ask the peer's owner to run `coattail tls generate`, and for a new token")
@@ -64,20 +64,33 @@ impl From<DialError> for Failure {
 #[derive(Debug, Clone)]
 pub(crate) struct Dialer {
     pub(crate) addresses: Vec<PeerAddress>,
-    /// The certificate that the peer must present where TLS is spoken.
-    pub(crate) pin: Option<CertificateDer<'static>>,
+    /// The certificates of which the peer must present one where TLS is spoken, tried in order; any will do if there is
+    /// none.
+    pub(crate) pins: Vec<CertificateDer<'static>>,
 }
 
 /// Follows the addresses in order, and returns the first connection. If there is none, the last error.
 pub(crate) async fn dial_first(dialer: &Dialer) -> Result<Connection, DialError> {
     let mut last = DialError::NoAddresses;
     for address in &dialer.addresses {
-        match dial(address, dialer.pin.as_ref()).await {
+        match dial_pinned(address, &dialer.pins).await {
             Ok(connection) => return Ok(connection),
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// A peer that has renewed its certificate presents the one that we ask for, while it still has it.
+async fn dial_pinned(address: &PeerAddress, pins: &[CertificateDer<'static>]) -> Result<Connection, DialError> {
+    let Some((last, others)) = pins.split_last() else { return dial(address, None).await };
+    for pin in others {
+        match dial(address, Some(pin)).await {
+            Err(DialError::WrongCertificate { .. }) => {}
+            dialled => return dialled,
+        }
+    }
+    dial(address, Some(last)).await
 }
 
 async fn dial(address: &PeerAddress, pin: Option<&CertificateDer<'static>>) -> Result<Connection, DialError> {
@@ -102,8 +115,7 @@ async fn dial(address: &PeerAddress, pin: Option<&CertificateDer<'static>>) -> R
         }
         let not_tls = |source| DialError::NotTls { address: address.clone(), source };
         let config = client_tls(pin.cloned()).map_err(|error| not_tls(io::Error::other(error)))?;
-        // The certificate is pinned and the key is the peer, so the name says nothing.
-        let name = ServerName::try_from("coattail").expect("a DNS name");
+        let name = server_name(pin);
         let stream = match timeout(TLS_LIMIT, TlsConnector::from(config).connect(name, stream)).await {
             Err(_) => return Err(DialError::TlsTimedOut { address: address.clone(), limit: TLS_LIMIT }),
             Ok(Err(error)) if is_wrong_certificate(&error) => {

@@ -55,7 +55,7 @@ pub(crate) type Accepted = TcpStream;
 
 /// Accepts connections of peers.
 pub(crate) struct Listener {
-    tcp: TcpListener,
+    tcp: Arc<TcpListener>,
     tls: Option<TlsAcceptor>,
     address: SocketAddr,
 }
@@ -69,7 +69,12 @@ impl Listener {
         };
         let tcp = tcp::listen(address).map_err(refused)?;
         let address = tcp.local_addr().map_err(refused)?;
-        Ok(Self { tcp, tls: tls.map(TlsAcceptor::from), address })
+        Ok(Self { tcp: Arc::new(tcp), tls: tls.map(TlsAcceptor::from), address })
+    }
+
+    /// The same socket, with other TLS: whoever connects in between waits in the kernel.
+    pub(crate) fn with_tls(&self, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self { tcp: self.tcp.clone(), tls: tls.map(TlsAcceptor::from), address: self.address }
     }
 
     /// Where it listens; the real port, if any was asked for.

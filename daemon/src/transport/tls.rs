@@ -1,13 +1,16 @@
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, ServerConfig, SignatureScheme};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::keys::{MAX_BITS, MIN_BITS, rsa_bits};
+use crate::keys::tls::fingerprint;
+use crate::keys::{MAX_BITS, MIN_BITS, TlsIdentity, rsa_bits};
 
 /// The label of the exported secret (RFC 8446, section 7.5), as RFC 9266 does it for its own label.
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-Coattail-Channel-Binding";
@@ -37,32 +40,71 @@ impl Channel {
     }
 }
 
+/// What ends the name that a client asks for: the rest is the fingerprint of the certificate that it expects. A server
+/// that has renewed its certificate knows by it which one to present.
+const NAME: &str = "coattail";
+
+/// The name that a client asks for. Whoever watches learns no more from it than from the address.
+pub(super) fn server_name(pin: Option<&CertificateDer<'_>>) -> ServerName<'static> {
+    let name = pin.map_or_else(|| NAME.to_owned(), |pin| format!("{}.{NAME}", fingerprint(pin)));
+    ServerName::try_from(name).expect("a DNS name")
+}
+
+/// A certificate that was replaced, and until when it is presented to those who ask for it.
+pub(crate) struct Replaced {
+    pub(crate) identity: TlsIdentity,
+    pub(crate) until: Timestamp,
+}
+
+/// Which certificate to present.
+#[derive(Debug)]
+struct Certificates {
+    current: Arc<CertifiedKey>,
+    replaced: Vec<(String, Arc<CertifiedKey>, Timestamp)>,
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let wanted = hello.server_name().and_then(|name| name.split('.').next());
+        let now = Timestamp::now();
+        let replaced = self.replaced.iter().find(|(id, _, until)| wanted == Some(id) && now < *until);
+        Some(replaced.map_or(&self.current, |(_, key, _)| key).clone())
+    }
+}
+
 /// How this instance serves TLS: TLS 1.3 only, with the hybrid post-quantum key exchange preferred.
 ///
 /// That key and certificate belong together was checked when they were loaded. rustls would check it once more, and
 /// refuse a certificate of version 1 by that, as the original's manual has its users make; presenting one is no trouble.
-pub(crate) fn server_tls(
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<Arc<ServerConfig>, Error> {
+pub(crate) fn server_tls(current: TlsIdentity, replaced: Vec<Replaced>) -> Result<Arc<ServerConfig>, Error> {
     let provider = provider();
-    let signer = provider.key_provider.load_private_key(key)?;
-    let config = ServerConfig::builder_with_provider(provider)
+    let certified = |identity: TlsIdentity| {
+        let signer = provider.key_provider.load_private_key(identity.key)?;
+        Ok::<_, Error>(Arc::new(CertifiedKey::new(identity.chain, signer)))
+    };
+    let replaced = replaced
+        .into_iter()
+        .map(|Replaced { identity, until }| Ok((identity.fingerprint(), certified(identity)?, until)))
+        .collect::<Result<_, Error>>()?;
+    let certificates = Certificates { current: certified(current)?, replaced };
+    let config = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, signer))));
+        .with_cert_resolver(Arc::new(certificates));
     Ok(Arc::new(config))
 }
 
 /// How this instance dials: no authority is trusted. The certificate must be `pin` to the byte, if there is one;
 /// who the other side is, the session's handshake proves, bound to this channel.
 pub(crate) fn client_tls(pin: Option<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, Error> {
+    let pinned = pin.is_some();
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Pinned { pin, provider: provider() }))
         .with_no_client_auth();
-    config.enable_sni = false;
+    // The name says which certificate is expected.
+    config.enable_sni = pinned;
     // Resumption would skip the certificate.
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
@@ -154,5 +196,50 @@ fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>,
     match X509Certificate::from_der(certificate) {
         Ok((_, parsed)) => Ok(parsed),
         Err(_) => Err(Error::InvalidCertificate(CertificateError::BadEncoding)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+    use crate::keys::Identity;
+
+    fn make(folder: &std::path::Path, name: &str) -> TlsIdentity {
+        let (key, certificate) = (folder.join(format!("{name}.key")), folder.join(format!("{name}.crt")));
+        TlsIdentity::generate(Identity::generate().issuer(), Timestamp::now(), &key, &certificate).unwrap();
+        TlsIdentity::load(&key, &certificate).unwrap()
+    }
+
+    #[tokio::test]
+    async fn whoever_expects_a_replaced_certificate_gets_it_until_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let [current, overlapping, ended, foreign] =
+            ["current", "overlapping", "ended", "foreign"].map(|name| make(dir.path(), name));
+        let pin = |tls: &TlsIdentity| Some(tls.chain[0].clone());
+        let cases = [
+            ("the present one", pin(&current), true),
+            ("any", None, true),
+            ("one in its overlap", pin(&overlapping), true),
+            ("one that has ended", pin(&ended), false),
+            ("somebody else's", pin(&foreign), false),
+        ];
+        let now = Timestamp::now();
+        let replaced = vec![
+            Replaced { identity: overlapping, until: now + Duration::from_secs(600) },
+            Replaced { identity: ended, until: now },
+        ];
+        let server = server_tls(current, replaced).unwrap();
+        for (case, pin, works) in cases {
+            let (near, far) = tokio::io::duplex(64 * 1024);
+            let accept = TlsAcceptor::from(server.clone()).accept(far);
+            let name = server_name(pin.as_ref());
+            let dial = TlsConnector::from(client_tls(pin).unwrap()).connect(name, near);
+            let (_, dialled) = tokio::join!(accept, dial);
+            assert_eq!(dialled.is_ok(), works, "{case}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A two-way JSON-RPC 2.0 session over lines of text: one engine for peers, plugins and the control socket.
 //!
-//! Frames are one JSON object per line ([`LineCodec`]). Those with a `method` go to a table of [`Methods`],
+//! Frames are one JSON object per line ([`LineCodec`]). Those with a `method` go to a table of methods ([`Service`]),
 //! those without one answer a call of ours. Both sides write through one bounded queue.
 //!
 //! The table and the types of the envelope are jsonrpsee's. The calls out are our own bookkeeping, because

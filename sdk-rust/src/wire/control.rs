@@ -218,6 +218,83 @@ pub struct PeerRemoved {
     pub sessions: u64,
 }
 
+/// Says where a peer is reached from now on, in place of what it has said itself and before what its token says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetPeerAddress {
+    /// Which one.
+    pub peer: PeerId,
+    /// Where, to be tried in this order; none means that nothing but what the token says is known.
+    pub addresses: Vec<PeerAddress>,
+}
+method!(SetPeerAddress, "peers.set_address", Peer);
+
+/// Replaces a key of this instance by a new one. What the old one is for goes on until the overlap has passed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RotateKey {
+    /// Which key.
+    pub kind: KeyKind,
+    /// For how many seconds the old one counts beside it.
+    pub overlap: u64,
+}
+method!(RotateKey, "keys.rotate", Vec<Key>);
+
+/// Lists the keys of this instance, present and replaced.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListKeys {}
+method!(ListKeys, "keys.list", Vec<Key>);
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyKind {
+    /// Signs the tokens that this instance issues.
+    Auth,
+    /// Is this instance: its validation key.
+    Identity,
+    /// The key and certificate of TLS.
+    Tls,
+}
+
+impl KeyKind {
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Identity => "identity",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// A key of this instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// What names it: `kid` of tokens, issuer hash, or the start of the certificate's SHA-256.
+    pub id: String,
+    /// What it is for.
+    pub kind: KeyKind,
+    /// What it does now.
+    pub state: KeyState,
+    /// When it was replaced (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<String>,
+    /// Until when it counts (RFC 3339); absent: no end is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// What a key does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyState {
+    /// It is in use.
+    Current,
+    /// It was replaced, and still counts for those who knew it.
+    Overlap,
+    /// It no longer counts.
+    Ended,
+}
+
 /// Makes a validation token of this instance: its public key, signed by that key. Stores nothing.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct IssueValidation {

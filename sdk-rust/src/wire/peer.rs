@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::raw::{Raw, present};
 use super::{Done, Publication, method};
+use crate::address::PeerAddress;
 use crate::id::{CallId, PublicationId, SessionId, SubscriptionId, TokenId};
 use crate::name::{ActionName, ReceiverName};
 
@@ -22,6 +23,9 @@ pub struct Hello {
     pub identity: String,
     /// 32 random bytes, base64.
     pub nonce: String,
+    /// How `identity` came to replace earlier ones, oldest first: for whoever knows the sender by one of those.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rotations: Vec<Rotation>,
 }
 method!(Hello, "session.hello", Welcome);
 
@@ -38,6 +42,28 @@ pub struct Welcome {
     pub nonce: String,
     /// Signature by that key over this channel and both nonces; base64.
     pub proof: String,
+    /// As in [`Hello`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rotations: Vec<Rotation>,
+}
+
+/// States that one identity replaces another, signed by both keys.
+///
+/// Whoever knows the instance by the old key may take the new one for it until the statement ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// The text of the old public validation key file (PEM).
+    pub old: String,
+    /// That of the new one.
+    pub new: String,
+    /// When it was replaced, in milliseconds since 1970-01-01 UTC.
+    pub since: i64,
+    /// When the statement ends, in milliseconds since 1970-01-01 UTC.
+    pub until: i64,
+    /// Signature by the old key; base64.
+    pub by_old: String,
+    /// Signature by the new key; base64.
+    pub by_new: String,
 }
 
 /// Presents a token and proves the caller's key.
@@ -59,7 +85,21 @@ pub struct Authenticated {
     pub grants: Grants,
     /// The clock of the answering side, in milliseconds since 1970-01-01 UTC.
     pub server_time: i64,
+    /// Where the answering side may be reached from now on, whatever the token says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whereabouts: Option<Whereabouts>,
 }
+
+/// Where the sender may be reached from now on, whatever the tokens that it issued say. Either side may say so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whereabouts {
+    /// Addresses, to be tried in this order.
+    pub addresses: Vec<PeerAddress>,
+    /// The certificate (PEM) that it presents where TLS is spoken; absent without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+}
+method!(Whereabouts, "session.whereabouts", Done);
 
 /// Lists of action names; `*` stands for all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

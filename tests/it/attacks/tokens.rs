@@ -41,14 +41,14 @@ fn of_a_hundred_thousand_tokens_that_nobody_issued_none_is_accepted() {
     let (keys, id) = ([TokenKey::from(signer_of(&issuer)).verifier()], keys_of(&issuer).issuer());
     let attacker = Identity::generate();
     let now = Timestamp::now();
-    let claims = verify(&good, &keys, id, now).expect("the control: the good one is good");
+    let claims = verify(&good, &keys, &[id], now).expect("the control: the good one is good");
     assert!(opens_nothing(&claims));
     let mut random = Random::new(23);
     let mut made: BTreeMap<&str, usize> = BTreeMap::new();
     for number in 0..TOKENS {
         let (kind, token) = forger.token(&mut random);
         *made.entry(kind).or_default() += 1;
-        match (kind, verify(&token, &keys, id, now)) {
+        match (kind, verify(&token, &keys, &[id], now)) {
             (_, Err(_)) => {}
             // The right key has signed a name, so it is believed; but it is the name of nothing that there is.
             (HARMLESS, Ok(claims)) => assert!(opens_nothing(&claims), "{kind}: {token}"),

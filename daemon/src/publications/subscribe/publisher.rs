@@ -12,7 +12,7 @@ use super::STEP_LIMIT;
 use crate::keys::Identity;
 use crate::plugins::Plugins;
 use crate::publications::Delivery;
-use crate::session::{Caller, Sessions, Target};
+use crate::session::{Caller, Sessions};
 use crate::store::{Secret, Store, Subscription, SubscriptionState};
 use crate::tokens::{Operation, Owner, Use, Validity, authorize, inspect, validation};
 
@@ -159,7 +159,10 @@ impl PublisherSide {
         let attempt = async {
             let session = match attached {
                 Some(session) => session,
-                None => self.sessions.get_or_dial(&Target::of_token(&subscription.jwt)?).await?,
+                None => {
+                    let target = self.sessions.target(&subscription.jwt, subscription.issuer).await?;
+                    self.sessions.get_or_dial(&target).await?
+                }
             };
             session.call_within(STEP_LIMIT, &Revoke { subscription: subscription.id }).await
         };
@@ -175,18 +178,20 @@ impl PublisherSide {
 
     /// Everyone who is subscribed.
     pub(crate) async fn list(&self) -> Result<Vec<Subscriber>, Failure> {
-        let states = self.store.subscriptions().await?;
-        Ok(states.into_iter().map(|state| self.describe(state)).collect())
+        let mut subscribers = Vec::new();
+        for state in self.store.subscriptions().await? {
+            subscribers.push(self.describe(state).await?);
+        }
+        Ok(subscribers)
     }
 
-    fn describe(&self, state: SubscriptionState) -> Subscriber {
+    async fn describe(&self, state: SubscriptionState) -> Result<Subscriber, Failure> {
         let SubscriptionState { subscription, cursor, lag, last_error } = state;
-        Subscriber {
+        let target = self.sessions.target(&subscription.jwt, subscription.issuer).await?;
+        Ok(Subscriber {
             id: subscription.id,
             issuer: subscription.issuer,
-            addresses: inspect(subscription.jwt.reveal())
-                .map(|token| token.into_claims().addresses)
-                .unwrap_or_default(),
+            addresses: target.dialer.addresses,
             attached: self.delivery.attached(subscription.id).is_some(),
             action: subscription.action,
             receiver: subscription.receiver,
@@ -194,7 +199,7 @@ impl PublisherSide {
             cursor,
             lag,
             last_error,
-        }
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::plugins::Plugins;
 use crate::publications::{Links, Unconfirmed};
-use crate::session::{Caller, Sessions, Target};
+use crate::session::{Caller, Sessions};
 use crate::store::{Held, IssuedToken, Peer, Store, Validation};
 use crate::tokens::{Operation, authorize, inspect, validation};
 
@@ -82,7 +82,7 @@ impl SubscriberSide {
                 .hint(format!("its subscription is {}; `coattail action unsubscribe` ends it", held.id)));
         }
         let row = self.peer(peer).await?;
-        let target = Target::of_token(&row.jwt)?;
+        let target = sessions.target(&row.jwt, row.issuer).await?;
         let session = sessions.get_or_dial(&target).await?;
         let unconfirmed = Arc::new(OnceLock::new());
         self.ask(Asked {
@@ -176,7 +176,8 @@ impl SubscriberSide {
 
     async fn tell(&self, peer: &Peer, id: SubscriptionId) -> bool {
         let attempt = async {
-            let session = self.inner.sessions.get_or_dial(&Target::of_token(&peer.jwt)?).await?;
+            let sessions = &self.inner.sessions;
+            let session = sessions.get_or_dial(&sessions.target(&peer.jwt, peer.issuer).await?).await?;
             session.call_within(STEP_LIMIT, &peer::Unsubscribe { subscription: id }).await
         };
         matches!(tokio::time::timeout(STEP_LIMIT, attempt).await, Ok(Ok(_)))
