@@ -17,9 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(pieces, whole[..pieces.len().min(whole.len())]);
     }
     for line in whole {
-        if let Line::Text(text) | Line::Garbled(text) = line {
-            let _ = is_frame(&text);
-        }
+        let (Line::Text(text) | Line::Garbled(text)) = line;
+        let _ = is_frame(&text);
     }
 });
 

@@ -358,12 +358,15 @@ impl Sessions {
     /// Keeps a session among the open ones until it ends, and asks now and then whether its other side still answers.
     pub(super) async fn attend(&self, session: &Session, caller: &Arc<Caller>) {
         tracing::info!(session = %caller.session, peer = %caller.issuer(), from = ?caller.evidence.source, "session opened");
-        // A token that was revoked while its session was being opened was not found among the open ones.
+        // What was revoked while the session was being opened, a token or the key of a bearer, was not found among the
+        // open ones.
         let revoked = match caller.token() {
             Some(token) => matches!(self.inner.store.token(token).await, Ok(None)),
             None => false,
         };
-        if revoked {
+        let proven = &caller.evidence.validations;
+        let known = if proven.is_empty() { Ok(Vec::new()) } else { self.validations(&caller.identity).await };
+        if revoked || known.is_ok_and(|known| proven.iter().any(|id| !known.contains(id))) {
             session.close();
         }
         loop {

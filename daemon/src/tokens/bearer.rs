@@ -59,7 +59,9 @@ impl fmt::Display for Bearer {
         match self {
             Self::Network(network) => {
                 let kind = if network.addr().is_ipv4() { "ipv4" } else { "ipv6" };
-                if network.prefix_len() == network.max_prefix_len() {
+                // A mapped address with its prefix matches nobody, and without it its IPv4 address: it stays what it is.
+                let is_mapped = network.addr() != network.addr().to_canonical();
+                if network.prefix_len() == network.max_prefix_len() && !is_mapped {
                     write!(f, "{kind}://{}", network.addr())
                 } else {
                     write!(f, "{kind}://{network}")
@@ -191,6 +193,15 @@ mod tests {
         ] {
             assert_eq!(matches(bearer, source), expected, "{bearer} from {source}");
         }
+    }
+
+    #[test]
+    fn what_is_written_matches_as_what_was_read() {
+        for text in ["ipv6://::ffff:10.0.0.1/128", "ipv6://::ffff:10.0.0.1", "ipv4://10.0.0.1/32", "ipv6://::1/128"] {
+            let read = Bearer::parse(text);
+            assert_eq!(Bearer::parse(&read.to_string()), read, "{text}");
+        }
+        assert!(!matches(&Bearer::parse("ipv6://::ffff:10.0.0.1/128").to_string(), "10.0.0.1"));
     }
 
     #[test]

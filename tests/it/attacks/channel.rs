@@ -77,7 +77,6 @@ async fn relay(runtime: &Runtime, publisher: u16) -> u16 {
     let acceptor = TlsAcceptor::from(Arc::new(server));
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let port = listener.local_addr().expect("it listens").port();
-    #[expect(clippy::disallowed_methods, reason = "it ends with the runtime of its test")]
     runtime.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             // A client that knows the certificate ends it here.

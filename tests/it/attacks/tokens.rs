@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -21,6 +22,9 @@ use crate::raw_peer::{RawPeer, issue, keys_of, plain_service, rand_nonce, token_
 const TOKENS: usize = 100_000;
 const EACH_OF: usize = 50;
 
+/// To sign with RSA is slow.
+const RSA_TOKENS: usize = 4_000;
+
 /// The key with which an instance signs its tokens.
 fn signer_of(instance: &Instance) -> Identity {
     Identity::load(&instance.path("keys/auth-key.pem"), &instance.path("keys/auth-key.pub")).expect("keys")
@@ -35,17 +39,39 @@ pub(super) fn resigned(issuer: &Instance, token: &str, change: impl FnOnce(&mut 
 
 #[test]
 fn of_a_hundred_thousand_tokens_that_nobody_issued_none_is_accepted() {
-    let issuer = plain_service("issuer", "");
-    let good = issue(&issuer, &["--performable", "none", "--publishable", "none", "--subscribable", "none"]);
-    let forger = Forger::new(&issuer, &good);
-    let (keys, id) = ([TokenKey::from(signer_of(&issuer)).verifier()], keys_of(&issuer).issuer());
+    none_is_accepted(&plain_service("issuer", ""), TOKENS);
+}
+
+/// With keys of the original, every algorithm of which is another.
+#[test]
+fn of_the_tokens_of_an_rsa_key_that_nobody_issued_none_is_accepted() {
+    let mut issuer = plain_service("issuer", "");
+    issuer.stop();
+    for half in ["pem", "pub"] {
+        let key = fs::read(original(&format!("demo-auth-key.{half}"))).expect("a key");
+        // Over the file that is there, which keeps its mode.
+        fs::write(issuer.path(&format!("keys/auth-key.{half}")), key).expect("written");
+    }
+    issuer.start();
+    none_is_accepted(&issuer, RSA_TOKENS);
+}
+
+/// A key that the original has made.
+fn original(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../daemon/tests-data/legacy/keys").join(name)
+}
+
+fn none_is_accepted(issuer: &Instance, tokens: usize) {
+    let good = issue(issuer, &["--performable", "none", "--publishable", "none", "--subscribable", "none"]);
+    let forger = Forger::new(issuer, &good);
+    let (keys, id) = ([TokenKey::from(signer_of(issuer)).verifier()], keys_of(issuer).issuer());
     let attacker = Identity::generate();
     let now = Timestamp::now();
     let claims = verify(&good, &keys, &[id], now).expect("the control: the good one is good");
     assert!(opens_nothing(&claims));
     let mut random = Random::new(23);
     let mut made: BTreeMap<&str, usize> = BTreeMap::new();
-    for number in 0..TOKENS {
+    for number in 0..tokens {
         let (kind, token) = forger.token(&mut random);
         *made.entry(kind).or_default() += 1;
         match (kind, verify(&token, &keys, &[id], now)) {
@@ -61,7 +87,7 @@ fn of_a_hundred_thousand_tokens_that_nobody_issued_none_is_accepted() {
             assert!(peer.call("session.authenticate", &login).is_err(), "{kind} has logged in: {token}");
         }
     }
-    assert!(made.len() >= 14 && made.values().all(|&count| count > TOKENS / 100), "{made:?}");
+    assert!(made.len() >= 14 && made.values().all(|&count| count > tokens / 100), "{made:?}");
     // The control: this is how one logs in, and the service still lives.
     let _ = RawPeer::log_in(issuer.port(), &attacker, &good);
     assert_eq!(issuer.json(&["token", "list"]).as_array().map(Vec::len), Some(1));
@@ -94,9 +120,10 @@ struct Forger {
     claims: Value,
     id: String,
     kid: String,
+    algorithm: Algorithm,
     /// Signs for the issuer.
     right: EncodingKey,
-    /// Signs for nobody.
+    /// Signs, but no tokens.
     wrong: EncodingKey,
     stranger: IssuerHash,
     /// What is public of the issuer's keys, in every form that a careless reader could take for a secret.
@@ -106,11 +133,15 @@ struct Forger {
 impl Forger {
     fn new(issuer: &Instance, good: &str) -> Self {
         let pem = |name: &str| fs::read_to_string(issuer.path(name)).expect("a key");
-        let stranger = Identity::generate();
-        let folder = tempfile::tempdir().expect("a folder");
-        let (private, public) = (folder.path().join("key"), folder.path().join("pub"));
-        stranger.save(&private, &public).expect("saved");
-        let key = |pem: &str| EncodingKey::from_ed_pem(pem.as_bytes()).expect("a key");
+        let private = pem("keys/auth-key.pem");
+        let (algorithm, right, wrong) = match EncodingKey::from_ed_pem(private.as_bytes()) {
+            Ok(right) => (Algorithm::EdDSA, right, EncodingKey::from_ed_pem(pem("keys/vt-key.pem").as_bytes())),
+            Err(_) => {
+                let other = fs::read(original("demo-vt-key.pem")).expect("a key");
+                let right = EncodingKey::from_rsa_pem(private.as_bytes()).expect("a key of one kind or the other");
+                (Algorithm::RS256, right, EncodingKey::from_rsa_pem(&other))
+            }
+        };
         let mut secrets = vec![Vec::new(), b"secret".to_vec()];
         for text in [pem("keys/auth-key.pub"), pem("keys/vt-key.pub")] {
             let inner: String = text.lines().filter(|line| !line.starts_with('-')).collect();
@@ -124,42 +155,49 @@ impl Forger {
             claims: serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).expect("base64")).expect("JSON"),
             id: token_id(good),
             kid: TokenKey::from(signer_of(issuer)).verifier().key_id(),
-            right: key(&pem("keys/auth-key.pem")),
-            wrong: key(&fs::read_to_string(private).expect("just written")),
-            stranger: stranger.issuer(),
+            algorithm,
+            right,
+            wrong: wrong.expect("a key"),
+            stranger: Identity::generate().issuer(),
             public: secrets,
         }
     }
 
     /// A token that must not be accepted, and why.
     fn token(&self, random: &mut Random) -> (&'static str, String) {
-        let head = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.kid});
+        let head = json!({"alg": self.algorithm, "typ": "JWT", "kid": self.kid});
         match random.below(18) {
             0 => ("HMAC with what is public as its secret", self.confused(random)),
             1 => ("unsigned", self.unsigned(random)),
             2 => {
                 let alg = pick(
                     random,
-                    &["RS256", "RS512", "PS256", "ES256", "ES384", "HS256", "EdDSA ", "eddsa", "Ed25519", ""],
+                    &[
+                        "RS384", "RS512", "PS256", "ES256", "ES384", "HS256", "EdDSA ", "eddsa", "RS256 ", "rs256",
+                        "Ed25519", "",
+                    ],
                 );
                 let mut head = head;
                 head["alg"] = json!(alg);
                 (
                     "another algorithm, signed by the right key",
-                    sign_text(&head.to_string(), &self.claims.to_string(), &self.right),
+                    self.sign_text(&head.to_string(), &self.claims.to_string(), &self.right),
                 )
             }
-            3 => ("signed by somebody else", sign_text(&head.to_string(), &self.more(random).to_string(), &self.wrong)),
+            3 => (
+                "signed by somebody else",
+                self.sign_text(&head.to_string(), &self.more(random).to_string(), &self.wrong),
+            ),
             4 => {
                 let mut head = head;
                 head["kid"] = self.key_id(random);
-                ("a key id that names no key", sign_text(&head.to_string(), &self.claims.to_string(), &self.right))
+                ("a key id that names no key", self.sign_text(&head.to_string(), &self.claims.to_string(), &self.right))
             }
             5 => {
                 let mut head = head;
                 let field = pick(random, &["jwk", "jku", "x5u", "x5c"]);
                 head[field] = json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA", "url": "http://127.0.0.1:1/"});
-                ("a key brought along", sign_text(&head.to_string(), &self.more(random).to_string(), &self.wrong))
+                ("a key brought along", self.sign_text(&head.to_string(), &self.more(random).to_string(), &self.wrong))
             }
             6 => ("more rights, and the signature of before", self.with_claims(&self.more(random))),
             7 => ("a claim less, and the signature of before", self.with_claims(&self.stripped(random).1)),
@@ -172,10 +210,18 @@ impl Forger {
             9 => ("a claim twice, signed", self.signed(&self.doubled(random))),
             10 => {
                 let text = head.to_string();
-                let twice =
-                    pick(random, &["\"alg\":\"none\"", "\"alg\":\"EdDSA\"", "\"kid\":\"x\"", "\"crit\":[\"x\"]"]);
+                let twice = pick(
+                    random,
+                    &[
+                        "\"alg\":\"none\"",
+                        "\"alg\":\"EdDSA\"",
+                        "\"alg\":\"RS256\"",
+                        "\"kid\":\"x\"",
+                        "\"crit\":[\"x\"]",
+                    ],
+                );
                 let text = format!("{},{twice}}}", &text[..text.len() - 1]);
-                ("a header twice, signed", sign_text(&text, &self.claims.to_string(), &self.right))
+                ("a header twice, signed", self.sign_text(&text, &self.claims.to_string(), &self.right))
             }
             11 => ("another audience or issuer, signed", self.signed(&self.misdirected(random).to_string())),
             12 => ("a huge number, signed", self.signed(&self.huge(random))),
@@ -188,8 +234,15 @@ impl Forger {
     }
 
     fn signed(&self, claims: &str) -> String {
-        let head = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.kid});
-        sign_text(&head.to_string(), claims, &self.right)
+        let head = json!({"alg": self.algorithm, "typ": "JWT", "kid": self.kid});
+        self.sign_text(&head.to_string(), claims, &self.right)
+    }
+
+    /// Signs any text as a header, whatever algorithm it names.
+    fn sign_text(&self, head: &str, claims: &str, key: &EncodingKey) -> String {
+        let message = format!("{}.{}", encode(head), encode(claims));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key, self.algorithm).expect("signed");
+        format!("{message}.{signature}")
     }
 
     fn with_claims(&self, claims: &Value) -> String {
@@ -388,13 +441,6 @@ impl Forger {
             }
         }
     }
-}
-
-/// Signs any text as a header, whatever algorithm it names.
-fn sign_text(head: &str, claims: &str, key: &EncodingKey) -> String {
-    let message = format!("{}.{}", encode(head), encode(claims));
-    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key, Algorithm::EdDSA).expect("signed");
-    format!("{message}.{signature}")
 }
 
 fn encode(text: &str) -> String {

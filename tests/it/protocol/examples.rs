@@ -35,12 +35,13 @@ macro_rules! checks {
 fn checks() -> Vec<Check> {
     let mut checks = checks! {
         peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Publish Subscribe IssueSubscription
-            Attach Unsubscribe Revoke Deliver;
+            Attach Unsubscribe Revoke Deliver Whereabouts;
         plugin: Initialize Perform Receive Cancel Shutdown;
         host: ListActions ListReceivers Perform Cancel Publish Subscribe Unsubscribe ListPeers ShowPeer
             ListSubscribers RevokeSubscriber Log Progress;
         control: Status Stop Issuer IssueToken ListTokens ShowToken RevokeToken AddPeer ShowPeerToken RemovePeer
-            IssueValidation AddValidation ListValidations ShowValidation RemoveValidation ListAudit;
+            IssueValidation AddValidation ListValidations ShowValidation RemoveValidation ListAudit
+            RotateKey ListKeys SetPeerAddress;
     };
     // In a file of its own, on the same wire.
     checks.push(check::<doctor::Doctor>("control"));

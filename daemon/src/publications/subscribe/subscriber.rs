@@ -15,7 +15,7 @@ use crate::plugins::Plugins;
 use crate::publications::{Links, Unconfirmed};
 use crate::session::{Caller, Sessions};
 use crate::store::{Held, IssuedToken, Peer, Store, Validation};
-use crate::tokens::{Operation, authorize, inspect, validation};
+use crate::tokens::{Operation, Validity, authorize, inspect, validation};
 
 /// The side that subscribes: what this instance holds at its peers. Cheap to clone.
 #[derive(Clone)]
@@ -137,8 +137,9 @@ impl SubscriberSide {
         if parsed.issuer() != caller.issuer() {
             return Err(Failure::new(ErrorCode::NotPermitted, "the validation token is not that of the publisher"));
         }
+        let known = self.known_validation(parsed.key.pem(), asked.peer, now).await?;
         let validation = Validation {
-            id: ValidationId::new(),
+            id: known.unwrap_or_else(ValidationId::new),
             issuer: parsed.issuer(),
             jwt: validation_token,
             public_key: parsed.key.pem().to_owned(),
@@ -147,7 +148,9 @@ impl SubscriberSide {
         };
         let held = Held { peer: asked.peer, validation: validation.id, action, receiver };
         // In this order: a token whose validation token is missing would not do.
-        self.inner.store.add_validation(validation).await?;
+        if known.is_none() {
+            self.inner.store.add_validation(validation).await?;
+        }
         let token = (self.inner.issue)(&held, authentication_token, now)?;
         let jwt = token.jwt.clone();
         // Set once: `take` has given this one out once.
@@ -215,6 +218,19 @@ impl SubscriberSide {
             }
         }
         Ok(visible)
+    }
+
+    /// The validation token that we have from a publisher already, if it is one for ever: every delivery looks at all
+    /// that there are of a key, so subscribing again and again must not add more.
+    async fn known_validation(&self, key: &str, peer: PeerId, now: Timestamp) -> Result<Option<ValidationId>, Failure> {
+        for id in self.inner.store.validations_of_key(key.to_owned()).await? {
+            let Some(row) = self.inner.store.validation(id).await? else { continue };
+            let good = |known: Validity| known.expires.is_none() && known.check(now).is_ok();
+            if row.peer == Some(peer) && validation::read(&row.jwt).is_ok_and(|known| good(known.validity)) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
 
     async fn peer(&self, id: PeerId) -> Result<Peer, Failure> {
