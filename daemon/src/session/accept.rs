@@ -88,7 +88,10 @@ pub(super) async fn accept(sessions: Sessions, connection: Connection, guest: Gu
         }
     };
     match evicted.run_until_cancelled(timeout_at(deadline, logged_in)).await {
-        Some(Ok(Some(caller))) => sessions.attend(&session, &caller).await,
+        Some(Ok(Some(caller))) => {
+            sessions.enter(&session, &caller);
+            sessions.attend(&session, &caller).await;
+        }
         Some(Ok(None)) => {}
         Some(Err(_)) => {
             doorkeeper.refuse(Authenticate::NAME, None, HandshakeError::TimedOut(settings.handshake));
