@@ -15,6 +15,7 @@ use super::fact;
 use crate::actions::LocalCall;
 use crate::audit::Fact;
 use crate::parts::Parts;
+use crate::plugins::LAST_OUTPUT;
 use crate::session::Caller;
 use crate::tokens::{Operation, authorize};
 
@@ -45,12 +46,12 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
         .on(parts, |parts, facts, request: Perform| async move { perform(&parts, &facts, request).await })
         .on(parts, |parts: Arc<Parts>, facts, request: Publish| async move {
             allow(&parts, &facts, Publish::NAME, &request.action, &Operation::Publish(&request.action))?;
-            parts.actions.publish(request.action, request.input, None).await.map_err(without_paths)
+            parts.actions.publish(request.action, request.input, None).await.map_err(for_a_peer)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Subscribe| async move {
             let operation = Operation::Subscribe(&request.action);
             let caller = allow(&parts, &facts, Subscribe::NAME, &request.action, &operation)?;
-            parts.publisher.subscribe(&caller, &fact::<Session>(&facts)?, request).await.map_err(without_paths)
+            parts.publisher.subscribe(&caller, &fact::<Session>(&facts)?, request).await.map_err(for_a_peer)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: IssueSubscription| async move {
             // Allowed to whom we have asked on this very session, and to nobody else: `issue` checks it.
@@ -173,11 +174,16 @@ async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<coatt
     let issuer = Some(caller.issuer());
     let timeout = timeout_ms.map(Duration::from_millis).map(|wanted| wanted.min(parts.limits.local_call));
     let local = LocalCall { call, action, input, publish, caller: issuer, timeout, cause: None };
-    parts.calls.run(caller.session, call, parts.actions.perform(local)).await.map_err(without_paths)
+    parts.calls.run(caller.session, call, parts.actions.perform(local)).await.map_err(for_a_peer)
 }
 
-/// Why a plugin cannot be run names files of this instance: that is for its owner, and not for peers.
-fn without_paths(failure: Failure) -> Failure {
+/// Why a plugin cannot be run names files of this instance, and what it printed may be anything: that is for its owner,
+/// who finds it in the log, and not for peers.
+fn for_a_peer(mut failure: Failure) -> Failure {
+    if let Some(at) = failure.message.find(LAST_OUTPUT) {
+        tracing::warn!(%failure, "a call of a peer failed");
+        failure.message.truncate(at);
+    }
     match failure.code {
         ErrorCode::PluginBroken => Failure::new(ErrorCode::PluginBroken, "the action cannot be run at this peer")
             .hint("tell the peer's owner, who can see why: `coattail action list`"),

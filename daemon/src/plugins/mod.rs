@@ -29,6 +29,7 @@ mod worker;
 pub use call::{PerformCall, ReceiveCall};
 pub use guard::{GUARD, guard_main};
 pub use handle::{Host, Plugins};
+pub(crate) use output::LAST_OUTPUT;
 pub use settings::Settings;
 pub use spec::{Found, PluginId, Problem};
 pub use version::{Interpreted, interpreters};

@@ -78,7 +78,7 @@ impl Output {
         let lines = state.tail.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty());
         match lines.collect::<Vec<_>>() {
             lines if lines.is_empty() => String::new(),
-            lines => format!("; its last output: {}", lines.join(" | ")),
+            lines => format!("{LAST_OUTPUT}{}", lines.join(" | ")),
         }
     }
 
@@ -86,6 +86,9 @@ impl Output {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What stands in a message before the last lines that a plugin printed: they are for the owner alone.
+pub(crate) const LAST_OUTPUT: &str = "; its last output: ";
 
 impl State {
     fn keep(&mut self, mut line: String) {

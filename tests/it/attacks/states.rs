@@ -211,7 +211,7 @@ fn nothing_for_those_outside(instance: &Instance, kind: &str, token: &str, keys:
 }
 
 #[test]
-fn a_session_of_a_service_that_stops_is_served_nothing_new() {
+fn a_session_of_a_service_that_stops_is_served_to_the_end_or_not_at_all() {
     let mut instance = plain_service("instance", "");
     instance.plugin("actions/slow.sh", "#!/bin/sh\ntouch \"$COATTAIL_INSTANCE/begun\"\nwhile [ ! -e \"$COATTAIL_INSTANCE/go\" ]; do sleep 0.05; done\necho 1\n");
     instance.plugin("actions/trace.sh", "#!/bin/sh\ntouch \"$COATTAIL_INSTANCE/ran\"\n");
@@ -233,9 +233,8 @@ fn a_session_of_a_service_that_stops_is_served_nothing_new() {
     std::fs::write(go, "").expect("written");
     let answers = reading.join().expect("it closes");
     instance.wait_until_stopped();
-    for answer in &answers {
-        assert!(answer["id"] == 1 || answer["error"].is_object(), "{answer}");
-    }
-    assert!(!instance.path("ran").exists(), "something was begun by a service that stops");
+    // It may have come just before the sessions took no more. Then it is done to its end, else it is not begun.
+    let is_done = answers.iter().any(|answer| answer["id"] == 2 && answer["result"].is_object());
+    assert_eq!(instance.path("ran").exists(), is_done, "{answers:?}");
     assert!(answers.iter().any(|answer| answer["id"] == 1 && answer["result"]["result"] == 1), "{answers:?}");
 }

@@ -14,7 +14,7 @@ use crate::plugins::Plugins;
 use crate::publications::Delivery;
 use crate::session::{Caller, Sessions};
 use crate::store::{Secret, Store, Subscription, SubscriptionState};
-use crate::tokens::{Operation, Owner, Use, Validity, authorize, inspect, validation};
+use crate::tokens::{Claims, Operation, Owner, Use, Validity, authorize, inspect, validation};
 
 /// Subscriptions that one instance may hold here: what a hostile one can cost is bounded.
 const MAX_PER_SUBSCRIBER: usize = 16_384;
@@ -187,11 +187,18 @@ impl PublisherSide {
 
     async fn describe(&self, state: SubscriptionState) -> Result<Subscriber, Failure> {
         let SubscriptionState { subscription, cursor, lag, last_error } = state;
-        let target = self.sessions.target(&subscription.jwt, subscription.issuer).await?;
+        // One that cannot be read hides no other, and can still be ended (fault R4 of the original).
+        let addresses = match self.sessions.target(&subscription.jwt, subscription.issuer).await {
+            Ok(target) => target.dialer.addresses,
+            Err(error) => {
+                tracing::warn!(subscription = %subscription.id, %error, "a stored subscription token cannot be read");
+                Vec::new()
+            }
+        };
         Ok(Subscriber {
             id: subscription.id,
             issuer: subscription.issuer,
-            addresses: target.dialer.addresses,
+            addresses,
             attached: self.delivery.attached(subscription.id).is_some(),
             action: subscription.action,
             receiver: subscription.receiver,
@@ -206,7 +213,10 @@ impl PublisherSide {
 /// Whether the caller may do something with a subscription, as its owner.
 fn is_owner(caller: &Caller, subscription: &Subscription, operation: fn(Owner) -> Operation<'static>) -> bool {
     let owner = Owner { authentication_token: subscription.authentication_token, subscriber: subscription.issuer };
-    caller.claims.as_ref().is_some_and(|claims| authorize(claims, &caller.evidence, &operation(owner)).is_ok())
+    let now = jiff::Timestamp::now();
+    let is_valid = |claims: &Claims| claims.validity.check(now).is_ok();
+    let claims = caller.claims.as_deref().filter(|claims| is_valid(claims));
+    claims.is_some_and(|claims| authorize(claims, &caller.evidence, &operation(owner)).is_ok())
 }
 
 fn not_found(id: SubscriptionId) -> Failure {
