@@ -77,7 +77,7 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Deliver| async move {
             let caller = count(&parts, &facts, Deliver::NAME)?;
-            let stored = parts.inbox.deliver(&caller, &facts, request).await?;
+            let stored = parts.inbox.deliver(&caller, request).await?;
             for refused in &stored.refused {
                 let reason = ErrorCode::from_number(refused.code).name();
                 let refusal = caller.sign(Fact::refused(Deliver::NAME, reason)).token(Some(refused.subscription));

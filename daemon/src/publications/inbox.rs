@@ -2,7 +2,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
-use coattail::rpc::Facts;
 use coattail::wire::peer::{Addressee, Deliver, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication};
 use tokio::sync::Notify;
@@ -71,7 +70,7 @@ impl Inbox {
     }
 
     /// Stores a delivery for those of its addressees that the caller may deliver to. Once this returns, it is on disk.
-    pub(crate) async fn deliver(&self, caller: &Caller, facts: &Facts, delivery: Deliver) -> Result<Stored, Failure> {
+    pub(crate) async fn deliver(&self, caller: &Caller, delivery: Deliver) -> Result<Stored, Failure> {
         let Deliver { to, mut publications } = delivery;
         let Some(first) = publications.first() else { return Ok(Stored { refused: Vec::new() }) };
         if publications.len() > MAX_BATCH || to.len() > MAX_ADDRESSEES {
@@ -81,9 +80,10 @@ impl Inbox {
         // Authorization first: nothing is verified or stored for somebody who may not deliver.
         let evidence = self.inner.sessions.evidence(caller).await?;
         let (mut allowed, mut refused, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
-        for addressee in to {
+        let tokens = self.inner.store.tokens_of(to.iter().map(|to| to.subscription).collect()).await?;
+        for (addressee, token) in to.into_iter().zip(tokens) {
             let refuse = |failure: Failure| refusal(addressee.subscription, failure);
-            match self.inner.store.token(addressee.subscription).await? {
+            match token {
                 None => refused.push(refuse(revoked())),
                 Some(token) => {
                     // Our own row: nobody else has written it.
@@ -112,7 +112,7 @@ impl Inbox {
         if allowed.is_empty() {
             return Ok(Stored { refused });
         }
-        let verifier: Arc<Verifier> = facts.get().unwrap_or_default();
+        let verifier = Verifier::default();
         let mut former = Former::new(&self.inner.store, caller.identity.clone());
         for publication in &mut publications {
             verifier.verify(former.key(publication.issuer).await?, publication)?;

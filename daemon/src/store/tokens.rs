@@ -65,6 +65,15 @@ impl Store {
         self.read(move |db| Ok(db.prepare_cached(query)?.query_row([id.to_string()], token).optional()?)).await
     }
 
+    /// Several issued tokens at once, in the order in which they are asked for.
+    pub async fn tokens_of(&self, ids: Vec<TokenId>) -> Result<Vec<Option<IssuedToken>>, Error> {
+        self.read(move |db| {
+            let mut query = db.prepare_cached("SELECT * FROM issued_tokens WHERE id = ?1")?;
+            ids.iter().map(|id| Ok(query.query_row([id.to_string()], token).optional()?)).collect()
+        })
+        .await
+    }
+
     /// Every issued token, those issued first first.
     pub async fn tokens(&self) -> Result<Vec<IssuedToken>, Error> {
         let query = "SELECT * FROM issued_tokens ORDER BY issued, id";
