@@ -17,6 +17,7 @@ mod subscribers;
 mod tests;
 mod token;
 mod validation;
+mod validity;
 mod which;
 
 pub(crate) use action::{

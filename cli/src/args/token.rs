@@ -1,8 +1,8 @@
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 
-use super::duration::parse_seconds;
 use super::names::{ANY, Bearers, Names};
+use super::validity::Validity;
 use super::{Ended, Shown};
 use crate::candidates;
 
@@ -39,12 +39,8 @@ pub(crate) struct IssueToken {
     /// Actions that may be subscribed to, * for all; a JSON list, or repeat [default: *]
     #[arg(long, visible_alias = "subscribe", value_name = "NAME", value_parser = Names::parse, add = ArgValueCompleter::new(candidates::actions))]
     subscribable: Vec<Names>,
-    /// When it begins to be valid, from now: 90 (seconds), 10m, 2 days [default: now]
-    #[arg(short, long, value_name = "DURATION", value_parser = parse_seconds, allow_hyphen_values = true)]
-    not_before: Option<i64>,
-    /// When it ends, from now [default: never]
-    #[arg(short, long, value_name = "DURATION", value_parser = parse_seconds, allow_hyphen_values = true)]
-    expires_in: Option<i64>,
+    #[command(flatten)]
+    validity: Validity,
     /// Do not print the token's fields
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -65,8 +61,8 @@ impl IssueToken {
             performable: Names::join(self.performable),
             publishable: Names::join(self.publishable),
             subscribable: if self.subscribable.is_empty() { anything() } else { Names::join(self.subscribable) },
-            not_before: self.not_before,
-            expires_in: self.expires_in,
+            not_before: self.validity.not_before,
+            expires_in: self.validity.expires_in,
         }
     }
 }

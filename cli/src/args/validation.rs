@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use coattail::wire::control;
 
-use super::duration::parse_seconds;
+use super::validity::Validity;
 use super::{Ended, Shown};
 
 /// `coattail validation`
@@ -29,12 +29,8 @@ pub(crate) enum ValidationCommand {
 /// `coattail validation issue`
 #[derive(Debug, Args)]
 pub(crate) struct IssueValidation {
-    /// When it begins to be valid, from now: 90 (seconds), 10m, 2 days [default: now]
-    #[arg(short, long, value_name = "DURATION", value_parser = parse_seconds, allow_hyphen_values = true)]
-    not_before: Option<i64>,
-    /// When it ends, from now [default: never]
-    #[arg(short, long, value_name = "DURATION", value_parser = parse_seconds, allow_hyphen_values = true)]
-    expires_in: Option<i64>,
+    #[command(flatten)]
+    validity: Validity,
     /// Do not print the token's fields
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -49,7 +45,7 @@ pub(crate) struct IssueValidation {
 impl IssueValidation {
     /// The call that issues it.
     pub(crate) fn to_call(&self) -> control::IssueValidation {
-        control::IssueValidation { not_before: self.not_before, expires_in: self.expires_in }
+        control::IssueValidation { not_before: self.validity.not_before, expires_in: self.validity.expires_in }
     }
 }
 
