@@ -286,6 +286,7 @@ impl Daemon {
             retry: RetrySchedule::dialing(),
         };
         self.tracker.spawn(announcer.run(self.cancel.clone()));
+        self.tracker.spawn(crate::expiry::run(self.parts.tokens.clone(), self.cancel.clone()));
         self.tracker.spawn(crate::retention::run(
             self.parts.store.clone(),
             self.config.limits.clone(),

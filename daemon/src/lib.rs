@@ -17,6 +17,7 @@ mod audit;
 mod create;
 mod daemon;
 mod door;
+mod expiry;
 mod failure;
 #[cfg(test)]
 mod legacy_vectors;

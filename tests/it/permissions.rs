@@ -81,6 +81,24 @@ fn a_token_is_for_its_bearers_and_from_its_time_on() {
 }
 
 #[test]
+fn what_was_made_with_a_token_ends_when_the_token_does() {
+    // Clocks may differ by a minute, so this one is good for some seconds yet.
+    let cluster = granting(&["--subscribable", "*", "--expires-in", "-55s"]);
+    cluster.publisher.plugin("actions/feed.sh", plugin::ECHO_SH);
+    cluster.subscriber.plugin("receivers/keep.sh", plugin::KEEP_SH);
+    cluster.subscribe("feed", "keep");
+    assert_eq!(cluster.publisher.json(&["subscribers", "list"]).as_array().map(Vec::len), Some(1));
+    until("the subscription to end with its token", || {
+        (cluster.publisher.json(&["subscribers", "list"]) == json!([])).then_some(())
+    });
+    // The subscriber learns of it, and gets nothing more.
+    let held = || cluster.subscriber.json(&["token", "list"]);
+    until("the subscriber to forget it", || (held() == json!([])).then_some(()));
+    cluster.publish("feed", "1");
+    assert_eq!(cluster.publisher.counts()["undelivered"], 0);
+}
+
+#[test]
 fn p5_strangers_are_not_worth_a_line_in_the_log() {
     let publisher = Instance::running("publisher");
     let tls_hello = [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(), &[7; 64]].concat();

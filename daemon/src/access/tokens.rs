@@ -3,6 +3,7 @@ use std::sync::{Arc, OnceLock};
 use coattail::address::PeerAddress;
 use coattail::id::{IssuerHash, TokenId};
 use coattail::wire::control::{IssueToken, RevokeToken, Revoked, Token};
+use coattail::wire::host::RevokeSubscriber;
 use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
 
@@ -11,7 +12,7 @@ use crate::keys::TokenKey;
 use crate::publications::PublisherSide;
 use crate::session::Sessions;
 use crate::store::{Held, IssuedToken, Secret, Store};
-use crate::tokens::{Bearer, Claims, Grants, SubscriptionGrant, Use, Validity, inspect, issue};
+use crate::tokens::{Bearer, Claims, Grants, SubscriptionGrant, TokenError, Use, Validity, inspect, issue};
 
 /// Makes tokens in the name of this instance.
 pub(crate) struct TokenIssuer {
@@ -144,6 +145,24 @@ impl Tokens {
     async fn would_end(&self, id: TokenId) -> Result<Revoked, Failure> {
         let subscriptions = self.store.subscriptions_with(id).await?.len() as u64;
         Ok(Revoked { id, sessions: self.sessions.count_token(id), subscriptions })
+    }
+
+    /// Ends the sessions that tokens had opened before they expired, and the subscriptions that were made with them.
+    /// The subscribers are told, now or when they come back.
+    pub(crate) async fn end_expired(&self) -> Result<(), Failure> {
+        let now = Timestamp::now();
+        for token in self.store.tokens().await?.into_iter().filter(|token| token.held.is_none()) {
+            let validity = inspect(token.jwt.reveal())?.into_claims().validity;
+            if !matches!(validity.check(now), Err(TokenError::Expired { .. })) {
+                continue;
+            }
+            self.sessions.close_token(token.id);
+            for subscription in self.store.subscriptions_with(token.id).await? {
+                tracing::info!(token = %token.id, %subscription, "the token has expired: its subscription ends");
+                self.publisher.revoke(RevokeSubscriber { subscription, dry_run: false }).await?;
+            }
+        }
+        Ok(())
     }
 }
 
