@@ -36,6 +36,17 @@ fn every_code_has_its_exit_status() {
 }
 
 #[test]
+fn the_exit_statuses_stand_in_the_document() {
+    let document = include_str!("../../../PROTOCOL.md");
+    for &code in ErrorCode::ALL {
+        let row = format!("| {} | `{}` | ", code.number(), code.name());
+        let line = document.lines().find(|line| line.starts_with(&row)).expect("every code has its row");
+        let end = format!(" | {} |", ExitStatus::from(code) as u8);
+        assert!(line.ends_with(&end), "{line} does not end with {end}");
+    }
+}
+
+#[test]
 fn a_failure_is_two_or_three_lines() {
     let thrown = serde_json::from_str("{\"errno\":-2}").expect("JSON");
     for (failure, lines) in [
