@@ -3,7 +3,7 @@ use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 
 use include_dir::{Dir, include_dir};
 use sha2::{Digest as _, Sha256};
@@ -49,9 +49,6 @@ static FILES: LazyLock<Files> = LazyLock::new(|| {
 /// Bytes of the hash that name a folder: enough to tell the versions of one instance apart.
 const NAME_BYTES: usize = 8;
 
-/// One writer at a time in this process, which has the lock of the instance: each removes what it finds there.
-static WRITING: Mutex<()> = Mutex::new(());
-
 /// The runners on disk, in a folder named by their content.
 #[derive(Debug, Clone)]
 pub(super) struct Runners(PathBuf);
@@ -65,7 +62,6 @@ impl Runners {
         let Files { contents, name } = &*FILES;
         let parent = instance.join(FOLDER);
         let folder = parent.join(name);
-        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         if folder.is_dir() {
             return Ok(Self(folder));
         }
