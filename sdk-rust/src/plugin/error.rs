@@ -31,21 +31,7 @@ pub(super) fn to_failure(error: Error) -> Failure {
     } else {
         ErrorCode::Failed
     };
-    Failure::new(code, with_causes(error.as_ref()))
-}
-
-fn with_causes(error: &(dyn StdError + 'static)) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // Some errors print their cause themselves.
-        if !message.ends_with(&text) {
-            message = format!("{message}: {text}");
-        }
-        cause = error.source();
-    }
-    message
+    Failure::of_error(code, error.as_ref())
 }
 
 #[cfg(test)]

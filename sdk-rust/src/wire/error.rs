@@ -125,6 +125,21 @@ impl Failure {
         Self::new(ErrorCode::Busy, message).retry_after(WHEN_FULL)
     }
 
+    /// A failure with the message of an error, and those of what caused it.
+    pub fn of_error(code: ErrorCode, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // Some errors print their cause themselves.
+            if !message.ends_with(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = error.source();
+        }
+        Self::new(code, message)
+    }
+
     /// Says what to try.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
