@@ -13,6 +13,7 @@
 pub mod address;
 pub mod control;
 pub mod id;
+pub mod key;
 pub mod name;
 pub mod plugin;
 pub mod rpc;

@@ -46,8 +46,14 @@ pub(crate) fn direct(effort: &Effort) -> Section {
                     let (session, action) = (session.clone(), action.clone());
                     async move {
                         let call = CallId::new();
-                        let perform =
-                            peer::Perform { call, action, input: Some(input()), publish: false, timeout_ms: None };
+                        let perform = peer::Perform {
+                            call,
+                            action,
+                            input: Some(input()),
+                            publish: false,
+                            timeout_ms: None,
+                            key: None,
+                        };
                         session.call(&perform).await.expect("it echoes");
                     }
                 };
@@ -89,6 +95,7 @@ async fn through(
         input: Some(input()),
         publish: false,
         timeout_ms: None,
+        key: None,
         parent: None,
     };
     let call = move || {

@@ -93,6 +93,7 @@ impl Coattail {
             input: Some(json(input)?),
             publish,
             timeout_ms: None,
+            key: None,
             parent: Some(self.parent),
         };
         let mut guard = CancelOnDrop { session: &self.session, call, armed: true };

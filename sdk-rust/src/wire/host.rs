@@ -11,6 +11,7 @@ use super::raw::{Raw, present};
 use super::{Done, method};
 use crate::address::PeerAddress;
 use crate::id::{CallId, IssuerHash, PeerId, SubscriptionId};
+use crate::key::Key;
 use crate::name::{ActionName, ReceiverName};
 
 /// Lists actions, of this instance or of a peer.
@@ -75,6 +76,10 @@ pub struct Perform {
     /// Milliseconds to wait; absent: the default of the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// The idempotency key: whoever asks again with the same key joins this call, or gets its stored outcome, and nothing
+    /// is done twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
     /// The call that a worker is handling while it asks: carries cause and hops on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<CallId>,

@@ -10,6 +10,7 @@ use super::raw::{Raw, present};
 use super::{Done, Publication, method};
 use crate::address::PeerAddress;
 use crate::id::{CallId, PublicationId, SessionId, SubscriptionId, TokenId};
+use crate::key::Key;
 use crate::name::{ActionName, ReceiverName};
 
 /// Says who is calling. The first message of a connection, from the side that dialled.
@@ -162,6 +163,10 @@ pub struct Perform {
     /// Milliseconds after which the caller stops waiting, so that the work can end, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// The idempotency key: whoever asks again with the same key joins this call, or gets its stored outcome, and nothing
+    /// is done twice. Such a call does not end with its connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
 }
 method!(Perform, "actions.perform", Performed);
 
