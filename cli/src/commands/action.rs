@@ -90,6 +90,8 @@ fn perform(context: &Context, args: PerformAction) -> Result<ExitStatus, Failure
         input: args.data.as_ref().map(input::read_json).transpose()?,
         publish: args.notify,
         timeout_ms: args.timeout.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+        start_timeout_ms: None,
+        follow: false,
         parent: context.parent_call(),
     };
     let performed: Performed = context.talk(async |daemon| {
