@@ -53,6 +53,8 @@ pub(crate) fn direct(effort: &Effort) -> Section {
                             publish: false,
                             timeout_ms: None,
                             key: None,
+                            start_timeout_ms: None,
+                            follow: false,
                         };
                         session.call(&perform).await.expect("it echoes");
                     }
@@ -96,6 +98,8 @@ async fn through(
         publish: false,
         timeout_ms: None,
         key: None,
+        start_timeout_ms: None,
+        follow: false,
         parent: None,
     };
     let call = move || {

@@ -256,6 +256,8 @@ async fn perform_at_once(instance: &Instance, peer: &str, calls: usize) -> Vec<R
                 publish: false,
                 timeout_ms: None,
                 key: None,
+                start_timeout_ms: None,
+                follow: false,
                 parent: None,
             };
             control.call(&perform).await.map(drop).map_err(Failure::from)

@@ -91,6 +91,8 @@ fn perform(context: &Context, args: PerformAction) -> Result<ExitStatus, Failure
         publish: args.notify,
         timeout_ms: args.timeout.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
         key: None,
+        start_timeout_ms: None,
+        follow: false,
         parent: context.parent_call(),
     };
     let performed: Performed = context.talk(async |daemon| {

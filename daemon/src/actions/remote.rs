@@ -50,7 +50,8 @@ impl Remote {
         })?;
         let timeout_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         let guard = CancelOnDrop { session: &session, call, armed: true };
-        let request = Perform { call, action, input, publish, timeout_ms, key: None };
+        let request =
+            Perform { call, action, input, publish, timeout_ms, start_timeout_ms: None, follow: false, key: None };
         let answer = session.call_within(timeout.saturating_add(TRAVEL), &request).await;
         guard.disarm(&answer);
         answer

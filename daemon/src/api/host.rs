@@ -93,7 +93,7 @@ impl std::fmt::Display for Shown {
 }
 
 async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Performed, Failure> {
-    let Perform { call, peer, action, input, publish, timeout_ms, key: _, parent } = request;
+    let Perform { call, peer, action, input, publish, timeout_ms, parent, .. } = request;
     let session: SessionId = fact(facts)?;
     let call = call.unwrap_or_else(CallId::new);
     let timeout = timeout_ms.map(Duration::from_millis);

@@ -168,7 +168,7 @@ fn list_actions(parts: &Parts, caller: &Caller) -> Vec<RemoteAction> {
 }
 
 async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<coattail::wire::peer::Performed, Failure> {
-    let Perform { call, action, input, publish, timeout_ms, key: _ } = request;
+    let Perform { call, action, input, publish, timeout_ms, .. } = request;
     let operation = if publish { Operation::PerformAndPublish(&action) } else { Operation::Perform(&action) };
     let caller = allow(parts, facts, Perform::NAME, &action, &operation)?;
     let issuer = Some(caller.issuer());

@@ -94,6 +94,8 @@ impl Coattail {
             publish,
             timeout_ms: None,
             key: None,
+            start_timeout_ms: None,
+            follow: false,
             parent: Some(self.parent),
         };
         let mut guard = CancelOnDrop { session: &self.session, call, armed: true };

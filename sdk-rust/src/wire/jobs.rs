@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::host::Level;
+use super::control::LogLines;
 use super::peer::Published;
 use super::raw::{Raw, present};
 use super::{Failure, method};
@@ -86,25 +86,7 @@ pub struct JobLogs {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub follow: bool,
 }
-method!(JobLogs, "jobs.logs", JobLog);
-
-/// What a job has logged.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobLog {
-    /// The oldest line first.
-    pub lines: Vec<JobLine>,
-}
-
-/// One line that a job has logged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobLine {
-    /// When (RFC 3339).
-    pub time: String,
-    /// How important.
-    pub level: Level,
-    /// What.
-    pub message: String,
-}
+method!(JobLogs, "jobs.logs", LogLines);
 
 /// A job, and what became of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

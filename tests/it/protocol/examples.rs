@@ -34,14 +34,14 @@ macro_rules! checks {
 #[rustfmt::skip]
 fn checks() -> Vec<Check> {
     let mut checks = checks! {
-        peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Publish Subscribe IssueSubscription
-            Attach Unsubscribe Revoke Deliver Whereabouts;
+        peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Log Progress Working Publish Subscribe
+            IssueSubscription Attach Unsubscribe Revoke Deliver Whereabouts;
         plugin: Initialize Perform Receive Cancel Shutdown;
         host: ListActions ListReceivers Perform Cancel Publish Subscribe Unsubscribe ListPeers ShowPeer
-            ListSubscribers RevokeSubscriber Log Progress;
+            ListSubscribers RevokeSubscriber Log Progress Working RetryAfter;
         control: Status Stop Issuer IssueToken ListTokens ShowToken RevokeToken AddPeer ShowPeerToken RemovePeer
             IssueValidation AddValidation ListValidations ShowValidation RemoveValidation ListAudit
-            RotateKey ListKeys SetPeerAddress;
+            RotateKey ListKeys SetPeerAddress PluginLogs LogLine;
     };
     // In a file of its own, on the same wire.
     checks.push(check::<doctor::Doctor>("control"));
