@@ -7,7 +7,7 @@ use coattail::wire::control::ServiceStatus;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Keys, Peers, Tokens, Validations};
-use crate::actions::{Actions, Calls, Remote};
+use crate::actions::{Actions, Calls, Jobs, Remote};
 use crate::audit::Audit;
 use crate::config::Limits;
 use crate::plugins::Plugins;
@@ -26,6 +26,7 @@ pub(crate) struct Parts {
     pub(crate) actions: Actions,
     pub(crate) remote: Remote,
     pub(crate) calls: Calls,
+    pub(crate) jobs: Jobs,
     pub(crate) causes: Causes,
     pub(crate) inbox: Inbox,
     pub(crate) publisher: PublisherSide,

@@ -101,7 +101,8 @@ impl Remote {
         }
     }
 
-    async fn session(&self, peer: PeerId) -> Result<Session, Failure> {
+    /// A session with a peer, open already or dialled.
+    pub(super) async fn session(&self, peer: PeerId) -> Result<Session, Failure> {
         let open = self.open().get(&peer).filter(|session| !session.is_closed()).cloned();
         if let Some(session) = open {
             return Ok(session);

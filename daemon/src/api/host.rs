@@ -11,13 +11,15 @@ use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, Failure, Method as _};
 
 use super::fact;
-use crate::actions::LocalCall;
+use super::jobs::{jobs_service, perform_keyed};
+use crate::actions::{JobRequest, LocalCall};
 use crate::audit::Fact;
 use crate::parts::Parts;
+use crate::store::JobResult;
 
 /// The Coattail API, for workers and for the command line: they act with the rights of the instance.
 pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
-    Service::new()
+    jobs_service(parts)
         .on(parts, |parts: Arc<Parts>, _, request: ListActions| async move {
             match request.peer {
                 None => Ok(parts.actions.list(Kind::Action)),
@@ -93,14 +95,24 @@ impl std::fmt::Display for Shown {
 }
 
 async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Performed, Failure> {
-    let Perform { call, peer, action, input, publish, timeout_ms, parent, .. } = request;
+    let Perform { call, peer, action, input, publish, timeout_ms, start_timeout_ms, key, parent, .. } = request;
     let session: SessionId = fact(facts)?;
     let call = call.unwrap_or_else(CallId::new);
     let timeout = timeout_ms.map(Duration::from_millis);
+    let cause = parts.causes.of(parent);
+    if key.is_some() {
+        let default = if peer.is_some() { parts.limits.remote_call } else { parts.limits.local_call };
+        let timeout = Some(timeout.unwrap_or(default));
+        let start_timeout = start_timeout_ms.map(Duration::from_millis).or(timeout);
+        let (id, asker) = (call, None);
+        let request = JobRequest { id, asker, peer, action, input, publish, timeout, start_timeout, key, cause };
+        let (call, done) = perform_keyed(parts, session, call, request).await?;
+        let JobResult { result, publication, publication_error } = done;
+        return Ok(Performed { call, result, publication, publication_error });
+    }
     let performed = match peer {
         None => {
-            let cause = parts.causes.of(parent);
-            let local = LocalCall { call, action, input, publish, caller: None, timeout, cause };
+            let local = LocalCall { call, action, input, publish, caller: None, timeout, cause, begin: None };
             parts.calls.run(session, call, parts.actions.perform(local)).await?
         }
         Some(peer) => {

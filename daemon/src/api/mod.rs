@@ -2,6 +2,7 @@
 
 mod control;
 mod host;
+mod jobs;
 mod peer;
 
 pub(crate) use control::control_service;

@@ -1,9 +1,12 @@
+use std::fmt;
 use std::time::Duration;
 
 use coattail::id::{CallId, IssuerHash};
 use coattail::rpc::{MAX_DEPTH, is_deeper_than};
 use coattail::wire::plugin::{Context, Perform, Receive, Source};
 use coattail::wire::{ErrorCode, Failure, Raw};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +29,41 @@ pub struct PerformCall {
     pub timeout: Option<Duration>,
     /// Ends the call as cancelled.
     pub cancel: CancellationToken,
+    /// What has to be done when its turn has come and before a worker is given it. Its time limit starts then.
+    pub begin: Option<Begin>,
+}
+
+/// Done before a call is given to a worker, such as to write down that it was. If it fails, the call is refused with
+/// that.
+pub struct Begin(BoxFuture<'static, Result<(), Failure>>);
+
+impl Begin {
+    /// Does this.
+    pub fn new(work: impl Future<Output = Result<(), Failure>> + Send + 'static) -> Self {
+        Self(work.boxed())
+    }
+
+    /// Does it, then starts the time limit.
+    pub(super) fn announced(self) -> (Self, oneshot::Receiver<()>) {
+        let (begun, begins) = oneshot::channel();
+        let work = async move {
+            self.0.await?;
+            // The call may have been given up meanwhile.
+            let _ = begun.send(());
+            Ok(())
+        };
+        (Self::new(work), begins)
+    }
+
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        self.0.await
+    }
+}
+
+impl fmt::Debug for Begin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Begin")
+    }
 }
 
 /// One publication for a receiver.
@@ -85,6 +123,8 @@ pub(super) struct Wanted {
     pub(super) id: PluginId,
     pub(super) limit: Duration,
     pub(super) deadline: Instant,
+    /// If the limit starts only when the call begins: tells that it has.
+    pub(super) begins: Option<oneshot::Receiver<()>>,
     pub(super) cancel: CancellationToken,
     /// Cancelled when the daemon stops.
     pub(super) closing: CancellationToken,
@@ -93,14 +133,22 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Resolves when the call is no longer wanted, with what it is answered.
     pub(super) async fn ended(self) -> Failure {
-        let Self { id, limit, deadline, cancel, closing } = self;
+        let Self { id, limit, deadline, begins, cancel, closing } = self;
+        let expired = async {
+            let Some(begins) = begins else { return tokio::time::sleep_until(deadline).await };
+            match begins.await {
+                Ok(()) => tokio::time::sleep(limit).await,
+                // It will not begin, and is answered with why.
+                Err(_) => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = cancel.cancelled() => Failure::new(ErrorCode::Cancelled, format!("{id} was cancelled")),
             () = closing.cancelled() => {
                 Failure::new(ErrorCode::ShuttingDown, format!("{id} was stopped because the service is stopping"))
             }
-            () = tokio::time::sleep_until(deadline) => {
+            () = expired => {
                 Failure::new(ErrorCode::TimedOut, format!("{id} was not done within {limit:?}"))
                     .hint("raise `timeout` in its sidecar file, or give the call more time")
             }

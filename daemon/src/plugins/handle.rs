@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::call::{Answer, Job, Outcome, Wanted};
+use super::call::{Answer, Begin, Job, Outcome, Wanted};
 use super::pool::Pool;
 use super::spec::{Fingerprint, Found, Spec};
 use super::{PerformCall, PluginId, ReceiveCall, Settings, discover};
@@ -90,10 +90,10 @@ impl Plugins {
     /// # Errors
     /// `NotFound`, `PluginBroken`, `Busy`, `ShuttingDown`, `TooLarge`: nothing was done. `InvalidInput`, `Rejected`,
     /// `RetryLater`, `Failed`: what the action said. `TimedOut`, `Cancelled`, `Lost`: it may have been done in part.
-    pub async fn perform(&self, action: &ActionName, call: PerformCall) -> Outcome {
+    pub async fn perform(&self, action: &ActionName, mut call: PerformCall) -> Outcome {
         let id = PluginId { kind: Kind::Action, name: action.as_str().to_owned() };
-        let (timeout, cancel) = (call.timeout, call.cancel.clone());
-        self.start(id, timeout, cancel, |limit| Job::perform(call, limit)).await
+        let (timeout, cancel, begin) = (call.timeout, call.cancel.clone(), call.begin.take());
+        self.start(id, timeout, cancel, begin, |limit| Job::perform(call, limit)).await
     }
 
     /// Gives a publication to a receiver. Dropping the future cancels the call.
@@ -103,7 +103,7 @@ impl Plugins {
     pub async fn receive(&self, receiver: &ReceiverName, call: ReceiveCall) -> Result<(), Failure> {
         let id = PluginId { kind: Kind::Receiver, name: receiver.as_str().to_owned() };
         let (timeout, cancel) = (call.timeout, call.cancel.clone());
-        self.start(id, timeout, cancel, |limit| Job::receive(call, limit)).await.map(drop)
+        self.start(id, timeout, cancel, None, |limit| Job::receive(call, limit)).await.map(drop)
     }
 
     /// Takes no more calls, and lets those under way finish for so long. Then it ends them, and every worker.
@@ -160,6 +160,7 @@ impl Plugins {
         id: PluginId,
         asked: Option<Duration>,
         cancel: CancellationToken,
+        begin: Option<Begin>,
         job: impl FnOnce(Duration) -> Job,
     ) -> Outcome {
         let shared = &self.shared;
@@ -182,9 +183,10 @@ impl Plugins {
             let pool = shared.pool(&mut pools, spec);
             let place = pool.place()?;
             let closing = shared.closing.clone();
-            let wanted = Wanted { id, limit, deadline: Instant::now() + limit, cancel, closing };
+            let (begin, begins) = begin.map(Begin::announced).unzip();
+            let wanted = Wanted { id, limit, deadline: Instant::now() + limit, begins, cancel, closing };
             let turn = pool.turn();
-            shared.calls.spawn(pool.handle(turn, job(limit), wanted.ended(), Answer::new(answer, place)));
+            shared.calls.spawn(pool.handle(turn, begin, job(limit), wanted.ended(), Answer::new(answer, place)));
         }
         wait.await.unwrap_or_else(|_| Err(Failure::new(ErrorCode::Internal, "a call ended without an answer")))
     }

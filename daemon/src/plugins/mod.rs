@@ -26,7 +26,7 @@ mod spec;
 mod version;
 mod worker;
 
-pub use call::{PerformCall, ReceiveCall};
+pub use call::{Begin, PerformCall, ReceiveCall};
 pub use guard::{GUARD, guard_main};
 pub use handle::{Host, Plugins};
 pub(crate) use output::LAST_OUTPUT;

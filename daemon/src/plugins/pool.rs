@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Settings;
-use super::call::{Answer, Job};
+use super::call::{Answer, Begin, Job};
 use super::plain;
 use super::spec::Spec;
 use super::worker::{Sent, Worker};
@@ -111,6 +111,7 @@ impl Pool {
     pub(super) async fn handle(
         self: Arc<Self>,
         mut turn: Turn,
+        begin: Option<Begin>,
         job: Job,
         unwanted: impl Future<Output = Failure>,
         mut answer: Answer,
@@ -122,6 +123,12 @@ impl Pool {
             why = &mut unwanted => return answer.give(Err(why)),
             // What it has come to is in `turn` itself, and given back with it.
             () = &mut turn => {}
+        }
+        if let Some(begin) = begin {
+            // To its end, whether or not the call is still wanted: nobody knows half a beginning.
+            if let Err(why) = begin.run().await {
+                return answer.give(Err(why));
+            }
         }
         if self.spec.plain {
             plain::run(&self.settings, &self.spec, &job, unwanted, &mut answer, &self.kill).await;

@@ -121,6 +121,7 @@ pub(crate) fn write(instance: &Path, path: &str, text: &str) -> PathBuf {
 
 pub(crate) fn call(input: Option<&str>) -> PerformCall {
     PerformCall {
+        begin: None,
         call: CallId::new(),
         input: input.map(raw),
         caller: None,
