@@ -14,14 +14,15 @@ use tokio_util::task::TaskTracker;
 use crate::access::{Announcer, Keys, Peers, TokenIssuer, Tokens, Validations};
 use crate::actions::{Actions, Calls, Remote};
 use crate::admission::CallRates;
-use crate::api::{control_service, peer_service, worker_service};
+use crate::api::{control_service, host_service, peer_service};
 use crate::audit::Audit;
 use crate::config::{Config, RetrySchedule};
 use crate::door::Door;
+use crate::feeds::Feeds;
 use crate::instance::{Instance, InstanceLock};
 use crate::own_keys::InstanceKeys;
 use crate::parts::Parts;
-use crate::plugins::{self, Host, Plugins};
+use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
     Causes, Delivery, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
 };
@@ -152,7 +153,16 @@ impl Daemon {
                 service.unwrap_or_default().fact(plugin.clone()).fact(SessionId::new())
             })
         };
-        let settings = plugin_settings(&instance, &config, identity.issuer(), executable);
+        let journals = Journals::new(instance.logs()).map_err(|error| {
+            Failure::new(ErrorCode::Internal, format!("the thread that keeps the logs could not start: {error}"))
+                .hint("look at the limits of this account: `ulimit -a`")
+        })?;
+        let feeds = Feeds::default();
+        let settings = plugins::Settings {
+            feeds: feeds.clone(),
+            journals: journals.clone(),
+            ..plugin_settings(&instance, &config, identity.issuer(), executable)
+        };
         let workers = CancellationToken::new();
         let (plugins, run_plugins) = Plugins::new(settings, host, workers.clone());
         let supervision = TaskTracker::new();
@@ -181,7 +191,9 @@ impl Daemon {
             sessions: sessions.clone(),
             plugins: plugins.clone(),
             actions: Actions::new(plugins.clone(), publishing, causes.clone()),
-            remote: Remote::new(store.clone(), sessions.clone(), limits.remote_call),
+            remote: Remote::new(store.clone(), sessions.clone(), feeds.clone(), limits.remote_call),
+            feeds,
+            journals,
             calls: Calls::default(),
             inbox: Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers),
             subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
@@ -199,7 +211,7 @@ impl Daemon {
             address,
         });
         sessions.serve(peer_service(&parts));
-        *table.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker_service(&parts));
+        *table.lock().unwrap_or_else(PoisonError::into_inner) = Some(host_service(&parts));
         Ok(Self {
             instance,
             parts,
@@ -239,6 +251,11 @@ impl Daemon {
     /// The methods of the control socket, for one caller.
     pub fn control(&self) -> Service {
         control_service(&self.parts).fact(SessionId::new())
+    }
+
+    /// As [`control`](Self::control), served on a session that nobody drives yet.
+    pub fn serve_on(&self, session: &Session) {
+        session.serve(self.control().fact(session.clone()));
     }
 
     /// Cancelled when somebody asks the service to stop.
@@ -346,10 +363,10 @@ impl Daemon {
                     }
                 };
                 let (reader, writer) = stream.into_split();
-                let service = control_service(&parts).fact(SessionId::new());
                 let limits = Limits::default();
                 let (session, run) =
-                    Session::new(reader, writer, service, Stray::Close, limits, CancellationToken::new());
+                    Session::new(reader, writer, Service::new(), Stray::Close, limits, CancellationToken::new());
+                session.serve(control_service(&parts).fact(SessionId::new()).fact(session.clone()));
                 let stop = cancel.clone();
                 tracker.spawn(async move {
                     tokio::pin!(run);
@@ -392,7 +409,8 @@ impl Daemon {
         supervision.wait().await;
         // 5. Whatever is still there is dropped, and joined.
         sessions.close().await;
-        // 6. Nobody decides anything any more.
+        // 6. Nobody says or decides anything any more.
+        self.parts.journals.close().await;
         audit.close().await;
         drop(self.table.lock().unwrap_or_else(PoisonError::into_inner).take());
         store.close().await;

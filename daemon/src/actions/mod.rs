@@ -6,4 +6,4 @@ mod remote;
 
 pub(crate) use calls::Calls;
 pub(crate) use local::{Actions, LocalCall};
-pub(crate) use remote::Remote;
+pub(crate) use remote::{Remote, RemoteCall};

@@ -12,8 +12,10 @@ use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, ErrorCode, Failure, Method as _};
 
 use super::fact;
+use super::said::said_by_peer;
 use crate::actions::LocalCall;
 use crate::audit::Fact;
+use crate::feeds::Sink;
 use crate::parts::Parts;
 use crate::plugins::LAST_OUTPUT;
 use crate::session::Caller;
@@ -85,6 +87,7 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
             }
             Ok(stored)
         })
+        .with(said_by_peer(parts))
 }
 
 /// Counts a call against the caller's rate. The first thing that every call does, but for `session.ping`, whose refusal
@@ -168,12 +171,15 @@ fn list_actions(parts: &Parts, caller: &Caller) -> Vec<RemoteAction> {
 }
 
 async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<coattail::wire::peer::Performed, Failure> {
-    let Perform { call, action, input, publish, timeout_ms, .. } = request;
+    let Perform { call, action, input, publish, timeout_ms, start_timeout_ms, follow } = request;
     let operation = if publish { Operation::PerformAndPublish(&action) } else { Operation::Perform(&action) };
     let caller = allow(parts, facts, Perform::NAME, &action, &operation)?;
     let issuer = Some(caller.issuer());
     let timeout = timeout_ms.map(Duration::from_millis).map(|wanted| wanted.min(parts.limits.local_call));
-    let local = LocalCall { call, action, input, publish, caller: issuer, timeout, cause: None };
+    let start_timeout = start_timeout_ms.map(Duration::from_millis);
+    let follower = Some(Sink::peer(fact::<Session>(facts)?, follow));
+    let local =
+        LocalCall { call, action, input, publish, caller: issuer, timeout, start_timeout, follower, cause: None };
     parts.calls.run(caller.session, call, parts.actions.perform(local)).await.map_err(for_a_peer)
 }
 
