@@ -23,8 +23,10 @@ const MESSAGE: usize = 8 * 1024;
 pub struct Feeds {
     // Std mutexes: held for a look, or while an event is put into queues that never wait; never over an await. Order:
     // first the map, then a feed.
-    calls: Arc<Mutex<HashMap<(Side, CallId), Arc<Mutex<Feed>>>>>,
+    calls: Arc<Mutex<Open>>,
 }
+
+type Open = HashMap<(Side, CallId), Arc<Mutex<Feed>>>;
 
 /// Who says something of a call.
 #[derive(Debug, Clone)]
@@ -144,7 +146,7 @@ impl Feeds {
         self.calls().get(&key).cloned()
     }
 
-    fn calls(&self) -> MutexGuard<'_, HashMap<(Side, CallId), Arc<Mutex<Feed>>>> {
+    fn calls(&self) -> MutexGuard<'_, Open> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

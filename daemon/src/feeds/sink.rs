@@ -33,8 +33,10 @@ pub enum Event {
 pub struct Sink {
     wants: Wants,
     /// Returns whether there was room.
-    send: Arc<dyn Fn(CallId, &Event) -> bool + Send + Sync>,
+    send: Arc<Tell>,
 }
+
+type Tell = dyn Fn(CallId, &Event) -> bool + Send + Sync;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wants {

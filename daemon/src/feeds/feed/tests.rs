@@ -5,8 +5,11 @@ use super::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// How much room there is, and what was sent.
+type Kept = (usize, Vec<Event>);
+
 /// Keeps what it is sent, for as long as there is room.
-fn keeper(room: usize) -> (Sink, Arc<Mutex<(usize, Vec<Event>)>>) {
+fn keeper(room: usize) -> (Sink, Arc<Mutex<Kept>>) {
     let kept = Arc::new(Mutex::new((room, Vec::new())));
     let sink = {
         let kept = kept.clone();
