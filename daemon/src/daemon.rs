@@ -14,14 +14,15 @@ use tokio_util::task::TaskTracker;
 use crate::access::{Announcer, Keys, Peers, TokenIssuer, Tokens, Validations};
 use crate::actions::{Actions, Calls, Jobs, Remote};
 use crate::admission::CallRates;
-use crate::api::{control_service, peer_service, worker_service};
+use crate::api::{control_service, host_service, peer_service};
 use crate::audit::Audit;
 use crate::config::{Config, RetrySchedule};
 use crate::door::Door;
+use crate::feeds::Feeds;
 use crate::instance::{Instance, InstanceLock};
 use crate::own_keys::InstanceKeys;
 use crate::parts::Parts;
-use crate::plugins::{self, Host, Plugins};
+use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
     Causes, Delivery, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
 };
@@ -154,7 +155,16 @@ impl Daemon {
                 service.unwrap_or_default().fact(plugin.clone()).fact(SessionId::new())
             })
         };
-        let settings = plugin_settings(&instance, &config, identity.issuer(), executable);
+        let journals = Journals::new(instance.logs()).map_err(|error| {
+            Failure::new(ErrorCode::Internal, format!("the thread that keeps the logs could not start: {error}"))
+                .hint("look at the limits of this account: `ulimit -a`")
+        })?;
+        let feeds = Feeds::default();
+        let settings = plugins::Settings {
+            feeds: feeds.clone(),
+            journals: journals.clone(),
+            ..plugin_settings(&instance, &config, identity.issuer(), executable)
+        };
         let workers = CancellationToken::new();
         let (plugins, run_plugins) = Plugins::new(settings, host, workers.clone());
         let supervision = TaskTracker::new();
@@ -178,8 +188,8 @@ impl Daemon {
         let publisher =
             PublisherSide::new(identity.clone(), store.clone(), sessions.clone(), delivery.clone(), plugins.clone());
         let actions = Actions::new(plugins.clone(), publishing, causes.clone());
-        let remote = Remote::new(store.clone(), sessions.clone(), limits.remote_call);
-        let jobs = Jobs::new(store.clone(), actions.clone(), remote.clone(), &limits);
+        let remote = Remote::new(store.clone(), sessions.clone(), feeds.clone(), limits.remote_call);
+        let jobs = Jobs::new(store.clone(), actions.clone(), remote.clone(), feeds.clone(), instance.jobs(), &limits);
         let parts = Arc::new(Parts {
             instance: instance.root().to_owned(),
             store: store.clone(),
@@ -187,6 +197,8 @@ impl Daemon {
             plugins: plugins.clone(),
             actions,
             remote,
+            feeds,
+            journals,
             calls: Calls::default(),
             jobs: jobs.clone(),
             inbox: Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers),
@@ -205,7 +217,7 @@ impl Daemon {
             address,
         });
         sessions.serve(peer_service(&parts));
-        *table.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker_service(&parts));
+        *table.lock().unwrap_or_else(PoisonError::into_inner) = Some(host_service(&parts));
         Ok(Self {
             instance,
             parts,
@@ -245,6 +257,11 @@ impl Daemon {
     /// The methods of the control socket, for one caller.
     pub fn control(&self) -> Service {
         control_service(&self.parts).fact(SessionId::new())
+    }
+
+    /// As [`control`](Self::control), served on a session that nobody drives yet.
+    pub fn serve_on(&self, session: &Session) {
+        session.serve(self.control().fact(session.clone()));
     }
 
     /// Cancelled when somebody asks the service to stop.
@@ -354,10 +371,10 @@ impl Daemon {
                     }
                 };
                 let (reader, writer) = stream.into_split();
-                let service = control_service(&parts).fact(SessionId::new());
                 let limits = Limits::default();
                 let (session, run) =
-                    Session::new(reader, writer, service, Stray::Close, limits, CancellationToken::new());
+                    Session::new(reader, writer, Service::new(), Stray::Close, limits, CancellationToken::new());
+                session.serve(control_service(&parts).fact(SessionId::new()).fact(session.clone()));
                 let stop = cancel.clone();
                 tracker.spawn(async move {
                     tokio::pin!(run);
@@ -402,7 +419,8 @@ impl Daemon {
         jobs.close().await;
         // 5. Whatever is still there is dropped, and joined.
         sessions.close().await;
-        // 6. Nobody decides anything any more.
+        // 6. Nobody says or decides anything any more.
+        self.parts.journals.close().await;
         audit.close().await;
         drop(self.table.lock().unwrap_or_else(PoisonError::into_inner).take());
         store.close().await;

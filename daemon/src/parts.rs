@@ -10,7 +10,8 @@ use crate::access::{Keys, Peers, Tokens, Validations};
 use crate::actions::{Actions, Calls, Jobs, Remote};
 use crate::audit::Audit;
 use crate::config::Limits;
-use crate::plugins::Plugins;
+use crate::feeds::Feeds;
+use crate::plugins::{Journals, Plugins};
 use crate::publications::{Causes, Inbox, PublisherSide, SubscriberSide};
 use crate::session::Sessions;
 use crate::store::Store;
@@ -23,6 +24,8 @@ pub(crate) struct Parts {
     pub(crate) audit: Audit,
     pub(crate) sessions: Sessions,
     pub(crate) plugins: Plugins,
+    pub(crate) feeds: Feeds,
+    pub(crate) journals: Journals,
     pub(crate) actions: Actions,
     pub(crate) remote: Remote,
     pub(crate) calls: Calls,

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
-    ActionCommand, Audit, Completions, DataCommand, Demo, KeysCommand, Man, PeerCommand, ServiceCommand,
-    SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
+    ActionCommand, Audit, Completions, DataCommand, Demo, KeysCommand, Log, Man, PeerCommand, Progress, RetryAfter,
+    ServiceCommand, SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -80,6 +80,17 @@ pub(crate) enum Command {
     /// Show who was let in or refused, and what was changed
     #[command(after_help = "Examples:\n  coattail audit --since 1h\n  coattail audit --since 1d --json")]
     Audit(Audit),
+    /// In a script of yours: say something of the call that it handles
+    #[command(after_help = "Example:\n  coattail log --level warn \"the disk is nearly full\"")]
+    Log(Log),
+    /// In a script of yours: say how far the call has got
+    #[command(after_help = "Example:\n  coattail progress 40 \"copying\"")]
+    Progress(Progress),
+    /// In a script of yours: the call is still worked on, its time limit begins anew
+    Working,
+    /// In a script of yours: be tried again after so long; exits with 75, as the script has to
+    #[command(after_help = "Example:\n  exec coattail retry-after 5m")]
+    RetryAfter(RetryAfter),
     /// The database of an instance
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),

@@ -1,30 +1,25 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use coattail::id::{CallId, PeerId};
-use coattail::rpc::Service;
 use coattail::wire::host::{
-    Entry, Level, ListActions, ListReceivers, Log, Perform, Performed, Progress, Publish, Subscribe, Subscription,
-    Unsubscribe,
+    Entry, ListActions, ListReceivers, Perform, Performed, Publish, Subscribe, Subscription, Unsubscribe,
 };
 use coattail::wire::peer::Published;
-use coattail::wire::{Done, ErrorCode, Failure, Raw};
+use coattail::wire::{ErrorCode, Failure, Raw};
 use serde::Serialize;
 
-use super::{create, input};
+use super::{create, follow, input, logs};
 use crate::args::{self, ActionCommand, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
-use crate::context::{Context, Daemon};
+use crate::context::Context;
 use crate::error::{ExitStatus, report};
-use crate::output::{Field, Printer, Record, Row, visible, yes_no};
-
-/// What a call may take beyond its own time limit, until its end is told.
-const GRACE: Duration = Duration::from_secs(30);
+use crate::output::{Field, Record, Row, yes_no};
 
 pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatus, Failure> {
     match command {
         ActionCommand::Create(args) => create::run(context, &args)?,
         ActionCommand::List(args) => list(context, &args)?,
         ActionCommand::Perform(args) => return perform(context, args),
+        ActionCommand::Logs(args) => logs::run(context, &args)?,
         ActionCommand::Publish(args) => publish(context, args)?,
         ActionCommand::Subscribe(args) => subscribe(context, args)?,
         ActionCommand::Unsubscribe(args) => unsubscribe(context, args)?,
@@ -89,19 +84,15 @@ fn perform(context: &Context, args: PerformAction) -> Result<ExitStatus, Failure
         action: args.action.get(),
         input: args.data.as_ref().map(input::read_json).transpose()?,
         publish: args.notify,
-        timeout_ms: args.timeout.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+        timeout_ms: args.timeout.map(milliseconds),
+        start_timeout_ms: args.start_timeout.map(milliseconds),
+        follow: follow::is_wanted(context, args.follow),
         key: None,
-        start_timeout_ms: None,
-        follow: false,
         parent: context.parent_call(),
     };
     let performed: Performed = context.talk(async |daemon| {
-        listen(daemon, context);
-        match args.timeout {
-            Some(limit) => daemon.session().call_within(limit.saturating_add(GRACE), &call).await,
-            // The daemon has a limit of its own, which we do not know.
-            None => daemon.session().call(&call).await.map_err(Failure::from),
-        }
+        let deadline = follow::listen(daemon, context, args.timeout);
+        daemon.session().call_until(&deadline, &call).await
     })?;
     let printer = &context.printer;
     let answer = Answer {
@@ -123,31 +114,6 @@ fn perform(context: &Context, args: PerformAction) -> Result<ExitStatus, Failure
             Ok(report(printer, &failure))
         }
     }
-}
-
-/// Passes on what the daemon tells of the call while it runs.
-fn listen(daemon: &Daemon, context: &Context) {
-    struct Listener {
-        printer: Printer,
-        verbose: bool,
-    }
-    let listener = Arc::new(Listener { printer: context.printer.clone(), verbose: context.is_verbose() });
-    let service = Service::new()
-        .on_in_order(&listener, |listener, _, log: Log| {
-            if listener.verbose || matches!(log.level, Level::Info | Level::Warn | Level::Error) {
-                listener.printer.note(&visible(&log.message));
-            }
-            Ok(Done {})
-        })
-        .on_in_order(&listener, |listener, _, progress: Progress| {
-            if listener.verbose {
-                let percent = progress.fraction.map(|fraction| format!("{:.0} % ", fraction * 100.0));
-                let message = progress.message.unwrap_or_default();
-                listener.printer.note(&visible(&format!("{}{message}", percent.unwrap_or_default())));
-            }
-            Ok(Done {})
-        });
-    daemon.session().serve(service);
 }
 
 impl Record for Published {
@@ -194,6 +160,10 @@ fn unsubscribe(context: &Context, args: UnsubscribeAction) -> Result<(), Failure
         context.printer.note("the peer could not be reached; it learns of it at its next delivery");
     }
     Ok(())
+}
+
+fn milliseconds(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A peer that is not this instance itself.

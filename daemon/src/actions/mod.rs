@@ -9,4 +9,4 @@ mod remote;
 pub(crate) use calls::Calls;
 pub(crate) use jobs::{JobRequest, Jobs};
 pub(crate) use local::{Actions, LocalCall};
-pub(crate) use remote::Remote;
+pub(crate) use remote::{Remote, RemoteCall};

@@ -2,12 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coattail::id::{CallId, SessionId};
-use coattail::rpc::Service;
-use coattail::wire::control::LogLines;
+use coattail::rpc::{Facts, Service, Session};
 use coattail::wire::jobs::{CancelJob, JobLogs, ListJobs, ShowJob, StartJob, WaitForJob};
 use coattail::wire::{ErrorCode, Failure};
 
-use crate::actions::{JobRequest, Jobs};
+use super::fact;
+use crate::actions::JobRequest;
+use crate::feeds::Sink;
 use crate::parts::Parts;
 use crate::store::JobResult;
 
@@ -32,14 +33,20 @@ pub(super) fn jobs_service(parts: &Arc<Parts>) -> Service {
         })
         .on(parts, |parts: Arc<Parts>, _, _: ListJobs| async move { parts.jobs.list().await })
         .on(parts, |parts: Arc<Parts>, _, request: ShowJob| async move { parts.jobs.show(request.job).await })
-        .on(parts, |parts: Arc<Parts>, _, request: WaitForJob| async move {
-            parts.jobs.wait(request.job, request.timeout_ms.map(Duration::from_millis)).await
+        .on(parts, |parts: Arc<Parts>, facts, request: WaitForJob| async move {
+            let limit = request.timeout_ms.map(Duration::from_millis);
+            parts.jobs.wait(request.job, limit, follower(&facts, request.follow)?).await
         })
         .on(parts, |parts: Arc<Parts>, _, request: CancelJob| async move { parts.jobs.cancel(request.job).await })
-        .on(parts, |parts: Arc<Parts>, _, request: JobLogs| async move {
-            parts.jobs.show(request.job).await?;
-            Ok(LogLines::default())
+        .on(parts, |parts: Arc<Parts>, facts, request: JobLogs| async move {
+            parts.jobs.logs(request.job, follower(&facts, request.follow)?).await
         })
+}
+
+/// The session that asks, if it wants to follow.
+fn follower(facts: &Facts, follow: bool) -> Result<Option<(Session, Sink)>, Failure> {
+    let session: Session = fact(facts)?;
+    Ok(follow.then(|| (session.clone(), Sink::caller(session, true))))
 }
 
 /// Performs a call that has a key. It goes on when whoever asks has gone, and ends if they say so.
@@ -48,15 +55,18 @@ pub(super) async fn perform_keyed(
     session: SessionId,
     call: CallId,
     request: JobRequest,
+    (wire, follower): (Session, Sink),
 ) -> Result<(CallId, JobResult), Failure> {
     let asked = parts.jobs.ask(request).await?;
-    let (id, jobs): (CallId, &Jobs) = (asked.id(), &parts.jobs);
+    let id = asked.id();
+    // Whoever asks knows it by the id that they have given it.
+    asked.follow(wire, follower.of_call(call))?;
     match parts.calls.run(session, call, asked.outcome()).await {
         Ok(result) => Ok((id, result)),
         Err(failure) => {
             if failure.code == ErrorCode::Cancelled {
                 // It may have been this caller; then the job has yet to end.
-                let _ = jobs.cancel(id).await;
+                let _ = parts.jobs.cancel(id).await;
             }
             Err(failure)
         }

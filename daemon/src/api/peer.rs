@@ -13,8 +13,10 @@ use coattail::wire::{Done, ErrorCode, Failure, Method as _};
 
 use super::fact;
 use super::jobs::perform_keyed;
+use super::said::said_by_peer;
 use crate::actions::{JobRequest, LocalCall};
 use crate::audit::Fact;
+use crate::feeds::Sink;
 use crate::parts::Parts;
 use crate::plugins::LAST_OUTPUT;
 use crate::session::Caller;
@@ -87,6 +89,7 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
             }
             Ok(stored)
         })
+        .with(said_by_peer(parts))
 }
 
 /// Counts a call against the caller's rate. The first thing that every call does, but for `session.ping`, whose refusal
@@ -170,14 +173,15 @@ fn list_actions(parts: &Parts, caller: &Caller) -> Vec<RemoteAction> {
 }
 
 async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Performed, Failure> {
-    let Perform { call, action, input, publish, timeout_ms, start_timeout_ms, key, .. } = request;
+    let Perform { call, action, input, publish, timeout_ms, start_timeout_ms, follow, key } = request;
     let operation = if publish { Operation::PerformAndPublish(&action) } else { Operation::Perform(&action) };
     let caller = allow(parts, facts, Perform::NAME, &action, &operation)?;
     let issuer = caller.issuer();
     let timeout = timeout_ms.map(Duration::from_millis).map(|wanted| wanted.min(parts.limits.local_call));
+    let start_timeout = start_timeout_ms.map(Duration::from_millis);
+    let wire: Session = fact(facts)?;
+    let follower = Sink::peer(wire.clone(), follow);
     if let (Some(key), Some(token)) = (key, caller.token()) {
-        let start_timeout = start_timeout_ms.map(Duration::from_millis);
-        let start_timeout = start_timeout.map(|wanted| wanted.min(parts.limits.job_patience));
         let request = JobRequest {
             // Not the caller's, which another caller could have chosen, too.
             id: CallId::new(),
@@ -187,15 +191,27 @@ async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Perfo
             input,
             publish,
             timeout,
-            start_timeout,
+            start_timeout: start_timeout.map(|wanted| wanted.min(parts.limits.job_patience)),
             key: Some(key),
             cause: None,
         };
-        let (_, done) = perform_keyed(parts, caller.session, call, request).await.map_err(for_a_peer)?;
+        let asked = perform_keyed(parts, caller.session, call, request, (wire, follower)).await;
+        let (_, done) = asked.map_err(for_a_peer)?;
         let JobResult { result, publication, publication_error } = done;
         return Ok(Performed { result, publication, publication_error });
     }
-    let local = LocalCall { call, action, input, publish, caller: Some(issuer), timeout, cause: None, begin: None };
+    let local = LocalCall {
+        call,
+        action,
+        input,
+        publish,
+        caller: Some(issuer),
+        timeout,
+        start_timeout,
+        follower: Some(follower),
+        cause: None,
+        begin: None,
+    };
     parts.calls.run(caller.session, call, parts.actions.perform(local)).await.map_err(for_a_peer)
 }
 

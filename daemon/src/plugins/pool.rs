@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coattail::rpc::Service;
+use coattail::wire::host::Level;
 use coattail::wire::{ErrorCode, Failure};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, MaybeDone, Shared, maybe_done};
@@ -205,12 +206,14 @@ impl Pool {
             Ok(worker) => worker,
             Err(failure) => {
                 tracing::warn!(plugin = %self.spec.id, "{}", failure.message);
+                self.settings.journals.write(&self.spec.id, Level::Error, None, &failure.message);
                 self.crashed(None);
                 let _ = started.send(Err(failure));
                 return;
             }
         };
         let since = Instant::now();
+        self.settings.journals.write(&self.spec.id, Level::Info, None, "a worker started");
         // Order: first the slot, then the word, so that whoever hears it finds the worker.
         self.lock().slot = Slot::Running(worker.clone());
         let _ = started.send(Ok(worker.clone()));
@@ -230,9 +233,11 @@ impl Pool {
         };
         if worker.was_stopped() {
             tracing::debug!(plugin = %self.spec.id, %exit, "worker stopped");
+            self.settings.journals.write(&self.spec.id, Level::Info, None, &format!("a worker was stopped: {exit}"));
             self.forget(&worker);
         } else {
             tracing::warn!(plugin = %self.spec.id, "worker ended: {exit}");
+            self.settings.journals.write(&self.spec.id, Level::Warn, None, &format!("a worker ended: {exit}"));
             self.crashed(Some((&worker, since.elapsed())));
         }
     }

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use coattail::id::{CallId, IssuerHash, PeerId, PublicationId, TokenId};
 use coattail::key::Key;
 use coattail::name::ActionName;
@@ -185,6 +187,15 @@ impl Store {
         let query = "SELECT id FROM jobs WHERE finished IS NULL ORDER BY created, id";
         self.read(move |db| {
             let mut query = db.prepare_cached(query)?;
+            Ok(query.query_map([], |row| parsed(row, "id"))?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// The ids of all jobs.
+    pub async fn job_ids(&self) -> Result<HashSet<CallId>, Error> {
+        self.read(|db| {
+            let mut query = db.prepare_cached("SELECT id FROM jobs")?;
             Ok(query.query_map([], |row| parsed(row, "id"))?.collect::<Result<_, _>>()?)
         })
         .await

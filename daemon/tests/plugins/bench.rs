@@ -126,6 +126,8 @@ pub(crate) fn call(input: Option<&str>) -> PerformCall {
         input: input.map(raw),
         caller: None,
         timeout: None,
+        start_timeout: None,
+        follower: None,
         cancel: CancellationToken::new(),
     }
 }

@@ -293,6 +293,18 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// How far a call has got; a notification. From the daemon: of a call that is followed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Progress {

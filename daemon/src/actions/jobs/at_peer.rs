@@ -1,15 +1,17 @@
 use std::time::Duration;
 
 use coattail::id::{CallId, PeerId};
-use coattail::rpc::{CallError, Session};
+use coattail::rpc::{CallError, Deadline, Session};
 use coattail::wire::peer::{Cancel, Perform};
 use coattail::wire::{ErrorCode, Failure};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
+use super::live::Ticket;
 use super::outcome::lost;
 use super::run::{Fate, Runner, ended, not_begun, now, result, until};
+use crate::feeds::Speaker;
 use crate::store::JobRow;
 
 /// What the peer may take longer than the job's own time limit, for the answer to travel.
@@ -24,7 +26,7 @@ impl Runner {
         row: JobRow,
         gate: &Gate,
         start_by: Instant,
-        cancel: &CancellationToken,
+        ticket: &Ticket,
     ) -> Fate {
         let JobRow { draft, started, .. } = row;
         // Whether it was sent and not answered.
@@ -53,12 +55,23 @@ impl Runner {
                         publish: draft.publish,
                         timeout_ms: draft.timeout,
                         start_timeout_ms: milliseconds(start_by.saturating_duration_since(Instant::now())),
-                        follow: false,
+                        follow: true,
                         key: draft.id.to_string().parse().ok(),
                     };
-                    let _told = TellIfCancelled { session: &session, call: draft.id, cancel };
-                    let deadline = self.hear_by(started, draft.timeout);
-                    match timeout_at(deadline, session.call(&request)).await {
+                    let deadline = Deadline::new(self.hear_by(started, draft.timeout) - Instant::now());
+                    let speaker = Speaker::Peer(session.clone());
+                    // Before the request is sent: what comes back then finds it open.
+                    let _feed = match self.feeds.open(draft.id, speaker, deadline.clone(), Some(ticket.said.sink())) {
+                        Ok(feed) => feed,
+                        Err(failure) => return Fate::Ended { outcome: Err(failure), begun: doubt },
+                    };
+                    let _told = TellIfCancelled { session: &session, call: draft.id, cancel: &ticket.cancel };
+                    let answer = tokio::select! {
+                        biased;
+                        answer = session.call(&request) => Ok(answer),
+                        () = deadline.passed() => Err(()),
+                    };
+                    match answer {
                         Ok(Ok(performed)) => return ended(Ok(result(performed))),
                         Ok(Err(CallError::Refused(failure))) if is_not_now(&failure) => {
                             if !draft.detached && !doubt {
@@ -78,7 +91,7 @@ impl Runner {
                             error.into()
                         }
                         Ok(Err(error)) => return ended(Err(error.into())),
-                        Err(_) => {
+                        Err(()) => {
                             session.try_notify(&Cancel { call: draft.id });
                             let late =
                                 Failure::new(ErrorCode::TimedOut, "the peer did not say in time what became of it");

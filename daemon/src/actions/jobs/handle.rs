@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -5,6 +6,8 @@ use std::time::Duration;
 use coattail::id::{CallId, PeerId, TokenId};
 use coattail::key::Key;
 use coattail::name::ActionName;
+use coattail::rpc::Session;
+use coattail::wire::control::LogLines;
 use coattail::wire::jobs::{Job, JobState};
 use coattail::wire::{ErrorCode, Failure, Raw};
 use sha2::{Digest as _, Sha256};
@@ -15,8 +18,10 @@ use tokio_util::task::TaskTracker;
 use super::live::{Live, Ticket, Watch};
 use super::outcome::shown;
 use super::run::{Runner, now};
+use super::said::{job_of_file, log_file};
 use crate::actions::{Actions, Remote};
 use crate::config::{Limits, RetrySchedule};
+use crate::feeds::{Feeds, Sink};
 use crate::publications::Cause;
 use crate::store::{Added, Asker, JobDraft, JobEnd, JobResult, JobRow, MostJobs, Store};
 
@@ -80,6 +85,14 @@ impl Asked {
         }
     }
 
+    /// Tells somebody what it says from now on.
+    pub(crate) fn follow(&self, session: Session, sink: Sink) -> Result<(), Failure> {
+        match self {
+            Self::Live(watch) => watch.said.follow(session, sink),
+            Self::Ended(_) => Ok(()),
+        }
+    }
+
     /// What became of it, or what becomes of it. Dropping the future does not end it.
     pub(crate) async fn outcome(self) -> Result<JobResult, Failure> {
         match self {
@@ -92,7 +105,15 @@ impl Asked {
 }
 
 impl Jobs {
-    pub(crate) fn new(store: Store, actions: Actions, remote: Remote, limits: &Limits) -> Self {
+    /// `logs` is the folder of their logs.
+    pub(crate) fn new(
+        store: Store,
+        actions: Actions,
+        remote: Remote,
+        feeds: Feeds,
+        logs: PathBuf,
+        limits: &Limits,
+    ) -> Self {
         let stop = CancellationToken::new();
         let runner = Arc::new(Runner {
             store: store.clone(),
@@ -100,6 +121,8 @@ impl Jobs {
             remote,
             retry: RetrySchedule::dialing(),
             patience: limits.job_patience,
+            feeds,
+            logs,
             stop: stop.clone(),
             lines: Default::default(),
         });
@@ -131,6 +154,7 @@ impl Jobs {
         for id in self.shared.store.unfinished_jobs().await? {
             self.spawn(self.shared.live.enter(id, None)?);
         }
+        self.forget_logs().await;
         Ok(())
     }
 
@@ -165,17 +189,44 @@ impl Jobs {
     }
 
     pub(crate) async fn show(&self, id: CallId) -> Result<Job, Failure> {
-        self.row(id).await.map(shown)
+        let job = shown(self.row(id).await?);
+        let progress = self.shared.live.watch(id).and_then(|watch| watch.said.progress());
+        Ok(Job { progress: progress.filter(|_| !job.state.is_final()), ..job })
     }
 
-    /// Waits until a job has ended, or so long.
-    pub(crate) async fn wait(&self, id: CallId, limit: Option<Duration>) -> Result<Job, Failure> {
+    /// What a job has logged, as far as it is kept. Whoever follows it is told what comes after that.
+    pub(crate) async fn logs(&self, id: CallId, follower: Option<(Session, Sink)>) -> Result<LogLines, Failure> {
+        self.row(id).await?;
+        if let Some(watch) = self.shared.live.watch(id)
+            && let Some(lines) = watch.said.read(follower).await?
+        {
+            return Ok(LogLines { lines });
+        }
+        let file = log_file(&self.shared.runner.logs, id);
+        let read = tokio::task::spawn_blocking(move || file.tail(usize::MAX)).await;
+        let lines = read.map_err(|error| Failure::of_error(ErrorCode::Internal, &error))?.map_err(|error| {
+            Failure::new(ErrorCode::Internal, format!("the log of job {id} cannot be read: {error}"))
+                .hint("check that you own the folder `.coattail/jobs` of the instance")
+        })?;
+        Ok(LogLines { lines })
+    }
+
+    /// Waits until a job has ended, or so long. Whoever follows it is told meanwhile what it says.
+    pub(crate) async fn wait(
+        &self,
+        id: CallId,
+        limit: Option<Duration>,
+        follower: Option<(Session, Sink)>,
+    ) -> Result<Job, Failure> {
         for _ in 0..LOOKS {
             let row = self.row(id).await?;
             if row.state.is_final() {
                 return Ok(shown(row));
             }
             let Some(watch) = self.shared.live.watch(id) else { continue };
+            if let Some((session, sink)) = follower {
+                watch.said.follow(session, sink)?;
+            }
             match limit {
                 None => _ = watch.ended().await,
                 Some(limit) => _ = timeout(limit, watch.ended()).await,
@@ -217,6 +268,7 @@ impl Jobs {
         let gone = self.shared.store.trim_jobs(before, limits.job_retention_count, limits.job_retention_bytes).await?;
         if !gone.is_empty() {
             tracing::debug!(gone = gone.len(), "removed jobs past their retention");
+            self.remove_logs(gone).await;
         }
         Ok(())
     }
@@ -227,6 +279,28 @@ impl Jobs {
         self.shared.stop.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+    }
+
+    /// Removes the logs of jobs that are gone: a kill can come between a row and its log.
+    async fn forget_logs(&self) {
+        let folder = self.shared.runner.logs.clone();
+        let list = move || {
+            let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            files.filter_map(|file| job_of_file(&file.path())).collect::<Vec<_>>()
+        };
+        // What cannot be listed cannot be removed, and harms nobody.
+        let mut gone = tokio::task::spawn_blocking(list).await.unwrap_or_default();
+        let Ok(kept) = self.shared.store.job_ids().await else { return };
+        gone.retain(|id| !kept.contains(id));
+        self.remove_logs(gone).await;
+    }
+
+    async fn remove_logs(&self, jobs: Vec<CallId>) {
+        let folder = self.shared.runner.logs.clone();
+        let remove = move || jobs.into_iter().try_for_each(|id| log_file(&folder, id).remove());
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(remove).await {
+            tracing::warn!(%error, "the log of a job that is gone could not be removed");
+        }
     }
 
     fn is_serving(&self) -> bool {

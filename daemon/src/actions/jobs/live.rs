@@ -7,6 +7,7 @@ use coattail::wire::{ErrorCode, Failure};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::said::Said;
 use crate::store::JobResult;
 
 /// The jobs that somebody works on now. Cheap to clone.
@@ -26,6 +27,7 @@ pub(super) struct Ticket {
     pub(super) id: CallId,
     /// Cancelled by whoever wants the job to end.
     pub(super) cancel: CancellationToken,
+    pub(super) said: Said,
     end: watch::Sender<Option<Told>>,
 }
 
@@ -35,6 +37,7 @@ pub(crate) struct Watch {
     pub(super) id: CallId,
     token: Option<TokenId>,
     pub(super) cancel: CancellationToken,
+    pub(super) said: Said,
     end: watch::Receiver<Option<Told>>,
 }
 
@@ -42,14 +45,15 @@ impl Live {
     /// Order: first this, then the row, so that whoever finds the row of a job that is not done finds it here.
     pub(super) fn enter(&self, id: CallId, token: Option<TokenId>) -> Result<Ticket, Failure> {
         let (end, ended) = watch::channel(None);
-        let cancel = CancellationToken::new();
+        let (cancel, said) = (CancellationToken::new(), Said::default());
+        let watch = Watch { id, token, cancel: cancel.clone(), said: said.clone(), end: ended };
         match self.lock().entry(id) {
-            Entry::Vacant(entry) => _ = entry.insert(Watch { id, token, cancel: cancel.clone(), end: ended }),
+            Entry::Vacant(entry) => _ = entry.insert(watch),
             Entry::Occupied(_) => {
                 return Err(Failure::new(ErrorCode::AlreadyExists, format!("there is a job {id} already")));
             }
         }
-        Ok(Ticket { live: self.clone(), id, cancel, end })
+        Ok(Ticket { live: self.clone(), id, cancel, said, end })
     }
 
     pub(super) fn watch(&self, id: CallId) -> Option<Watch> {
@@ -70,7 +74,8 @@ impl Live {
 
 impl Ticket {
     pub(super) fn watch(&self) -> Watch {
-        Watch { id: self.id, token: None, cancel: self.cancel.clone(), end: self.end.subscribe() }
+        let (cancel, said) = (self.cancel.clone(), self.said.clone());
+        Watch { id: self.id, token: None, cancel, said, end: self.end.subscribe() }
     }
 
     /// Tells everybody who waits. Order: after the commit.

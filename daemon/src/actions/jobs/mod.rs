@@ -9,6 +9,7 @@
 //! | `handle` | [`Jobs`]: start, join, wait, cancel |
 //! | `live` | the jobs that somebody works on now |
 //! | `gate` | whether a job has begun, decided once |
+//! | `said` | what a job says: its followers, its log |
 //! | `run` | one job from its row to its end |
 //! | `at_peer` | one job at a peer, asked for until there is an answer |
 //! | `outcome` | the state in which a job ends; a row in the words of the wire |
@@ -19,5 +20,6 @@ mod handle;
 mod live;
 mod outcome;
 mod run;
+mod said;
 
 pub(crate) use handle::{JobRequest, Jobs};

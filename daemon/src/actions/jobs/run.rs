@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use coattail::name::ActionName;
 use coattail::wire::jobs::JobState;
 use coattail::wire::peer::Performed;
 use coattail::wire::{ErrorCode, Failure};
+use futures::future::OptionFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -14,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::gate::Gate;
 use super::live::Ticket;
 use super::outcome::{lost, state};
+use super::said::{Said, log_file};
 use crate::actions::{Actions, LocalCall, Remote};
 use crate::config::RetrySchedule;
+use crate::feeds::Feeds;
 use crate::plugins::Begin;
 use crate::publications::Cause;
 use crate::store::{JobEnd, JobResult, JobRow, Store};
@@ -35,6 +39,9 @@ pub(super) struct Runner {
     pub(super) retry: RetrySchedule,
     /// How long a job waits to begin, or to hear from its peer, that says nothing else.
     pub(super) patience: Duration,
+    pub(super) feeds: Feeds,
+    /// Where the logs are.
+    pub(super) logs: PathBuf,
     /// Cancelled when the service stops: nothing more begins.
     pub(super) stop: CancellationToken,
     // A std mutex: never held over an await.
@@ -58,11 +65,19 @@ impl Runner {
             Ok(_) => return,
             Err(error) => return ticket.tell(Err(error.into())),
         };
+        // The owner's alone: the jobs of others could fill the disk.
+        let log = row.draft.asker.is_none().then(|| ticket.said.keep(log_file(&self.logs, ticket.id)));
         let detached = row.draft.detached;
-        let told = match self.until_end(&ticket, row).await {
-            Fate::Left(why) => Err(why),
-            Fate::Ended { outcome, begun } => self.settle(ticket.id, outcome, begun, detached).await,
+        let work = async {
+            let told = match self.until_end(&ticket, row).await {
+                Fate::Left(why) => Err(why),
+                Fate::Ended { outcome, begun } => self.settle(ticket.id, outcome, begun, detached).await,
+            };
+            ticket.said.close();
+            told
         };
+        // Whoever hears that it has ended finds its last lines.
+        let (told, _) = tokio::join!(work, OptionFuture::from(log));
         ticket.tell(told);
     }
 
@@ -78,8 +93,8 @@ impl Runner {
             let _turn = line.acquire().await;
             match self.store.job(id).await {
                 Ok(Some(row)) => match row.draft.peer {
-                    None => self.here(row, &gate).await,
-                    Some(peer) => self.at_peer(peer, row, &gate, start_by, &ticket.cancel).await,
+                    None => self.here(row, &gate, &ticket.said).await,
+                    Some(peer) => self.at_peer(peer, row, &gate, start_by, ticket).await,
                 },
                 Ok(None) => Fate::Left(Failure::new(ErrorCode::Cancelled, "the job is gone")),
                 Err(error) => Fate::Left(error.into()),
@@ -114,7 +129,7 @@ impl Runner {
     }
 
     /// Performs it at this instance.
-    async fn here(&self, row: JobRow, gate: &Arc<Gate>) -> Fate {
+    async fn here(&self, row: JobRow, gate: &Arc<Gate>, said: &Said) -> Fate {
         let draft = row.draft;
         for attempt in 1.. {
             let call = LocalCall {
@@ -124,6 +139,9 @@ impl Runner {
                 publish: draft.publish,
                 caller: draft.asker.map(|asker| asker.issuer),
                 timeout: draft.timeout.map(Duration::from_millis),
+                // It may wait here longer than in the line of its action.
+                start_timeout: None,
+                follower: Some(said.sink()),
                 cause: draft.cause.map(|(publication, hops)| Cause { publication, hops }),
                 begin: Some(self.begin(draft.id, gate)),
             };
