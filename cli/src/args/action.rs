@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
+use coattail::key::Key;
 use coattail::name::{ActionName, ReceiverName};
 
 use super::duration::parse_wait;
@@ -16,7 +17,8 @@ pub(crate) enum ActionCommand {
     List(ListActions),
     /// Perform an action and print its result
     #[command(after_help = "Examples:\n  coattail action perform 'My Action' -d '{\"n\": 1}'\n  \
-                            coattail action perform backup -d @input.json --peer ID --notify")]
+                            coattail action perform backup -d @input.json --peer ID --notify\n  \
+                            coattail action perform backup --detach --idempotency-key monday")]
     Perform(PerformAction),
     /// Show what an action said and printed, and when its workers came and went
     #[command(
@@ -125,8 +127,14 @@ pub(crate) struct PerformAction {
     #[arg(long, value_name = "DURATION", value_parser = parse_wait)]
     pub(crate) start_timeout: Option<Duration>,
     /// Show what it says on stderr while it runs [default: on a terminal]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "detach")]
     pub(crate) follow: bool,
+    /// Store it as a job and print the id of that, instead of waiting
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Whoever asks again with the same key gets the same outcome, and nothing is done twice
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<Key>,
 }
 
 /// `coattail action logs`

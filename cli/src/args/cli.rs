@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
-    ActionCommand, Audit, Completions, DataCommand, Demo, KeysCommand, Log, Man, PeerCommand, Progress, RetryAfter,
-    ServiceCommand, SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
+    ActionCommand, Audit, Completions, DataCommand, Demo, JobCommand, KeysCommand, Log, Man, PeerCommand, Progress,
+    RetryAfter, ServiceCommand, SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -59,6 +59,9 @@ pub(crate) enum Command {
     /// Make, list and perform actions; publish for them and subscribe to them
     #[command(subcommand, arg_required_else_help = true)]
     Action(ActionCommand),
+    /// Calls that outlive whoever asked for them: `action perform --detach` makes them
+    #[command(subcommand, arg_required_else_help = true)]
+    Job(JobCommand),
     /// Instances that gave this one a token
     #[command(subcommand, arg_required_else_help = true)]
     Peer(PeerCommand),

@@ -1,17 +1,17 @@
-use std::time::Duration;
-
 use coattail::id::{CallId, PeerId};
 use coattail::wire::host::{
     Entry, ListActions, ListReceivers, Perform, Performed, Publish, Subscribe, Subscription, Unsubscribe,
 };
+use coattail::wire::jobs::StartJob;
 use coattail::wire::peer::Published;
-use coattail::wire::{ErrorCode, Failure, Raw};
+use coattail::wire::{ErrorCode, Failure};
 use serde::Serialize;
 
-use super::{create, follow, input, logs};
+use super::job::{self, milliseconds};
+use super::{create, follow, input, logs, performed};
 use crate::args::{self, ActionCommand, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
 use crate::context::Context;
-use crate::error::{ExitStatus, report};
+use crate::error::ExitStatus;
 use crate::output::{Field, Record, Row, yes_no};
 
 pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatus, Failure> {
@@ -66,54 +66,23 @@ fn list(context: &Context, args: &args::ListActions) -> Result<(), Failure> {
     context.printer.list(&listed, empty)
 }
 
-/// A performed action, as programs are told of it.
-#[derive(Serialize)]
-struct Answer<'a> {
-    result: Option<&'a Raw>,
-    call: CallId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    publication: Option<&'a Published>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    publication_error: Option<&'a str>,
-}
-
 fn perform(context: &Context, args: PerformAction) -> Result<ExitStatus, Failure> {
-    let call = Perform {
-        call: Some(CallId::new()),
-        peer: context.peer(args.peer.as_deref())?,
-        action: args.action.get(),
-        input: args.data.as_ref().map(input::read_json).transpose()?,
-        publish: args.notify,
-        timeout_ms: args.timeout.map(milliseconds),
-        start_timeout_ms: args.start_timeout.map(milliseconds),
-        follow: follow::is_wanted(context, args.follow),
-        key: None,
-        parent: context.parent_call(),
-    };
+    let peer = context.peer(args.peer.as_deref())?;
+    let (action, publish, key) = (args.action.get(), args.notify, args.idempotency_key);
+    let input = args.data.as_ref().map(input::read_json).transpose()?;
+    let (timeout_ms, start_timeout_ms) = (args.timeout.map(milliseconds), args.start_timeout.map(milliseconds));
+    let parent = context.parent_call();
+    if args.detach {
+        let call = StartJob { peer, action, input, publish, timeout_ms, start_timeout_ms, key, parent };
+        return job::start(context, &call);
+    }
+    let (call, follow) = (Some(CallId::new()), follow::is_wanted(context, args.follow));
+    let call = Perform { call, peer, action, input, publish, timeout_ms, start_timeout_ms, follow, key, parent };
     let performed: Performed = context.talk(async |daemon| {
         let deadline = follow::listen(daemon, context, args.timeout);
         daemon.session().call_until(&deadline, &call).await
     })?;
-    let printer = &context.printer;
-    let answer = Answer {
-        result: performed.result.as_ref(),
-        call: performed.call,
-        publication: performed.publication.as_ref(),
-        publication_error: performed.publication_error.as_deref(),
-    };
-    printer.result(answer.result, &answer)?;
-    if let Some(published) = answer.publication {
-        printer.note(&format!("published as {} (number {})", published.id, published.sequence));
-    }
-    // The result is the answer even so: the action has run.
-    match answer.publication_error {
-        None => Ok(ExitStatus::Done),
-        Some(why) => {
-            let failure = Failure::new(ErrorCode::Failed, format!("the result was not published\n{why}"))
-                .hint("publish it with `coattail action publish`; the action itself has succeeded");
-            Ok(report(printer, &failure))
-        }
-    }
+    performed::answer(&context.printer, &performed)
 }
 
 impl Record for Published {
@@ -160,10 +129,6 @@ fn unsubscribe(context: &Context, args: UnsubscribeAction) -> Result<(), Failure
         context.printer.note("the peer could not be reached; it learns of it at its next delivery");
     }
     Ok(())
-}
-
-fn milliseconds(limit: Duration) -> u64 {
-    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A peer that is not this instance itself.

@@ -55,14 +55,16 @@ async fn follow(daemon: &Daemon, printer: &Printer, ask: &PluginLogs) -> Result<
 /// Lines that wait to be printed.
 const QUEUE: usize = 1_024;
 
-fn show_all(printer: &Printer, lines: &[LogLine]) -> Result<(), Failure> {
+/// Answers with lines of a log.
+pub(super) fn show_all(printer: &Printer, lines: &[LogLine]) -> Result<(), Failure> {
     match printer.format() {
         Format::Json => printer.value("", &lines),
         Format::Plain | Format::Table => lines.iter().try_for_each(|line| show(printer, line)),
     }
 }
 
-fn show(printer: &Printer, line: &LogLine) -> Result<(), Failure> {
+/// Answers with one more line.
+pub(super) fn show(printer: &Printer, line: &LogLine) -> Result<(), Failure> {
     let LogLine { time, level, message, .. } = line;
     let (level, message) = (level.as_str(), visible(message));
     match printer.format() {

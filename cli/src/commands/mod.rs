@@ -12,11 +12,13 @@ mod headless;
 mod help;
 mod ids;
 mod input;
+mod job;
 mod keys;
 mod logs;
 mod man;
 mod new;
 mod peer;
+mod performed;
 mod said;
 mod service;
 mod subscribers;
@@ -37,6 +39,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Version => version::run(context),
         Command::Service(command) => service::run(context, command),
         Command::Action(command) => action::run(context, command),
+        Command::Job(command) => job::run(context, command),
         Command::Peer(command) => peer::run(context, command),
         Command::Subscribers(command) => subscribers::run(context, command),
         Command::Token(command) => token::run(context, command),
