@@ -15,6 +15,7 @@ mod cli_ends;
 mod cli_faults;
 mod delivery;
 mod durability;
+mod following;
 mod idempotency;
 mod isolation;
 mod jobs;

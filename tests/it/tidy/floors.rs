@@ -20,7 +20,7 @@ const FLOORS: &[(u8, &str, &[&str])] = &[
     (3, "plugins", &["feeds"]),
     (4, "publications", &[]),
     (4, "actions", &["publications"]),
-    (4, "access", &["publications"]),
+    (4, "access", &["actions", "publications"]),
 ];
 
 const HIGHEST: u8 = 5;
