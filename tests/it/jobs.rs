@@ -96,6 +96,8 @@ fn a_job_is_done_though_nobody_waits_and_its_outcome_is_kept() {
 fn a_job_exits_as_its_action_ended() {
     let instance = running("instance");
     let failed = detach(&instance, "native", &["--data", "{\"do\":\"fail\",\"why\":\"so\"}"]);
+    // One after the other: they share a worker.
+    becomes(&instance, &failed, "failed");
     let crashed = detach(&instance, "native", &["--data", "{\"do\":\"crash\"}"]);
     let missing = detach(&instance, "missing", &[]);
     let late = detach(&instance, "work", &["--timeout", "200ms"]);
@@ -105,10 +107,9 @@ fn a_job_exits_as_its_action_ended() {
         (&missing, "refused", 5, "not-found"),
         (&late, "timed-out", 124, "timed-out"),
     ] {
-        let waited = instance.run(&["job", "wait", job, "--json"]);
-        assert_eq!(waited.json()["state"], state, "{waited:?}");
-        assert_eq!(waited.json()["error"]["code"], kind);
-        waited.failed(code, kind);
+        instance.run(&["job", "wait", job, "--json"]).failed(code, kind);
+        let shown = instance.json(&["job", "show", job]);
+        assert_eq!((&shown["state"], &shown["error"]["code"]), (&json!(state), &json!(kind)), "{shown}");
         instance.run(&["job", "result", job, "--json"]).failed(code, kind);
     }
 }
@@ -308,7 +309,7 @@ fn a_job_at_a_peer_is_cancelled_there_and_its_log_is_kept_here() {
     let cluster = pair();
     cluster.publisher.plugin(
         "actions/talk.sh",
-        "#!/bin/sh\ncoattail log 'on purpose'\necho private >&2\ntouch \"$COATTAIL_INSTANCE/ran\"\nsleep 1000\n",
+        "#!/bin/sh\ncoattail-under-test log 'on purpose'\necho private >&2\ntouch \"$COATTAIL_INSTANCE/ran\"\nsleep 1000\n",
     );
     let job = detach(&cluster.subscriber, "talk", &["--peer", &cluster.peer]);
     let said = || -> Vec<Value> { cluster.subscriber.json(&["job", "logs", &job]).as_array().expect("a list").clone() };

@@ -121,7 +121,9 @@ fn wait(context: &Context, args: &args::WaitForJob) -> Result<ExitStatus, Failur
         let _ = follow::listen(daemon, context, None);
         daemon.session().call(&call).await.map_err(Failure::from)
     })?;
-    context.printer.record(&Shown::from(&job))?;
+    if job.error.is_none() {
+        context.printer.record(&Shown::from(&job))?;
+    }
     Ok(conclude(context, &job))
 }
 
