@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use coattail_tests::instance::binary;
-use coattail_tests::{Cluster, Instance, plugin, until, within};
+use coattail_tests::{Cluster, Instance, Proxy, plugin, until, within};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -274,6 +274,27 @@ fn a_job_at_a_peer_survives_the_end_of_its_own_service_and_is_done_once() {
     assert_eq!((&waited["state"], &waited["result"]), (&json!("succeeded"), &json!(7)));
     assert_eq!(runs(&cluster.publisher), 1);
     assert_eq!(cluster.publisher.json(&["job", "list"]), json!([]), "it is not the peer's own");
+}
+
+#[test]
+fn a_job_at_a_peer_is_done_once_however_often_the_connection_is_cut() {
+    let mut cluster = pair();
+    let proxy = Proxy::to(cluster.publisher.port());
+    let address = format!("net:127.0.0.1:{}~tls", proxy.port());
+    let _ = cluster.subscriber.run(&["peer", "set-address", &cluster.peer, &address]).ok();
+    // A session that was open before does not go through it.
+    cluster.subscriber.stop();
+    cluster.subscriber.start();
+    let job = detach(&cluster.subscriber, "work", &["--peer", &cluster.peer, "--data", "7"]);
+    begins(&cluster.publisher, 1);
+    for _ in 0..3 {
+        until("the connection to be cut", || (proxy.cut() > 0).then_some(()));
+    }
+    assert_eq!(state(&cluster.subscriber, &job), "running");
+    go(&cluster.publisher);
+    let waited = cluster.subscriber.json(&["job", "wait", &job]);
+    assert_eq!((&waited["state"], &waited["result"]), (&json!("succeeded"), &json!(7)));
+    assert_eq!(runs(&cluster.publisher), 1);
 }
 
 #[test]
