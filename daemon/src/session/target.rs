@@ -1,8 +1,7 @@
 use coattail::id::{IssuerHash, TokenId};
 use coattail::wire::{ErrorCode, Failure};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 
+use crate::keys::tls::certificate;
 use crate::store::{Remote, Secret};
 use crate::tokens::inspect;
 use crate::transport::Dialer;
@@ -56,8 +55,4 @@ impl Target {
         }
         Ok(target)
     }
-}
-
-pub(super) fn certificate(pem: &str) -> Result<CertificateDer<'static>, rustls::pki_types::pem::Error> {
-    CertificateDer::from_pem_slice(pem.as_bytes())
 }
