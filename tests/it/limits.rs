@@ -230,7 +230,7 @@ fn a11_two_thousand_sockets_that_send_a_byte_every_ten_seconds_keep_nobody_out()
 /// Adds a peer, which logs in, and forgets it again.
 async fn log_in(control: &Session, token: &str) {
     let start = Instant::now();
-    let added = control.call(&AddPeer { token: token.to_owned() }).await.expect("let in");
+    let added = control.call(&AddPeer { token: token.into() }).await.expect("let in");
     assert!(start.elapsed() < PROMPT, "a login took {:?}", start.elapsed());
     let peer: PeerId = added.id;
     control.call(&RemovePeer { peer, dry_run: false }).await.expect("forgotten");

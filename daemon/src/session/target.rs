@@ -1,8 +1,9 @@
 use coattail::id::{IssuerHash, TokenId};
+use coattail::secret::Secret;
 use coattail::wire::{ErrorCode, Failure};
 
 use crate::keys::tls::certificate;
-use crate::store::{Remote, Secret};
+use crate::store::Remote;
 use crate::tokens::inspect;
 use crate::transport::Dialer;
 
