@@ -24,15 +24,16 @@ const EXCESS: u32 = 1_024;
 const EXCESS_EVERY: Duration = Duration::from_millis(10);
 
 /// What each token may still call. A session asks once; its calls then meet no other token, and within the rate no lock.
-///
-/// A token is known by its issuer too: whoever issues tokens chooses their ids, and could choose one of another issuer.
 pub(crate) struct CallRates<C: Clock = DefaultClock> {
     clock: C,
     quota: Quota,
     sessions: usize,
     // Held for map operations, at a login.
-    rates: Mutex<HashMap<(IssuerHash, TokenId), Arc<CallRate<C>>>>,
+    rates: Mutex<HashMap<Issued, Arc<CallRate<C>>>>,
 }
+
+/// Names a token. Its id alone does not: whoever issues tokens chooses their ids, and could choose that of another's.
+type Issued = (IssuerHash, TokenId);
 
 /// What one token may still call, in all of its sessions together.
 pub(crate) struct CallRate<C: Clock = DefaultClock> {
