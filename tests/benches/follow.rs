@@ -69,6 +69,7 @@ async fn follow(effort: &Effort, what: &str, session: Session, peer: Option<Peer
                 timeout_ms: None,
                 start_timeout_ms: None,
                 follow: true,
+                key: None,
                 parent: None,
             };
             session.call(&perform).await.expect("it succeeds");

@@ -20,6 +20,7 @@ mod idempotency;
 mod isolation;
 mod jobs;
 mod limits;
+mod memory;
 mod moving;
 mod orphans;
 mod outcomes;
