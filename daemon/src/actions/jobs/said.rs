@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::CallId;
@@ -61,12 +61,12 @@ enum Command {
 }
 
 /// Where a job's log is. An id is a file name: nobody else chooses its characters.
-pub(super) fn log_file(folder: &std::path::Path, id: CallId) -> LogFile {
+pub(super) fn log_file(folder: &Path, id: CallId) -> LogFile {
     LogFile::new(folder.join(format!("{id}.log")), FILE)
 }
 
 /// The job whose log a file is, if it is one.
-pub(super) fn job_of_file(path: &PathBuf) -> Option<CallId> {
+pub(super) fn job_of_file(path: &Path) -> Option<CallId> {
     path.file_name()?.to_str()?.split('.').next()?.parse().ok()
 }
 
