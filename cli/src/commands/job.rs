@@ -32,7 +32,7 @@ pub(super) fn run(context: &Context, command: JobCommand) -> Result<ExitStatus, 
 pub(super) fn start(context: &Context, call: &StartJob) -> Result<ExitStatus, Failure> {
     let job = context.talk(async |daemon| daemon.call(call).await)?;
     context.printer.value(&job.id.to_string(), &Shown::from(&job))?;
-    context.printer.note(&format!("`coattail job wait {}` waits for it", job.id));
+    context.printer.note(&format!("to wait for it: coattail job wait {}", job.id));
     Ok(ExitStatus::Done)
 }
 
