@@ -18,6 +18,7 @@ mod durability;
 mod following;
 mod isolation;
 mod limits;
+mod memory;
 mod moving;
 mod orphans;
 mod outcomes;
