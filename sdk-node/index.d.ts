@@ -20,7 +20,7 @@ export class CoattailError extends Error {
   /** With code `failed`: what the action threw, if that is more than a message. */
   readonly thrown?: unknown;
   /** With `busy` and `retry-later`: after how many milliseconds to try again, if that is known. */
-  readonly retryAfterMs: number | undefined;
+  readonly retryAfterMs?: number;
 }
 
 /** Thrown by a receiver that will never take this publication: it goes to the dead letters. */

@@ -46,7 +46,7 @@ export interface OriginalPeerClass {
 
 export interface OriginalPeer {
   id: string | undefined;
-  /** The text of its token, a secret; empty for the local peer, and where no service runs. */
+  /** The text of its token, a secret; empty for the local peer. */
   jwt: string;
   readonly token: Token;
   isLocal(): boolean;

@@ -29,8 +29,8 @@ class CoattailError extends Error {
     this.code = code;
     /** @type {string | undefined} What to try. */
     this.hint = details.hint;
-    /** @type {number | undefined} After how many milliseconds to try again. */
-    this.retryAfterMs = details.retryAfterMs;
+    // After how many milliseconds to try again.
+    if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
     // Only if there is one: `null` can be thrown, too.
     if ('thrown' in details) this.thrown = details.thrown;
   }

@@ -183,7 +183,7 @@ function peers({ instance, issuer, api, control }, Action, Receiver) {
     return Object.assign(new Peer({ id: shown.id }), { token: Token.ofPeer(shown, own) });
   }
 
-  /** The text of a peer's token; `undefined` where no service runs that could be asked for it. @param {any} shown */
+  /** The text of a peer's token; `undefined` where there is no control socket to ask for it. @param {any} shown */
   function textOf({ id, token }) {
     const known = texts.get(token);
     if (known) return known;

@@ -121,7 +121,7 @@ test('peers are loaded with their token', async () => {
     },
     'peers.list': () => [SHOWN],
   });
-  // There is no service here that could be asked for the text.
+  // There is no control socket here where one could ask for the text.
   const config = { host: '::1', port: 49365, tls: true, auth: '' };
   assert.deepEqual(output, [false, 'their-hash', true, ['A'], config, 'jti-1', 1, 0, 1, true, null]);
 });
