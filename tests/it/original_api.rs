@@ -4,7 +4,7 @@ use coattail_tests::cluster::add_peer;
 use coattail_tests::{Cluster, Instance};
 use serde_json::{Value, json};
 
-const EVERY_CALL: &str = include_str!("every-call.js");
+const EVERY_CALL: &str = include_str!("original_api.js");
 
 const ECHO: &str = "module.exports = (Coattail) => class extends Coattail.Action { async perform(input) { \
     this.logger.info('echoing'); return input; } };\n";
