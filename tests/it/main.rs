@@ -18,6 +18,7 @@ mod delivery;
 mod durability;
 mod isolation;
 mod limits;
+mod memory;
 mod moving;
 mod original_api;
 mod orphans;

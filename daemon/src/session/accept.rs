@@ -187,7 +187,7 @@ impl Doorkeeper {
         let State::Greeted(greeted) = state else {
             return Err((None, HandshakeError::OutOfOrder(Authenticate::NAME)));
         };
-        let claims = self.sessions.verify(&login.token).map_err(|error| (None, error))?;
+        let claims = self.sessions.verify(login.token.reveal()).map_err(|error| (None, error))?;
         let id = claims.id;
         self.check_bearer(*greeted, claims, &login.proof).await.map_err(|error| (Some(id), error))
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use coattail::id::{IssuerHash, SessionId, TokenId, ValidationId};
 use coattail::rpc::{CallError, Service, Session};
+use coattail::secret::Secret;
 use coattail::wire::Failure;
 use coattail::wire::peer::{Ping, Rotation, Whereabouts};
 use futures::FutureExt as _;
@@ -22,7 +23,7 @@ use crate::admission::{CallRates, Guest};
 use crate::audit::Audit;
 use crate::keys::rotation::Link;
 use crate::keys::{Identity, PublicIdentity, TokenVerifier};
-use crate::store::{Secret, Store};
+use crate::store::Store;
 use crate::tokens::validation::ValidationToken;
 use crate::tokens::{Claims, Evidence, Source, validation, verify};
 use crate::transport::Connection;
