@@ -207,8 +207,10 @@ export interface Job {
   key?: string;
   result?: unknown;
   /** Why there is no result. */
-  error?: { code: ErrorCode; message: string; hint?: string };
+  error?: CoattailError;
   publication?: Published;
+  /** Why the result could not be published, although the action succeeded. */
+  publication_error?: string;
   progress?: Progress;
 }
 

@@ -1,6 +1,8 @@
 // @ts-check
 'use strict';
 
+const { fromWire } = require('./errors');
+
 /** Calls that the daemon keeps: whoever started one need not wait for it, and finds its outcome later. */
 class Jobs {
   #session;
@@ -24,35 +26,41 @@ class Jobs {
    * @param {unknown} [input]
    * @param {import('../index').JobOptions} [options]
    */
-  start(action, input, { peer, publish, timeout, startTimeout, key } = {}) {
+  async start(action, input, { peer, publish, timeout, startTimeout, key } = {}) {
     const limits = { timeout_ms: wholeMs(timeout), start_timeout_ms: wholeMs(startTimeout) };
-    return this.#session.request('jobs.start', { peer, action, input, publish, ...limits, key, parent: this.#current()?.id });
+    const params = { peer, action, input, publish, ...limits, key, parent: this.#current()?.id };
+    return read(await this.#session.request('jobs.start', params));
   }
 
-  list() {
-    return this.#session.request('jobs.list', {});
+  async list() {
+    return (await this.#session.request('jobs.list', {})).map(read);
   }
 
   /** @param {string} job */
-  show(job) {
-    return this.#session.request('jobs.show', { job });
+  async show(job) {
+    return read(await this.#session.request('jobs.show', { job }));
   }
 
   /** @param {string} job @param {import('../index').WaitOptions} [options] */
-  wait(job, { timeout, follow } = {}) {
+  async wait(job, { timeout, follow } = {}) {
     const params = { job, timeout_ms: wholeMs(timeout), follow: follow && true };
-    return this.#followers.during(job, follow, () => this.#session.request('jobs.wait', params));
+    return read(await this.#followers.during(job, follow, () => this.#session.request('jobs.wait', params)));
   }
 
   /** @param {string} job */
-  cancel(job) {
-    return this.#session.request('jobs.cancel', { job });
+  async cancel(job) {
+    return read(await this.#session.request('jobs.cancel', { job }));
   }
 
   /** @param {string} job */
   async logs(job) {
     return (await this.#session.request('jobs.logs', { job })).lines;
   }
+}
+
+/** A job with its error as one. @param {any} job @returns {import('../index').Job} */
+function read(job) {
+  return job.error ? { ...job, error: fromWire(job.error) } : job;
 }
 
 /** What may be waited: at least something, in the whole milliseconds of the wire. @param {number | undefined} ms */

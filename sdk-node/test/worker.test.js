@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const { test } = require('node:test');
-const { action, receiver, Reject, RetryLater } = require('..');
+const { action, receiver, CoattailError, Reject, RetryLater } = require('..');
 const { memory } = require('./support');
 
 test('both kinds of modules get the same package', async () => {
@@ -148,21 +148,23 @@ test('jobs are started, found again, waited for and cancelled', async () => {
     const lines = [];
     const waited = await jobs.wait(started.id, { timeout: 5, follow: { onLog: ({ message }) => lines.push(message) } });
     await jobs.wait('j');
-    return [await jobs.list(), await jobs.show('j'), await jobs.logs('j'), await jobs.cancel('j'), waited.state, lines];
+    const { error, ...cancelled } = await jobs.cancel('j');
+    assert.ok(error instanceof CoattailError);
+    return [await jobs.list(), await jobs.show('j'), await jobs.logs('j'), cancelled, error.code, error.hint, waited.state, lines];
   }), {
     'jobs.start': () => job, 'jobs.list': () => [job], 'jobs.show': () => job, 'jobs.logs': () => ({ lines: ['line'] }),
-    'jobs.cancel': () => ({ ...job, state: 'cancelled' }),
+    'jobs.cancel': () => ({ ...job, state: 'cancelled', error: { code: 10, message: 'cancelled', data: { hint: 'start it again' } } }),
     'jobs.wait': async ({ job: id }) => {
       daemon.session.notify('log', { call: id, level: 'info', message: 'half' });
       return { ...job, state: 'succeeded' };
     },
   });
   const output = await daemon.perform(null, 'c');
-  assert.deepEqual(output, [[job], job, ['line'], { ...job, state: 'cancelled' }, 'succeeded', ['half']]);
+  assert.deepEqual(output, [[job], job, ['line'], { ...job, state: 'cancelled' }, 'cancelled', 'start it again', 'succeeded', ['half']]);
   assert.deepEqual(daemon.asked, [
     ['jobs.start', { peer: 'p', action: 'Slow', input: { a: 1 }, publish: true, timeout_ms: 11, start_timeout_ms: 1, key: 'k', parent: 'c' }],
     ['jobs.wait', { job: 'j', timeout_ms: 5, follow: true }], ['jobs.wait', { job: 'j' }],
-    ['jobs.list', {}], ['jobs.show', { job: 'j' }], ['jobs.logs', { job: 'j' }], ['jobs.cancel', { job: 'j' }],
+    ['jobs.cancel', { job: 'j' }], ['jobs.list', {}], ['jobs.show', { job: 'j' }], ['jobs.logs', { job: 'j' }],
   ]);
 });
 
