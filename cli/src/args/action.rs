@@ -97,6 +97,9 @@ pub(crate) struct ListActions {
     /// Of this peer [default: of this instance]
     #[arg(short, long, value_name = "ID", add = ArgValueCompleter::new(candidates::peers))]
     pub(crate) peer: Option<String>,
+    /// Start what has not said yet what it takes and returns, so that --json shows all JSON Schemas
+    #[arg(long)]
+    pub(crate) schemas: bool,
 }
 
 /// `coattail action perform`
