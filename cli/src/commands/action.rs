@@ -11,7 +11,7 @@ use coattail::wire::peer::Published;
 use coattail::wire::{Done, ErrorCode, Failure, Raw};
 use serde::Serialize;
 
-use super::{create, input};
+use super::{create, input, types};
 use crate::args::{self, ActionCommand, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
 use crate::context::{Context, Daemon};
 use crate::error::{ExitStatus, report};
@@ -28,6 +28,7 @@ pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatu
         ActionCommand::Publish(args) => publish(context, args)?,
         ActionCommand::Subscribe(args) => subscribe(context, args)?,
         ActionCommand::Unsubscribe(args) => unsubscribe(context, args)?,
+        ActionCommand::Types(args) => types::run(context, &args)?,
     }
     Ok(ExitStatus::Done)
 }
