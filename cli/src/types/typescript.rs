@@ -49,7 +49,7 @@ fn doc(code: &mut String, indent: &str, text: &str) {
         lines => {
             let _ = writeln!(code, "{indent}/**");
             for line in lines {
-                let _ = writeln!(code, "{indent} * {line}");
+                let _ = writeln!(code, "{}", format!("{indent} * {line}").trim_end());
             }
             let _ = writeln!(code, "{indent} */");
         }
