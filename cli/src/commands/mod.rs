@@ -18,6 +18,7 @@ mod peer;
 mod service;
 mod subscribers;
 mod token;
+mod types;
 mod validation;
 mod version;
 
