@@ -23,6 +23,7 @@ mod process;
 mod runtime;
 mod settings;
 mod spec;
+mod venv;
 mod version;
 mod worker;
 
