@@ -7,6 +7,7 @@ another for longer than that, and quick ones cost what a loop over lines does.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -31,6 +32,7 @@ class Crew(Generic[T]):
 
     def __init__(self, run: Callable[[T], None]) -> None:
         self._run_it = run
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._next: Callable[[], T | None] | None = None
         #: Who reads: the thread that has this turn, until there is a newer one.
@@ -168,6 +170,9 @@ class Crew(Generic[T]):
         except BaseException as error:
             # A fault of the SDK: the work itself lets nothing out. The other calls go on.
             traceback.print_exception(error, file=sys.stderr)
+        if os.getpid() != self._process:
+            # A child that the work has forked and not ended: it must not serve, too.
+            os._exit(0)
 
     def _begin_waiting(self) -> T | None:
         if not self._waiting or self._running >= THREADS:

@@ -1,5 +1,6 @@
 """Misbehaves as its input says."""
 
+import json
 import os
 import sys
 import threading
@@ -17,7 +18,8 @@ def bad(input, context):
         case "forge":
             # The ids that the daemon is likely to use next.
             for number in range(10):
-                print('{"jsonrpc":"2.0","id":%d,"result":{"output":"forged"}}' % number, flush=True)
+                answer = {"jsonrpc": "2.0", "id": number, "result": {"output": "forged"}}
+                print(json.dumps(answer), flush=True)
             os.write(1, b'{"jsonrpc":"2.0","id":3,"result":{"output":"forged"}}\n')
         case "binary":
             os.write(1, bytes(range(256)) * 100)
