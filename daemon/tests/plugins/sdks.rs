@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use coattail::wire::ErrorCode;
 use coattail::wire::plugin::Kind;
@@ -13,6 +14,7 @@ crate::tests![
     a_python_receiver_runs,
     code_that_does_not_load_says_why,
     python_plugins_run_in_the_virtual_environment_of_the_instance,
+    a_python_plugin_that_misbehaves_costs_its_own_calls,
 ];
 
 async fn an_action_of_the_original_runs_in_node() {
@@ -77,4 +79,25 @@ async fn python_plugins_run_in_the_virtual_environment_of_the_instance() {
     assert!(failure.message.contains(&*folder.to_string_lossy()), "{failure}");
     assert!(failure.hint.unwrap().contains("venv --clear"));
     assert!(bench.problem(Kind::Action, "where").unwrap().contains("is broken"));
+}
+
+async fn a_python_plugin_that_misbehaves_costs_its_own_calls() {
+    let bench = Bench::new();
+    bench.file("actions/bad.py", include_str!("../../../sdk-python/tests/plugins/misbehaves.py"));
+    for what in ["forge", "binary", "close", "thread dies", "fork", "thread"] {
+        let result = bench.perform("bad", Some(&format!("{what:?}"))).await;
+        assert_eq!(result.unwrap().as_deref(), Some("\"done\""), "{what}");
+    }
+    for (what, code) in
+        [("recursion", ErrorCode::Failed), ("final", ErrorCode::Failed), ("dies", ErrorCode::Lost)]
+    {
+        let failure = bench.perform("bad", Some(&format!("{what:?}"))).await.unwrap_err();
+        assert_eq!(failure.code, code, "{what}: {failure}");
+        assert_eq!(bench.perform("bad", None).await.unwrap().as_deref(), Some("\"done\""), "after {what}");
+    }
+    // A thread that never ends keeps its process from ending by itself, and nobody else.
+    bench.perform("bad", Some("\"thread\"")).await.unwrap();
+    let start = Instant::now();
+    bench.plugins.shutdown(Duration::from_secs(1)).await;
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
