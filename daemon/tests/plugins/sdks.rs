@@ -88,9 +88,7 @@ async fn a_python_plugin_that_misbehaves_costs_its_own_calls() {
         let result = bench.perform("bad", Some(&format!("{what:?}"))).await;
         assert_eq!(result.unwrap().as_deref(), Some("\"done\""), "{what}");
     }
-    for (what, code) in
-        [("recursion", ErrorCode::Failed), ("final", ErrorCode::Failed), ("dies", ErrorCode::Lost)]
-    {
+    for (what, code) in [("recursion", ErrorCode::Failed), ("final", ErrorCode::Failed), ("dies", ErrorCode::Lost)] {
         let failure = bench.perform("bad", Some(&format!("{what:?}"))).await.unwrap_err();
         assert_eq!(failure.code, code, "{what}: {failure}");
         assert_eq!(bench.perform("bad", None).await.unwrap().as_deref(), Some("\"done\""), "after {what}");

@@ -1,8 +1,9 @@
 """The threads in which plain functions run, and which take turns at reading.
 
-Whoever reads a call runs it: waking another thread costs more than most calls. When a call takes longer than
-`PATIENCE`, or is about to wait for the daemon, another thread goes on reading. So a call is never delayed by
-another for longer than that, and quick ones cost what a loop over lines does.
+Whoever reads a call runs it: waking another thread costs more than most calls. When a call takes longer
+than `PATIENCE`, or is about to wait for the daemon, another thread goes on reading; when calls are not
+`QUICK`, one does from their beginning. So a call is never delayed by another for longer than that, and quick
+ones cost what a loop over lines does.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ T = TypeVar("T")
 THREADS = 16
 #: Seconds that a call may keep its thread from reading. Short for a person, long for a thread.
 PATIENCE = 0.002
+#: Seconds that a call may take so that it is not worth waking a thread for the next one.
+QUICK = 0.0003
 #: Looks without any call after which nobody looks until there is one: an idle worker does nothing.
 IDLE_LOOKS = 50
 
@@ -44,6 +47,7 @@ class Crew(Generic[T]):
         self._slow = False
         self._waiting: deque[T] = deque()
         self._running = 0
+        self._threads = 0
         self._standby = 0
         self._wake = threading.Semaphore(0)
         self._must_read = False
@@ -74,6 +78,7 @@ class Crew(Generic[T]):
             for work in self._waiting:
                 if is_meant(work):
                     self._waiting.remove(work)
+                    self._tell_if_idle()
                     return work
         return None
 
@@ -95,7 +100,9 @@ class Crew(Generic[T]):
         if self._standby:
             self._standby -= 1
             self._wake.release()
-        else:
+        elif self._threads <= THREADS:
+            # One more than may run: who reads. At that number one of them is about to look by itself.
+            self._threads += 1
             threading.Thread(target=self._serve, name="coattail", daemon=True).start()
 
     def _hand_over(self) -> None:
@@ -153,7 +160,7 @@ class Crew(Generic[T]):
                 self._watching.set()
             self._run(work)
             with self._lock:
-                self._slow = time.monotonic() - began > PATIENCE
+                self._slow = time.monotonic() - began > QUICK
                 is_ours = self._turn == turn
                 if is_ours:
                     self._since = None
@@ -192,10 +199,13 @@ class Crew(Generic[T]):
             if not reads:
                 return self._begin_waiting()
             self._wake_one()
-        elif not self._running and self._when_idle is not None:
+        self._tell_if_idle()
+        return None
+
+    def _tell_if_idle(self) -> None:
+        if not self._running and not self._waiting and self._when_idle is not None:
             then, self._when_idle = self._when_idle, None
             then()
-        return None
 
     def _watch(self) -> None:
         looks = 0

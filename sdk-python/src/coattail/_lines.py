@@ -137,10 +137,11 @@ class LineWriter:
                 self._writing = False
 
     def _write(self, line: bytes) -> None:
-        rest = memoryview(line)
+        rest: bytes | memoryview = line
         while rest and self._fd is not None:
             try:
-                rest = rest[os.write(self._fd, rest) :]
+                written = os.write(self._fd, rest)
+                rest = memoryview(rest)[written:] if written < len(rest) else b""
             except BlockingIOError:
                 select.select([], [self._fd], [])
             except OSError:

@@ -44,7 +44,7 @@ class WireError(Exception):
         return encode(error, "the error")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Threaded:
     """Work for a thread. It ends in the JSON text of the result, or in a coroutine that does."""
 
