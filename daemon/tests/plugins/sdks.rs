@@ -63,6 +63,7 @@ async fn python_plugins_run_in_the_virtual_environment_of_the_instance() {
 
     // One that is made while a worker runs is used by the next call.
     let folder = bench.folder.path().join(".venv");
+    #[expect(clippy::disallowed_methods, reason = "makes an environment as its owner does; it is no plugin")]
     let made = Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&folder).status().unwrap();
     assert!(made.success());
     let packages = fs::read_dir(folder.join("lib")).unwrap().next().unwrap().unwrap().path().join("site-packages");
