@@ -24,6 +24,7 @@ mod runtime;
 mod schema;
 mod settings;
 mod spec;
+mod venv;
 mod version;
 mod worker;
 
