@@ -22,8 +22,10 @@ mod plain;
 mod pool;
 mod process;
 mod runtime;
+mod schema;
 mod settings;
 mod spec;
+mod venv;
 mod version;
 mod worker;
 
