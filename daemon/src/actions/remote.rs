@@ -78,6 +78,8 @@ impl Remote {
                         runtime: None,
                         description: action.description,
                         problem: None,
+                        state: None,
+                        reason: None,
                     })
                     .collect())
             }
@@ -94,6 +96,8 @@ impl Remote {
                         runtime: None,
                         description: None,
                         problem: None,
+                        state: None,
+                        reason: None,
                     })
                     .collect())
             }

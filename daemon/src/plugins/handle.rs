@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::call::{Answer, Job, Outcome, Wanted};
-use super::pool::Pool;
-use super::spec::{Fingerprint, Found, Spec};
+use super::pool::{Change, Pool};
+use super::spec::{Fingerprint, Found, Spec, Unusable};
 use super::{PerformCall, PluginId, ReceiveCall, Settings, discover};
 
 /// Makes the methods that a worker of this plugin may call: the Coattail API. Which plugin it is, is also a fact of
@@ -24,11 +24,11 @@ pub type Host = Arc<dyn Fn(&PluginId) -> Service + Send + Sync>;
 /// The actions and receivers of an instance. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Plugins {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    settings: Arc<Settings>,
+pub(super) struct Shared {
+    pub(super) settings: Arc<Settings>,
     host: Host,
     // A std mutex: held for a look and an insert, and never over an await.
     pools: Mutex<HashMap<PluginId, Arc<Pool>>>,
@@ -39,7 +39,7 @@ struct Shared {
     /// The processes, and what waits for their end.
     workers: TaskTracker,
     /// No new calls.
-    stopping: CancellationToken,
+    pub(super) stopping: CancellationToken,
     /// Calls under way end, too.
     closing: CancellationToken,
     /// Processes are killed.
@@ -82,7 +82,7 @@ impl Plugins {
     /// # Errors
     /// As [`perform`](Self::perform), before anything is started.
     pub fn check(&self, kind: Kind, name: &str) -> Result<(), Failure> {
-        self.shared.find(&PluginId { kind, name: name.to_owned() }).map(drop)
+        Ok(self.shared.find(&PluginId { kind, name: name.to_owned() }).map(drop)?)
     }
 
     /// Performs an action. Dropping the future cancels the call.
@@ -142,17 +142,8 @@ impl Plugins {
         let shared = &self.shared;
         let id = PluginId { kind, name: name.to_owned() };
         let spec = discover::find(&shared.settings, &id)?;
-        if spec.plain {
-            return Ok(false);
-        }
-        let worker = {
-            let mut pools = shared.pools();
-            if shared.stopping.is_cancelled() {
-                return Err(stopping(&id));
-            }
-            shared.calls.track_future(shared.pool(&mut pools, spec).worker())
-        };
-        worker.await.map(|_| true)
+        let pool = shared.pool(&mut shared.pools(), &spec, Change::Perhaps).ok_or_else(|| stopping(&id))?;
+        pool.up().await
     }
 
     async fn start(
@@ -163,36 +154,52 @@ impl Plugins {
         job: impl FnOnce(Duration) -> Job,
     ) -> Outcome {
         let shared = &self.shared;
-        let spec = shared.find(&id)?;
-        let limit = match (asked, spec.manifest.timeout) {
-            (Some(asked), Some(most)) => asked.min(most),
-            (one, other) => one.or(other).unwrap_or(shared.settings.timeout),
-        }
-        .min(LONGEST);
+        let found = shared.find(&id);
+        let limit = |spec: &Spec| {
+            match (asked, spec.manifest.timeout) {
+                (Some(asked), Some(most)) => asked.min(most),
+                (one, other) => one.or(other).unwrap_or(shared.settings.timeout),
+            }
+            .min(LONGEST)
+        };
         // Cancelled when this future is dropped, but not the caller's own token.
         let cancel = cancel.child_token();
         let _guard = cancel.clone().drop_guard();
         let (answer, wait) = oneshot::channel();
-        {
+        let pool = {
             // Under the lock nobody can stop in between: a call is refused, or waited for.
             let mut pools = shared.pools();
             if shared.stopping.is_cancelled() {
                 return Err(stopping(&id));
             }
-            let pool = shared.pool(&mut pools, spec);
-            let place = pool.place()?;
+            let (pool, limit) = match found {
+                Ok(spec) => (shared.pool(&mut pools, &spec, Change::Perhaps), limit(&spec)),
+                // What was broken by a change goes on as it was; what was taken away is not there any more.
+                Err(unusable) => match pools.get(&id).filter(|pool| pool.reject(&unusable)) {
+                    Some(pool) => (Some(pool.clone()), limit(&pool.spec())),
+                    None => return Err(unusable.into()),
+                },
+            };
+            let pool = pool.ok_or_else(|| stopping(&id))?;
+            let (place, turn) = pool.enter().inspect_err(|failure| pool.failed(failure))?;
             let closing = shared.closing.clone();
             let wanted = Wanted { id, limit, deadline: Instant::now() + limit, cancel, closing };
-            let turn = pool.turn();
-            shared.calls.spawn(pool.handle(turn, job(limit), wanted.ended(), Answer::new(answer, place)));
-        }
-        wait.await.unwrap_or_else(|_| Err(Failure::new(ErrorCode::Internal, "a call ended without an answer")))
+            shared.calls.spawn(pool.clone().handle(turn, job(limit), wanted.ended(), Answer::new(answer, place)));
+            pool
+        };
+        let lost = || Err(Failure::new(ErrorCode::Internal, "a call ended without an answer"));
+        wait.await.unwrap_or_else(|_| lost()).inspect_err(|failure| pool.failed(failure))
     }
 }
 
 impl Shared {
+    /// Forgets what was found, so that all of it is looked at again.
+    pub(super) fn forget(&self, id: &PluginId) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
     /// The plugin as its files are now. The whole folder is read only when it has changed, or a file of the plugin.
-    fn find(&self, id: &PluginId) -> Result<Arc<Spec>, Failure> {
+    pub(super) fn find(&self, id: &PluginId) -> Result<Arc<Spec>, Unusable> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
         if let Some((_, spec)) = known.filter(|(folder, spec)| folder.holds() && spec.fingerprint.holds()) {
             return Ok(spec);
@@ -208,22 +215,28 @@ impl Shared {
         found
     }
 
-    /// The pool of a plugin as its files are now. One of older files ends with its last call.
-    fn pool(&self, pools: &mut HashMap<PluginId, Arc<Pool>>, spec: Arc<Spec>) -> Arc<Pool> {
-        let before = pools.get(&*spec.id);
-        if let Some(pool) = before.filter(|pool| pool.spec.fingerprint == spec.fingerprint) {
-            return pool.clone();
+    /// The pool of a plugin, told what its files are now. None once the daemon stops.
+    pub(super) fn pool(
+        &self,
+        pools: &mut HashMap<PluginId, Arc<Pool>>,
+        spec: &Arc<Spec>,
+        change: Change,
+    ) -> Option<Arc<Pool>> {
+        if self.stopping.is_cancelled() {
+            return None;
+        }
+        if let Some(pool) = pools.get(&*spec.id) {
+            pool.adopt(spec, change);
+            return Some(pool.clone());
         }
         let (id, host) = (PluginId::clone(&spec.id), (self.host)(&spec.id));
         let (settings, workers, kill) = (self.settings.clone(), self.workers.clone(), self.kill.clone());
-        let pool = Arc::new(Pool::new(spec, settings, host, workers, kill, before.map(|pool| &**pool)));
-        if let Some(before) = pools.insert(id, pool.clone()) {
-            before.retire();
-        }
-        pool
+        let pool = Arc::new(Pool::new(spec.clone(), settings, host, workers, kill));
+        pools.insert(id, pool.clone());
+        Some(pool)
     }
 
-    fn pools(&self) -> MutexGuard<'_, HashMap<PluginId, Arc<Pool>>> {
+    pub(super) fn pools(&self) -> MutexGuard<'_, HashMap<PluginId, Arc<Pool>>> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -234,7 +247,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-fn stopping(id: &PluginId) -> Failure {
+pub(super) fn stopping(id: &PluginId) -> Failure {
     Failure::new(ErrorCode::ShuttingDown, format!("{id} is not run: the service is stopping"))
 }
 
@@ -249,7 +262,7 @@ pub(super) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
 }
 
 /// The longest time a call may be given. A caller can ask for any number, and clocks end somewhere.
-const LONGEST: Duration = Duration::from_hours(24 * 366);
+pub(super) const LONGEST: Duration = Duration::from_hours(24 * 366);
 
 /// Steps of ending a call and then its worker that each take a grace: cancel, TERM, KILL; goodbye, the end of stdin,
 /// TERM.
