@@ -11,7 +11,7 @@ use coattail::wire::peer::Published;
 use coattail::wire::{Done, ErrorCode, Failure, Raw};
 use serde::Serialize;
 
-use super::{create, input};
+use super::{create, input, plugin};
 use crate::args::{self, ActionCommand, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
 use crate::context::{Context, Daemon};
 use crate::error::{ExitStatus, report};
@@ -24,6 +24,8 @@ pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatu
     match command {
         ActionCommand::Create(args) => create::run(context, &args)?,
         ActionCommand::List(args) => list(context, &args)?,
+        ActionCommand::Show(args) => plugin::show(context, &args)?,
+        ActionCommand::Reload(args) => return plugin::reload(context, &args),
         ActionCommand::Perform(args) => return perform(context, args),
         ActionCommand::Publish(args) => publish(context, args)?,
         ActionCommand::Subscribe(args) => subscribe(context, args)?,
@@ -42,18 +44,24 @@ struct Listed {
 
 impl Row for Listed {
     const COLUMNS: &'static [&'static str] =
-        &["name", "performable", "publishable", "subscribable", "runtime", "description"];
+        &["name", "performable", "publishable", "subscribable", "runtime", "state", "description"];
 
     fn cells(&self) -> Vec<String> {
         let entry = &self.entry;
         let problem = entry.problem.as_ref().map(|problem| format!("problem: {problem}"));
+        let state = match entry.state {
+            Some(state) => state.as_str(),
+            None if problem.is_some() => "problem",
+            None => "-",
+        };
         vec![
             self.id.clone(),
             yes_no(entry.performable),
             yes_no(entry.publishable),
             yes_no(entry.subscribable),
             entry.runtime.clone().unwrap_or_else(|| "-".to_owned()),
-            problem.or_else(|| entry.description.clone()).unwrap_or_default(),
+            state.to_owned(),
+            entry.reason.clone().or(problem).or_else(|| entry.description.clone()).unwrap_or_default(),
         ]
     }
 }

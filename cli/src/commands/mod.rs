@@ -15,6 +15,7 @@ mod keys;
 mod man;
 mod new;
 mod peer;
+mod plugin;
 mod service;
 mod subscribers;
 mod token;

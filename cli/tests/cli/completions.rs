@@ -17,6 +17,8 @@ fn entry(name: &str, kind: Kind) -> Entry {
         runtime: None,
         description: Some("does it".to_owned()),
         problem: None,
+        state: None,
+        reason: None,
     }
 }
 

@@ -7,6 +7,7 @@ use coattail::wire::control::{
     Status, Stop,
 };
 use coattail::wire::doctor::Doctor;
+use coattail::wire::plugins::{ReloadPlugins, ShowPlugin};
 use coattail::wire::{Done, Method as _};
 
 use super::host::host_service;
@@ -90,6 +91,10 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
             let peer = parts.peers.set_address(request).await?;
             parts.audit.record(Fact::allowed(SetPeerAddress::NAME).peer(peer.issuer).subject(peer.id));
             Ok(peer)
+        })
+        .on_in_order(parts, |parts: &Parts, _, request: ShowPlugin| parts.plugins.show(request.kind, &request.name))
+        .on(parts, |parts: Arc<Parts>, _, request: ReloadPlugins| async move {
+            parts.plugins.reload(request.kind, request.name.as_deref()).await
         })
         .on_in_order(parts, |parts: &Parts, _, _: ListKeys| Ok(parts.keys.list()))
         .on(parts, |parts: Arc<Parts>, _, request: RotateKey| async move {

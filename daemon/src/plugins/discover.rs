@@ -255,9 +255,12 @@ fn specify(
     };
     let is_folder = *shape == Shape::Folder;
     let program = argv.first().filter(|_| is_folder).map(Path::new);
-    let fingerprint = Fingerprint::of(&[path.as_path(), manifest_path, program.unwrap_or(path)]);
+    let fingerprint = match program {
+        Some(program) => Fingerprint::of(&[manifest_path, program]).and_tree(path),
+        None => Fingerprint::of(&[path.as_path(), manifest_path]),
+    };
     Ok(Spec {
-        fingerprint: if is_folder { fingerprint.and_tree(path) } else { fingerprint },
+        fingerprint,
         id,
         interpreter,
         argv,
