@@ -45,7 +45,10 @@ fn certificate(TlsFiles { key, cert }: &TlsFiles, now: Timestamp) -> Vec<Finding
         Ok(tls) => tls,
         Err(error) => return vec![AREA.failed(name(key), error)],
     };
-    let ok = AREA.ok(name(key), "only its owner can read it, and it belongs to the certificate");
+    let ok = match tls.short_rsa_bits() {
+        None => AREA.ok(name(key), "only its owner can read it, and it belongs to the certificate"),
+        Some(bits) => AREA.warning(name(key), format!("is an RSA key of {bits} bits, which can be factored"), RENEW),
+    };
     let Some((from, until)) = tls.chain.first().and_then(|first| validity(first)) else {
         return vec![ok, AREA.failure(name(cert), "its dates make no sense", RENEW)];
     };
@@ -79,7 +82,7 @@ fn name(path: &Path) -> String {
 const SECRET: &str = "the secret of `authentication`";
 
 /// Tokens pin the certificate, and so does whoever added a peer before.
-const RENEW: &str = "make a new pair; peers pin this one, so they need new tokens then";
+const RENEW: &str = "`coattail keys rotate tls` makes a new pair, and tells those who expect this one";
 
 #[cfg(test)]
 mod tests {
@@ -89,9 +92,20 @@ mod tests {
     use super::*;
     use crate::instance::NewInstance;
     use crate::keys::Identity;
+    use crate::legacy_vectors::data;
 
     fn levels(findings: &[Finding]) -> Vec<(&str, Level)> {
         findings.iter().map(|finding| (finding.subject.as_str(), finding.level)).collect()
+    }
+
+    #[test]
+    fn a_key_of_the_originals_manual_is_warned_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let half = |half| data::private(dir.path(), &format!("tls/rsa1024-{half}.pem"));
+        let files = TlsFiles { key: half("key"), cert: half("cert") };
+        let found = certificate(&files, Timestamp::now());
+        assert_eq!((found[0].level, found[0].subject.as_str()), (Level::Warning, "rsa1024-key.pem"));
+        assert!(found[0].message.contains("1024 bits"), "{:?}", found[0]);
     }
 
     #[test]

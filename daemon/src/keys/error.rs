@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use coattail::wire::ErrorCode;
 
 use super::rsa::{MAX_BITS, MIN_BITS};
+use super::short_rsa::MIN_TLS_BITS;
 
 /// Why a key cannot be used. None of these shows any part of a private key.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +66,7 @@ pub enum KeyError {
         bits: usize,
     },
     /// The same for a certificate, which is easily replaced.
-    #[error("the certificate {} has an RSA key of {bits} bits, and {MIN_BITS} to {MAX_BITS} are taken", path.display())]
+    #[error("the certificate {} has an RSA key of {bits} bits, and {MIN_TLS_BITS} to {MAX_BITS} are taken", path.display())]
     TlsRsaSize {
         /// Which file.
         path: PathBuf,

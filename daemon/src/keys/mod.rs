@@ -12,6 +12,7 @@ pub mod replace;
 pub mod rotation;
 mod rsa;
 mod secret;
+mod short_rsa;
 pub mod tls;
 pub mod token_key;
 
@@ -22,6 +23,7 @@ pub(crate) use jwt::{JwtSigner, JwtVerifier};
 pub use replace::PairFiles;
 pub(crate) use rsa::{MAX_BITS, MIN_BITS};
 pub use secret::SharedSecret;
+pub(crate) use short_rsa::{MIN_TLS_BITS, verifies_short_rsa};
 pub use tls::TlsIdentity;
-pub(crate) use tls::rsa_bits;
+pub(crate) use tls::{rsa_bits, tls_signer};
 pub use token_key::{TokenKey, TokenVerifier};

@@ -79,7 +79,7 @@ pub(crate) fn bits(modulus: &[u8]) -> usize {
 }
 
 /// The shortest modulus, in bits. One of 1,024 bits is within reach of those who factor for a living, and whoever
-/// factors an identity *is* that instance from then on; aws-lc signs with nothing shorter, either.
+/// factors an identity *is* that instance from then on.
 pub(crate) const MIN_BITS: usize = 2048;
 
 /// The longest modulus, in bits: all that aws-lc takes. The time that a signature costs grows with its cube.

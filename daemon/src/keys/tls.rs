@@ -5,18 +5,21 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use coattail::id::IssuerHash;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::SigningKey;
 use sha2::{Digest as _, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
 
 use super::rsa::{MAX_BITS, MIN_BITS, bits};
+use super::short_rsa::{MIN_TLS_BITS, ShortRsa};
 use super::{KeyError, file};
 
 /// A key and its certificate.
@@ -66,19 +69,23 @@ impl TlsIdentity {
         // Not by rustls itself: it refuses certificates of version 1, which the original's manual made.
         let (_, parsed) =
             x509_parser::parse_x509_certificate(&chain[0]).map_err(|_| malformed(certificate, "certificate"))?;
-        // Before the key is tried, since a key that is too short is refused without a reason. TLS 1.3 itself has room
-        // for 1,024 bits, and the original served them, but aws-lc neither signs with them nor verifies them.
+        // Before the key is tried, since a key that is too short is refused without a reason.
         if let Some(bits) = rsa_bits(&parsed)
-            && !(MIN_BITS..=MAX_BITS).contains(&bits)
+            && !(MIN_TLS_BITS..=MAX_BITS).contains(&bits)
         {
             return Err(KeyError::TlsRsaSize { path: certificate.to_owned(), bits });
         }
-        let signer = rustls::crypto::aws_lc_rs::sign::any_supported_type(&private)
-            .map_err(|_| malformed(key, "private key that TLS 1.3 can use"))?;
+        let signer = tls_signer(&private).ok_or_else(|| malformed(key, "private key that TLS 1.3 can use"))?;
         if signer.public_key().is_some_and(|public| *public != *parsed.public_key().raw) {
             return Err(KeyError::Mismatch { private: key.to_owned(), public: certificate.to_owned() });
         }
         Ok(Self { chain, key: private, certificate_pem })
+    }
+
+    /// The length of the key in bits, if it is an RSA key that is taken for the sake of the original only.
+    pub(crate) fn short_rsa_bits(&self) -> Option<usize> {
+        let (_, parsed) = x509_parser::parse_x509_certificate(&self.chain[0]).ok()?;
+        rsa_bits(&parsed).filter(|bits| *bits < MIN_BITS)
     }
 
     /// Names the certificate.
@@ -96,6 +103,12 @@ impl fmt::Debug for TlsIdentity {
 /// Names a certificate: the first half of its SHA-256, which fits into a label of a domain name.
 pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     hex::encode(&Sha256::digest(certificate)[..16])
+}
+
+/// What signs the handshakes of TLS 1.3 with a private key; nothing if it is of no kind that can.
+pub(crate) fn tls_signer(key: &PrivateKeyDer<'_>) -> Option<Arc<dyn SigningKey>> {
+    let strong = rustls::crypto::aws_lc_rs::sign::any_supported_type(key).ok();
+    strong.or_else(|| Some(Arc::new(ShortRsa::from_der(key)?)))
 }
 
 /// The length of a certificate's RSA key, in bits; nothing if it has another kind of key.

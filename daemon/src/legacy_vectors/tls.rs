@@ -3,6 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rsa::pkcs8::EncodePrivateKey as _;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, Error, ServerConfig};
@@ -11,7 +12,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::data;
 use crate::keys::{Identity, KeyError, TlsIdentity};
 use crate::tokens::{inspect, verify};
-use crate::transport::{Channel, WeakCertificate, client_tls, server_tls};
+use crate::transport::{Channel, client_tls, server_tls};
 
 fn load(dir: &Path, name: &str) -> Result<TlsIdentity, KeyError> {
     let half = |half| data::private(dir, &format!("tls/{name}-{half}.pem"));
@@ -46,38 +47,41 @@ async fn connect(server: Arc<ServerConfig>, pin: Option<CertificateDer<'static>>
     Ok(())
 }
 
-/// As in the original: version 1, self-signed, no name but the issuer hash.
+/// As in the original: version 1, self-signed, no name but the issuer hash. The manual itself made keys of 1,024 bits.
 #[tokio::test]
 async fn a_certificate_made_by_the_manual_is_served_and_pinned() {
     let dir = tempfile::tempdir().unwrap();
-    let tls = load(dir.path(), "rsa2048").unwrap();
-    assert_eq!(tls.certificate_pem, data::text("tls/rsa2048-cert.pem"));
-    let server = server_tls(tls, Vec::new()).unwrap();
-    assert_eq!(connect(server.clone(), Some(pin("rsa2048"))).await, Ok(()));
-    assert_eq!(
-        connect(server.clone(), None).await,
-        Ok(()),
-        "a token of an instance that had no TLS when it was issued"
-    );
-    let refused = Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
-    assert_eq!(connect(server, Some(pin("rsa1024"))).await, Err(refused));
+    for (name, other) in [("rsa1024", "rsa2048"), ("rsa2048", "rsa1024")] {
+        let tls = load(dir.path(), name).unwrap();
+        assert_eq!(tls.certificate_pem, data::text(&format!("tls/{name}-cert.pem")));
+        let server = server_tls(tls, Vec::new()).unwrap();
+        assert_eq!(connect(server.clone(), Some(pin(name))).await, Ok(()), "{name}");
+        // As with a token of an instance that had no TLS when it was issued.
+        assert_eq!(connect(server.clone(), None).await, Ok(()), "{name}");
+        let refused = Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
+        assert_eq!(connect(server, Some(pin(other))).await, Err(refused), "{name}");
+    }
 }
 
-/// Not as in the original, which took 1,024 bits: aws-lc signs and verifies with no fewer than 2,048.
+/// Whoever copies the certificate has not got its key, however short that is.
 #[tokio::test]
-async fn a_key_of_1024_bits_is_refused_and_why_is_said() {
+async fn a_short_certificate_without_its_key_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let error = load(dir.path(), "rsa1024").unwrap_err();
-    assert!(matches!(error, KeyError::TlsRsaSize { bits: 1024, .. }), "{error:?}");
-    assert!(error.to_string().contains("1024 bits") && error.hint().unwrap().contains("coattail tls generate"));
+    let mut other = load(dir.path(), "rsa1024").unwrap();
+    let private = rsa::RsaPrivateKey::new(&mut rand::rng(), 1024).unwrap().to_pkcs8_der().unwrap();
+    other.key = rustls::pki_types::PrivatePkcs8KeyDer::from(private.as_bytes().to_vec()).into();
+    let refused = Error::InvalidCertificate(CertificateError::BadSignature);
+    assert_eq!(connect(server_tls(other, Vec::new()).unwrap(), Some(pin("rsa1024"))).await, Err(refused));
+}
 
-    // Who dials hears the reason, too. The key does not fit, but the certificate is looked at before.
-    let tls = TlsIdentity { chain: vec![pin("rsa1024")], ..load(dir.path(), "rsa2048").unwrap() };
-    let server = server_tls(tls, Vec::new()).unwrap();
-    match connect(server, Some(pin("rsa1024"))).await {
-        Err(Error::Other(error)) => assert!(error.0.downcast_ref::<WeakCertificate>().is_some()),
-        other => panic!("{other:?}"),
-    }
+#[tokio::test]
+async fn a_key_of_768_bits_is_refused_and_why_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, certificate) = (data::private(dir.path(), "tls/rsa1024-key.pem"), dir.path().join("cert.pem"));
+    std::fs::write(&certificate, RSA_768).unwrap();
+    let error = TlsIdentity::load(&key, &certificate).unwrap_err();
+    assert!(matches!(error, KeyError::TlsRsaSize { bits: 768, .. }), "{error:?}");
+    assert!(error.to_string().contains("768 bits") && error.hint().unwrap().contains("coattail tls generate"));
 }
 
 /// Not as in the original, which locked both sides out of each other on the day a certificate ended.
@@ -96,3 +100,17 @@ async fn the_dates_of_a_pinned_certificate_lock_nobody_out() {
         assert!(connect(server, Some(super::tls::pin("rsa2048"))).await.is_err());
     }
 }
+
+/// `openssl x509 -req -signkey`, with a key that nobody should ever have had.
+const RSA_768: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBXDCB5wIUQnZdd4yZHhy5HKDwbBm+UtHcAt4wDQYJKoZIhvcNAQELBQAwEDEO
+MAwGA1UEAwwFc2hvcnQwHhcNMjYxMTIwMTA0MzExWhcNMjYxMjIwMTA0MzExWjAQ
+MQ4wDAYDVQQDDAVzaG9ydDB8MA0GCSqGSIb3DQEBAQUAA2sAMGgCYQCpSCJXhjCz
+A3ITTx4bTDYqHSIwJXa87aNp4rdFdyua8F8Ak90HBGeRifZpZMN56kjOhLU5kY3L
+qnCCaQ0fCPGeVvnJvh7BRAih3IHYFZVKx8PkgCrLcDUnCLqIlBpRNvkCAwEAATAN
+BgkqhkiG9w0BAQsFAANhAFrNMmi5PiMTcnR2/j+rghBx656MqQ3Y1QvlglNxD+3G
+bSX3TzU91bePw0Vxq7WWeisBrSIYC518JtXB1bk+u2314N/99MndmdCQ/mceKLXD
+3Um1pyml70gB6UQ63oJNxA==
+-----END CERTIFICATE-----
+";

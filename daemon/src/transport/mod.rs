@@ -10,9 +10,9 @@ mod unix;
 
 pub(crate) use dial::{Dialer, dial_first};
 pub(crate) use listen::{Accepted, BindError, Listener};
-pub(crate) use tls::{Channel, Replaced, server_tls};
 #[cfg(test)]
-pub(crate) use tls::{WeakCertificate, client_tls};
+pub(crate) use tls::client_tls;
+pub(crate) use tls::{Channel, Replaced, server_tls};
 pub(crate) use unix::ControlListener;
 
 use std::net::SocketAddr;

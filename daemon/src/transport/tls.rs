@@ -10,7 +10,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, Other
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::keys::tls::fingerprint;
-use crate::keys::{MAX_BITS, MIN_BITS, TlsIdentity, rsa_bits};
+use crate::keys::{MAX_BITS, MIN_BITS, MIN_TLS_BITS, TlsIdentity, rsa_bits, tls_signer, verifies_short_rsa};
 
 /// The label of the exported secret (RFC 8446, section 7.5), as RFC 9266 does it for its own label.
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-Coattail-Channel-Binding";
@@ -77,17 +77,16 @@ impl ResolvesServerCert for Certificates {
 /// That key and certificate belong together was checked when they were loaded. rustls would check it once more, and
 /// refuse a certificate of version 1 by that, as the original's manual has its users make; presenting one is no trouble.
 pub(crate) fn server_tls(current: TlsIdentity, replaced: Vec<Replaced>) -> Result<Arc<ServerConfig>, Error> {
-    let provider = provider();
     let certified = |identity: TlsIdentity| {
-        let signer = provider.key_provider.load_private_key(identity.key)?;
-        Ok::<_, Error>(Arc::new(CertifiedKey::new(identity.chain, signer)))
+        let signer = tls_signer(&identity.key).expect("the key was tried when it was loaded");
+        Arc::new(CertifiedKey::new(identity.chain, signer))
     };
     let replaced = replaced
         .into_iter()
-        .map(|Replaced { identity, until }| Ok((identity.fingerprint(), certified(identity)?, until)))
-        .collect::<Result<_, Error>>()?;
-    let certificates = Certificates { current: certified(current)?, replaced };
-    let config = ServerConfig::builder_with_provider(provider.clone())
+        .map(|Replaced { identity, until }| (identity.fingerprint(), certified(identity), until))
+        .collect();
+    let certificates = Certificates { current: certified(current), replaced };
+    let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(certificates));
@@ -115,10 +114,9 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// A certificate with an RSA key that nothing can be verified with. The original took 1,024 bits; aws-lc verifies the
-/// RSA-PSS signatures of TLS 1.3 only from 2,048 bits on.
+/// A certificate with an RSA key that nothing can be verified with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the certificate has an RSA key of {bits} bits, and {MIN_BITS} to {MAX_BITS} are taken")]
+#[error("the certificate has an RSA key of {bits} bits, and {MIN_TLS_BITS} to {MAX_BITS} are taken")]
 pub(crate) struct WeakCertificate {
     bits: usize,
 }
@@ -149,7 +147,7 @@ impl ServerCertVerifier for Pinned {
         }
         let certificate = parse(end_entity)?;
         if let Some(bits) = rsa_bits(&certificate)
-            && !(MIN_BITS..=MAX_BITS).contains(&bits)
+            && !(MIN_TLS_BITS..=MAX_BITS).contains(&bits)
         {
             return Err(WeakCertificate { bits }.into());
         }
@@ -182,6 +180,15 @@ impl ServerCertVerifier for Pinned {
         // The key is taken out by hand: X.509 version 1, which the original's manual made people use, has a key like
         // any other, and nothing else of the certificate matters here.
         let parsed = parse(certificate)?;
+        if rsa_bits(&parsed).is_some_and(|bits| bits < MIN_BITS) {
+            let is_good = signature.scheme == SignatureScheme::RSA_PSS_SHA256
+                && verifies_short_rsa(parsed.public_key().raw, message, signature.signature());
+            return if is_good {
+                Ok(HandshakeSignatureValid::assertion())
+            } else {
+                Err(Error::InvalidCertificate(CertificateError::BadSignature))
+            };
+        }
         let key = SubjectPublicKeyInfoDer::from(parsed.public_key().raw);
         let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
