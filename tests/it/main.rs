@@ -26,6 +26,7 @@ mod raw_peer;
 mod rotation;
 mod service;
 mod smoke;
+mod supervision;
 mod tidy;
 mod tour;
 mod waterfall;

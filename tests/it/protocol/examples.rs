@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use coattail::wire::{ErrorCode, Method, control, doctor, host, peer, plugin};
+use coattail::wire::{ErrorCode, Method, control, doctor, host, peer, plugin, plugins};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -43,8 +43,10 @@ fn checks() -> Vec<Check> {
             IssueValidation AddValidation ListValidations ShowValidation RemoveValidation ListAudit
             RotateKey ListKeys SetPeerAddress;
     };
-    // In a file of its own, on the same wire.
+    // In files of their own, on the same wire.
     checks.push(check::<doctor::Doctor>("control"));
+    checks.push(check::<plugins::ShowPlugin>("control"));
+    checks.push(check::<plugins::ReloadPlugins>("control"));
     checks
 }
 
