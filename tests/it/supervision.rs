@@ -48,7 +48,7 @@ fn p7_a_crash_loop_is_shown_refused_and_ends_with_a_reload() {
     let reason = broken["reason"].as_str().expect("a reason");
     assert!(reason.contains("crashed 5 times") && reason.contains("exit 3"), "{reason}");
     let refused = instance.run(&["action", "perform", "Greet", "--json"]).failed(1, "plugin-broken");
-    assert!(refused["error"]["hint"].as_str().is_some_and(|hint| hint.contains("action reload 'Greet'")), "{refused}");
+    assert!(refused["hint"].as_str().is_some_and(|hint| hint.contains("action reload 'Greet'")), "{refused}");
     assert!(instance.run(&["action", "list"]).ok().stdout.contains("broken"));
     let shown = show(&instance);
     assert_eq!((&shown["counts"]["crashes"], &shown["state"]), (&5.into(), &"broken".into()));

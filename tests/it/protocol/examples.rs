@@ -94,9 +94,14 @@ fn every_method_has_an_example() {
         .map(|example| (example.wire.as_str(), example.call.method.as_str()))
         .collect();
     let mut methods = BTreeSet::new();
-    for (file, wire) in
-        [("peer", "peer"), ("plugin", "plugin"), ("host", "host"), ("control", "control"), ("doctor", "control")]
-    {
+    for (file, wire) in [
+        ("peer", "peer"),
+        ("plugin", "plugin"),
+        ("host", "host"),
+        ("control", "control"),
+        ("doctor", "control"),
+        ("plugins", "control"),
+    ] {
         let path = document::root().join(format!("sdk-rust/src/wire/{file}.rs"));
         let source = fs::read_to_string(path).expect("each wire has its file");
         let lines = source.lines().filter(|line| line.starts_with("method!("));

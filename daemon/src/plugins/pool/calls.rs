@@ -199,7 +199,7 @@ impl Pool {
         state.closed = true;
         state.crew.retire();
         if let Some(next) = state.next.take() {
-            next.crew.retire();
+            next.dismiss();
         }
     }
 

@@ -307,7 +307,7 @@ impl Crew {
 
     /// A worker ended by itself: the next one has to wait.
     fn crashed(&self, worker: &Arc<Worker>, why: String, last_words: &str) {
-        let message = format!("{} crashed: {why}", self.spec.id);
+        let message = format!("{} {CRASHED}{why}", self.spec.id);
         tracing::warn!(plugin = %self.spec.id, "worker ended: {why}");
         self.with.tally.crashed(&format!("{message}{last_words}"));
         {
@@ -331,7 +331,7 @@ impl Crew {
         // What it printed stands at the end, where it can be taken away.
         let at = trouble.find(LAST_OUTPUT).unwrap_or(trouble.len());
         let (reason, printed) = trouble.split_at(at);
-        let reason = reason.strip_prefix(&id.to_string()).unwrap_or(reason).trim_start();
+        let reason = reason.strip_prefix(&id.to_string()).unwrap_or(reason).trim_start().trim_start_matches(CRASHED);
         let wait = until.duration_since(Instant::now());
         let message = format!(
             "{id} crashed {} times, the last time: {reason}; it is tried again in {} s{printed}",
@@ -348,6 +348,9 @@ impl Crew {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What is said before the reason of a crash.
+const CRASHED: &str = "crashed: ";
 
 /// How often to look whether a worker that is kept warm may end after all.
 const KEPT: Duration = Duration::from_secs(1);

@@ -16,6 +16,14 @@ pub(super) struct Next {
     decided: CancellationToken,
 }
 
+impl Next {
+    /// It will not take over. The pool is locked, so that who waited finds what follows.
+    pub(super) fn dismiss(self) {
+        self.crew.retire();
+        self.decided.cancel();
+    }
+}
+
 /// Files of which nothing can be started, while workers of those of before still run.
 #[derive(Debug)]
 pub(super) struct Rejected {
@@ -53,9 +61,7 @@ impl Pool {
             state.crew.freeze();
         }
         if let Some(next) = state.next.take() {
-            // Order: the pool is locked, so that who waited finds the one that follows.
-            next.crew.retire();
-            next.decided.cancel();
+            next.dismiss();
         }
         let crew = Crew::new(spec.clone(), self.with.clone());
         // Nothing has to be waited for where nothing is warm.

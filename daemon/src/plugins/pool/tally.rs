@@ -46,5 +46,9 @@ impl Tally {
 }
 
 fn error(message: &str) -> LastError {
-    LastError { time: jiff::Timestamp::now().to_string(), message: message.to_owned() }
+    let message = message[..message.floor_char_boundary(LONGEST)].to_owned();
+    LastError { time: jiff::Timestamp::now().to_string(), message }
 }
+
+/// Bytes of a message that are kept: a plugin can say as much as a frame holds.
+const LONGEST: usize = 8 * 1024;
