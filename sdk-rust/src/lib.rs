@@ -1,6 +1,7 @@
 //! The Coattail API for Rust.
 //!
 //! * [`name`], [`id`], [`address`]: the words both ends agree on, parsed once and valid ever after.
+//! * [`secret`]: a token, which is never shown by accident.
 //! * [`wire`]: every method of every wire, as types.
 //! * [`rpc`]: a two-way JSON-RPC session over lines of text; one engine for peers, plugins and the
 //!   control socket.
@@ -16,6 +17,7 @@ pub mod id;
 pub mod name;
 pub mod plugin;
 pub mod rpc;
+pub mod secret;
 pub mod wire;
 
 /// The result of what can fail with a [`Failure`](wire::Failure).

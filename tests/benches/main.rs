@@ -7,6 +7,7 @@
 mod calls;
 mod delivery;
 mod effort;
+mod fairness;
 mod floor;
 mod load;
 mod machine;
@@ -29,11 +30,12 @@ const END: &str = "<!-- measured: end -->\n";
 
 type Measure = fn(&Effort) -> Section;
 
-const SECTIONS: [(&str, Measure); 8] = [
+const SECTIONS: [(&str, Measure); 9] = [
     ("Floors", floor::measure),
     ("Remote perform", calls::remote),
     ("Remote perform, without the caller's daemon", calls::direct),
     ("Local perform", calls::local),
+    ("Fairness", fairness::measure),
     ("Publish", publish::measure),
     ("Delivery", delivery::measure),
     ("Start-up", startup::measure),

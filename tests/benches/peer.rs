@@ -86,7 +86,7 @@ impl Dialer {
             self.id.to_string().as_bytes(),
         ]);
         let proof = STANDARD.encode(identity.sign(DOMAIN, &transcript));
-        session.call(&Authenticate { token: self.token.to_string(), proof }).await.expect("it lets us in");
+        session.call(&Authenticate { token: self.token.to_string().into(), proof }).await.expect("it lets us in");
         session
     }
 }

@@ -10,7 +10,7 @@ use coattail_tests::cluster::add_peer;
 use coattail_tests::{Instance, Random, plugin, until};
 use serde_json::{Value, json};
 
-use crate::raw_peer::{PATIENT, RawPeer, hello, keys_of, peak_memory, plain_service, rand_nonce};
+use crate::raw_peer::{PATIENT, RawPeer, hello, keys_of, plain_service, rand_nonce};
 
 const ALL: &[&str] = &["--performable", "*"];
 
@@ -222,41 +222,6 @@ fn a_hello_that_makes_no_sense_is_refused() {
         assert!(peer.rest().iter().all(|answer| code(answer) == ErrorCode::InvalidInput));
     }
     others_go_on(&instance);
-}
-
-#[test]
-fn s8_a_line_without_an_end_is_cut_off_early_and_costs_no_memory() {
-    let instance = plain_service("publisher", "");
-    others_go_on(&instance);
-    let before = peak_memory(&instance);
-    let (mebibyte, mut sent) = (vec![b'x'; 1024 * 1024], 0);
-    let mut stream = TcpStream::connect(("127.0.0.1", instance.port())).expect("it listens");
-    while sent < 200 && stream.write_all(&mebibyte).is_ok() {
-        sent += 1;
-    }
-    assert!(sent < 32, "{sent} MiB were taken");
-    let after = peak_memory(&instance);
-    assert!(after < before + 8 * 1024, "from {before} to {after} KiB");
-    others_go_on(&instance);
-}
-
-#[test]
-fn s8_many_strangers_at_once_cost_little_each() {
-    let instance = plain_service("publisher", "  unauthenticated_connections: 256\n");
-    others_go_on(&instance);
-    let before = peak_memory(&instance);
-    let almost = vec![b'x'; 60 * 1024];
-    let strangers: Vec<TcpStream> = (0..200)
-        .map(|_| {
-            let mut stream = TcpStream::connect(("127.0.0.1", instance.port())).expect("it listens");
-            stream.write_all(&almost).expect("so much is taken");
-            stream
-        })
-        .collect();
-    others_go_on(&instance);
-    let each = peak_memory(&instance).saturating_sub(before) / 200;
-    assert!(each <= 192, "{each} KiB for each connection");
-    drop(strangers);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Whoever is at a limit costs only itself: calls over a rate, failed handshakes, connections that only wait.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use coattail::control;
@@ -12,14 +14,29 @@ use coattail::wire::control::{AddPeer, RemovePeer};
 use coattail::wire::host::{ListActions, Perform};
 use coattail::wire::{ErrorCode, Failure};
 use coattail_tests::{Cluster, Instance, cluster, plugin, until};
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// Calls that the flood keeps under way.
+const FLOOD: usize = 32;
+
+/// Calls over its rate that a token is refused in one go; and after how many milliseconds each further one, at most.
+const EXCESS: u64 = 1_024;
+const EXCESS_EVERY_MS: u64 = 10;
+
 /// How long a login may take while somebody attacks.
 const PROMPT: Duration = Duration::from_secs(1);
+
+/// How often those who attack slowly send a byte.
+const PACE: Duration = Duration::from_secs(10);
+
+/// How often somebody logs in meanwhile, which is less often than one address may.
+const LOGIN_PACE: Duration = Duration::from_millis(100);
+
+/// How many bytes each of them sends, after its first.
+const ROUNDS: u32 = 2;
 
 #[test]
 fn calls_over_the_rate_are_refused_with_a_time_and_no_other_token_pays() {
@@ -58,28 +75,44 @@ fn a_flood_of_refused_calls_holds_nobody_up() {
     let modest = Instance::running("modest");
     let peer_of_modest = cluster::add_peer(&cluster.publisher, &modest, &[]).parse().expect("an id");
     let peer_of_greedy = cluster.peer.parse().expect("an id");
-    block_on(async {
+    let answered = block_on(async {
         let tasks = TaskTracker::new();
         let (flooding, calling) = (connect(&cluster.subscriber, &tasks).await, connect(&modest, &tasks).await);
         let alone = latency(&calling, peer_of_modest).await;
+        let start = Instant::now();
+        let refusals = Arc::new(AtomicU64::new(0));
         let mut flood = JoinSet::new();
-        for _ in 0..32 {
-            let flooding = flooding.clone();
+        for _ in 0..FLOOD {
+            let (flooding, refusals) = (flooding.clone(), refusals.clone());
             flood.spawn(async move {
                 loop {
-                    let _ = flooding.call(&ListActions { peer: Some(peer_of_greedy) }).await;
+                    if flooding.call(&ListActions { peer: Some(peer_of_greedy) }).await.is_err() {
+                        refusals.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
             });
         }
-        while flooding.call(&ListActions { peer: Some(peer_of_greedy) }).await.is_ok() {}
+        until("the flood to be read slowly", || (refusals.load(Ordering::Relaxed) > EXCESS + 100).then_some(()));
         let [p50, p99] = latency(&calling, peer_of_modest).await;
         flood.shutdown().await;
         assert!(p99 < PROMPT, "alone {alone:?}, beside a flood {:?}", [p50, p99]);
+        // However fast it asks, it is answered no faster than this.
+        let (answered, elapsed) = (refusals.load(Ordering::Relaxed), start.elapsed());
+        let bound = EXCESS + u64::try_from(elapsed.as_millis()).expect("a test is short") / EXCESS_EVERY_MS + 1;
+        assert!(answered <= bound, "{answered} calls were refused within {elapsed:?}, at most {bound} should be");
+        // Its session is the same, and goes on.
+        let again = flooding.call(&ListActions { peer: Some(peer_of_greedy) }).await.map_err(Failure::from);
+        assert!(again.map_or_else(|failure| failure.code == ErrorCode::Busy, |_| true));
+        answered
     });
     let told = cluster.publisher.json(&["audit"]);
-    let over = told.as_array().expect("a list").iter().filter(|entry| entry["reason"] == "rate");
+    let entries = told.as_array().expect("a list");
+    let over = entries.iter().filter(|entry| entry["reason"] == "rate");
     assert!(over.clone().count() <= 3, "a flood is one entry a minute: {told:#}");
-    assert!(over.map(|entry| entry["count"].as_u64().expect("a count")).sum::<u64>() > 100, "{told:#}");
+    assert!(over.map(|entry| entry["count"].as_u64().expect("a count")).sum::<u64>() >= answered, "{told:#}");
+    let logins =
+        entries.iter().filter(|entry| entry["what"] == "session.authenticate" && entry["outcome"] == "allowed");
+    assert_eq!(logins.count(), 2, "nobody had to log in again: {told:#}");
 }
 
 #[test]
@@ -176,7 +209,7 @@ fn nonsense_is_held_against_its_source_and_hanging_up_is_not() {
 }
 
 #[test]
-fn a11_two_thousand_sockets_that_only_wait_keep_nobody_out() {
+fn a11_two_thousand_sockets_that_send_a_byte_every_ten_seconds_keep_nobody_out() {
     let publisher = Instance::running("publisher");
     let subscriber = Instance::running("subscriber");
     let issue = ["token", "issue", "--quiet", "--print-raw-token"];
@@ -185,19 +218,28 @@ fn a11_two_thousand_sockets_that_only_wait_keep_nobody_out() {
     block_on(async {
         let tasks = TaskTracker::new();
         let control = connect(&subscriber, &tasks).await;
-        // From other addresses, and then from the very address of the one who wants to be let in: there, fewer than the
-        // rate of one address allows.
+        // From other addresses.
         let mut others = Vec::new();
         for n in 0..2_000_u32 {
-            others.push(slow_socket(Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + 1 + n % 8), port).await);
+            let from = Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + 1 + n % 8);
+            others.push(SlowSocket::open(from, port).await);
         }
-        for _ in 0..5 {
-            log_in(&control, &token).await;
+        let logins = async {
+            let mut beat = tokio::time::interval(LOGIN_PACE);
+            for _ in 0.. {
+                beat.tick().await;
+                log_in(&control, &token).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = attack(others) => {}
+            () = logins => {}
         }
-        drop(others);
+        // And from the very address of the one who wants to be let in: fewer than the rate of one address allows.
         let mut neighbours = Vec::new();
         for _ in 0..600 {
-            neighbours.push(slow_socket(Ipv4Addr::LOCALHOST, port).await);
+            neighbours.push(SlowSocket::open(Ipv4Addr::LOCALHOST, port).await);
         }
         for _ in 0..5 {
             log_in(&control, &token).await;
@@ -213,7 +255,7 @@ fn a11_two_thousand_sockets_that_only_wait_keep_nobody_out() {
 /// Adds a peer, which logs in, and forgets it again.
 async fn log_in(control: &Session, token: &str) {
     let start = Instant::now();
-    let added = control.call(&AddPeer { token: token.to_owned() }).await.expect("let in");
+    let added = control.call(&AddPeer { token: token.into() }).await.expect("let in");
     assert!(start.elapsed() < PROMPT, "a login took {:?}", start.elapsed());
     let peer: PeerId = added.id;
     control.call(&RemovePeer { peer, dry_run: false }).await.expect("forgotten");
@@ -231,15 +273,49 @@ async fn latency(control: &Session, peer: PeerId) -> [Duration; 2] {
     [times[100], times[197]]
 }
 
-/// A connection that begins to speak TLS, and goes on with a byte every ten seconds: not in the time of this test.
-async fn slow_socket(from: Ipv4Addr, port: u16) -> TcpStream {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.bind(SocketAddr::from((from, 0))).expect("an address of this machine");
-    let mut stream = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.expect("accepted");
-    // The first of a handshake. It may have been evicted already.
-    let _ = stream.write_all(&[0x16]).await;
-    stream
+/// Each socket sends a byte, one after the other over the whole of [`PACE`], in each of [`ROUNDS`].
+async fn attack(mut sockets: Vec<SlowSocket>) {
+    let mut beat = tokio::time::interval(PACE / u32::try_from(sockets.len()).expect("a few"));
+    for _ in 0..ROUNDS {
+        for socket in &mut sockets {
+            beat.tick().await;
+            socket.go_on().await;
+        }
+    }
 }
+
+/// A connection that begins to speak TLS, byte by byte.
+struct SlowSocket {
+    stream: TcpStream,
+    from: Ipv4Addr,
+    port: u16,
+    sent: usize,
+}
+
+impl SlowSocket {
+    /// Connects, and sends the first byte.
+    async fn open(from: Ipv4Addr, port: u16) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from((from, 0))).expect("an address of this machine");
+        let stream = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.expect("accepted");
+        // It may have been evicted already.
+        let _ = stream.try_write(&TLS_HELLO[..1]);
+        Self { stream, from, port, sent: 1 }
+    }
+
+    /// Sends the next byte, or comes back if it was sent away.
+    async fn go_on(&mut self) {
+        let is_open = self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        if is_open && self.stream.try_write(&TLS_HELLO[self.sent..=self.sent]).is_ok() {
+            self.sent += 1;
+        } else {
+            *self = Self::open(self.from, self.port).await;
+        }
+    }
+}
+
+/// How a client begins: a record, and in it a hello of 508 bytes.
+const TLS_HELLO: [u8; 9] = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc];
 
 async fn perform_at_once(instance: &Instance, peer: &str, calls: usize) -> Vec<Result<(), Failure>> {
     let tasks = TaskTracker::new();
@@ -269,13 +345,13 @@ async fn connect(instance: &Instance, tasks: &TaskTracker) -> Session {
     session
 }
 
-fn block_on(work: impl Future<Output = ()>) {
+fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .expect("a runtime")
-        .block_on(work);
+        .block_on(work)
 }
 
 fn started(mut instance: Instance) -> Instance {

@@ -17,6 +17,7 @@ mod delivery;
 mod durability;
 mod isolation;
 mod limits;
+mod memory;
 mod moving;
 mod orphans;
 mod outcomes;

@@ -67,6 +67,41 @@ fn s1_to_perform_and_publish_takes_both_permissions() {
     assert_eq!(ask(&cluster, "publish-me"), [true, true, true, false]);
 }
 
+/// Narrowed: to one action by its name, one right on it, and one bearer by his key.
+#[test]
+fn narrowed_tokens_allow_one_action_to_one_bearer() {
+    let (publisher, bearer) = (Instance::running("publisher"), Instance::running("bearer"));
+    let lookalikes = ["Echo", "ECHO", "ech\u{43e}", "\u{ff45}cho", "e\u{301}cho", "echo2"];
+    for action in ["echo"].iter().chain(&lookalikes) {
+        publisher.plugin(&format!("actions/{action}.sh"), plugin::KEEP_SH);
+    }
+    bearer.plugin("receivers/keep.sh", plugin::KEEP_SH);
+    let key = bearer.run(&["validation", "issue", "--quiet", "--print-raw-token"]).ok().stdout;
+    let key: Value = serde_json::from_str(&publisher.run_with(&["validation", "add", "-", "--json"], &key).ok().stdout)
+        .expect("JSON");
+    let to_bearer = format!("vt://{}", key["id"].as_str().expect("an id"));
+    let issue = ["token", "issue", "--quiet", "--print-raw-token", "--perform", "echo", "--subscribe", "[]"];
+    let token = publisher.run(&[&issue[..], &["--bearers", &to_bearer]].concat()).ok().stdout;
+    // Whoever else has it is not let in at all.
+    let stranger = Instance::new("stranger");
+    stranger.run_with(&["peer", "add", "-", "--json"], &token).failed(4, "token-refused");
+    let added = bearer.run_with(&["peer", "add", "-", "--json"], &token).ok().stdout;
+    let added: Value = serde_json::from_str(&added).expect("JSON");
+    let peer = added["id"].as_str().expect("an id").to_owned();
+    let cluster = Cluster { publisher, subscriber: bearer, peer };
+    assert_eq!(ask(&cluster, "echo"), [true, false, false, false]);
+    for action in lookalikes {
+        assert_eq!(ask(&cluster, action), NONE, "{action}");
+    }
+    assert_eq!(list(&cluster), json!([["echo", true, false, false]]));
+    assert_eq!(cluster.publisher.received(), [json!(1)], "performed once");
+    // It is the key of the bearer that opens, and not the token alone: without it the session ends, too.
+    let _ = cluster.publisher.run(&["validation", "remove", key["id"].as_str().expect("an id"), "--yes"]).ok();
+    let perform = ["action", "perform", "--action", "echo", "--peer", &cluster.peer, "--data", "2", "--json"];
+    assert_ne!(cluster.subscriber.run(&perform).code, Some(0));
+    assert_eq!(cluster.publisher.received(), [json!(1)], "performed once");
+}
+
 #[test]
 fn a_token_is_for_its_bearers_and_from_its_time_on() {
     let (publisher, stranger) = (Instance::running("publisher"), Instance::new("stranger"));

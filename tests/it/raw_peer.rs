@@ -149,7 +149,7 @@ pub(crate) fn prove(
 }
 
 /// Connects from an address of this machine that no other connection has, so that none pays for what another has done.
-fn connect_from_anywhere(port: u16) -> TcpStream {
+pub(crate) fn connect_from_anywhere(port: u16) -> TcpStream {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
@@ -203,11 +203,16 @@ pub(crate) fn plain_service(name: &str, settings: &str) -> Instance {
 }
 
 /// The most memory that a service has had, in KiB, since this was last asked for.
-pub(crate) fn peak_memory(instance: &Instance) -> u64 {
-    let process = format!("/proc/{}", instance.pid());
-    let status = std::fs::read_to_string(format!("{process}/status")).expect("it runs");
+pub(crate) fn peak_memory(instance: &Instance) -> usize {
+    let peak = memory(instance, "VmHWM:");
     // 5 forgets the peak.
-    let _ = std::fs::write(format!("{process}/clear_refs"), "5");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line");
+    let _ = std::fs::write(format!("/proc/{}/clear_refs", instance.pid()), "5");
+    peak
+}
+
+/// Memory of a service in KiB, by the kernel's name for what is counted.
+pub(crate) fn memory(instance: &Instance, what: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", instance.pid())).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with(what)).expect("a line");
     line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }

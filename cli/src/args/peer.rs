@@ -1,8 +1,8 @@
-use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use coattail::address::PeerAddress;
+use coattail::secret::Secret;
 
 use super::{Ended, Shown};
 
@@ -48,20 +48,4 @@ pub(crate) struct SetAddress {
     /// Where, tried in this order before what the peer says; none forgets what was set
     #[arg(value_name = "ADDRESS")]
     pub(crate) addresses: Vec<PeerAddress>,
-}
-
-/// A token as it was typed.
-#[derive(Clone)]
-pub(crate) struct Secret(pub(crate) String);
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
 }

@@ -1,4 +1,5 @@
 use coattail::id::PeerId;
+use coattail::secret::Secret;
 use coattail::wire::control::{self, PeerRemoved, RemovePeer, SetPeerAddress, ShowPeerToken};
 use coattail::wire::host::{ListPeers, Peer, ShowPeer};
 use coattail::wire::{ErrorCode, Failure};
@@ -64,9 +65,8 @@ pub(super) fn run(context: &Context, command: PeerCommand) -> Result<ExitStatus,
 }
 
 fn add(context: &Context, args: &AddPeer) -> Result<(), Failure> {
-    let token = read_token(context, args)?;
-    let token = token.trim().to_owned();
-    if token.is_empty() {
+    let token = read_token(context, args)?.trimmed();
+    if token.reveal().is_empty() {
         return Err(Failure::new(ErrorCode::Usage, "the token is empty")
             .hint("take it from `coattail token issue -q -r` at the other instance"));
     }
@@ -78,18 +78,18 @@ fn add(context: &Context, args: &AddPeer) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_token(context: &Context, args: &AddPeer) -> Result<String, Failure> {
+fn read_token(context: &Context, args: &AddPeer) -> Result<Secret, Failure> {
     if let Some(file) = &args.token_file {
-        return input::read_file(file);
+        return input::read_file(file).map(Secret::from);
     }
     match args.positional.as_ref().or(args.named.as_ref()) {
-        Some(given) if given.0 != "-" => {
+        Some(given) if given.reveal() != "-" => {
             context.printer.warn(
                 "others on this machine can see the token in the list of processes; `peer add -` reads it from stdin",
             );
-            Ok(given.0.clone())
+            Ok(given.clone())
         }
-        _ => input::read_stdin(),
+        _ => input::read_stdin().map(Secret::from),
     }
 }
 
@@ -97,12 +97,12 @@ fn show(context: &Context, args: &Shown) -> Result<(), Failure> {
     #[derive(Serialize)]
     struct Raw {
         id: PeerId,
-        raw: String,
+        raw: Secret,
     }
     let peer = id(&args.which)?;
     if args.print_raw_token {
         let token = context.talk(async |daemon| daemon.call(&ShowPeerToken { peer }).await)?;
-        return context.printer.value(&token.raw.clone(), &Raw { id: peer, raw: token.raw });
+        return context.printer.value(token.raw.clone().reveal(), &Raw { id: peer, raw: token.raw });
     }
     let peer = context.talk(async |daemon| daemon.call(&ShowPeer { peer }).await)?;
     context.printer.record(&peer)

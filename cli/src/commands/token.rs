@@ -1,4 +1,5 @@
 use coattail::id::{IssuerHash, TokenId};
+use coattail::secret::Secret;
 use coattail::wire::Failure;
 use coattail::wire::control::{Issuer, ListTokens, RevokeToken, Revoked, ShowToken, Token};
 use serde::Serialize;
@@ -50,7 +51,7 @@ impl Record for Token {
             fields.push(("ends with it", lives_on_it(sessions, subscriptions)));
         }
         if let Some(raw) = &self.raw {
-            fields.push(("raw", raw.clone()));
+            fields.push(("raw", raw.reveal().to_owned()));
         }
         fields
     }
@@ -108,17 +109,17 @@ fn issue(context: &Context, args: IssueToken) -> Result<(), Failure> {
     let raw = token.raw.take().unwrap_or_default();
     let printer = &context.printer;
     match (quiet, print_raw) {
-        (true, true) => printer.value(&raw, &Raw { id: token.id, raw: &raw })?,
+        (true, true) => printer.value(raw.reveal(), &Raw { id: token.id, raw: &raw })?,
         // Programs get one object; people get the fields, and then the token on a line of its own.
         (false, true) if printer.format() == Format::Table => {
             printer.record(&token)?;
-            printer.answer(&format!("\n{raw}\n"))?;
+            printer.answer(&format!("\n{}\n", raw.reveal()))?;
         }
         (false, true) => printer.record(&Token { raw: Some(raw.clone()), ..token.clone() })?,
         (true, false) => printer.value(&token.id.to_string(), &Id { id: token.id })?,
         (false, false) => printer.record(&token)?,
     }
-    context.offer(&raw, copy, quiet, &format!("coattail token show --print-raw-token {}", token.id));
+    context.offer(raw.reveal(), copy, quiet, &format!("coattail token show --print-raw-token {}", token.id));
     Ok(())
 }
 
@@ -130,7 +131,7 @@ struct Id {
 #[derive(Serialize)]
 struct Raw<'a> {
     id: TokenId,
-    raw: &'a str,
+    raw: &'a Secret,
 }
 
 fn issuer(context: &Context) -> Result<(), Failure> {
@@ -146,7 +147,7 @@ fn show(context: &Context, args: &Shown) -> Result<(), Failure> {
     let token = id(&args.which)?;
     let token = context.talk(async |daemon| daemon.call(&ShowToken { token, raw: args.print_raw_token }).await)?;
     match &token.raw {
-        Some(raw) if args.print_raw_token => context.printer.value(raw, &Raw { id: token.id, raw }),
+        Some(raw) if args.print_raw_token => context.printer.value(raw.reveal(), &Raw { id: token.id, raw }),
         _ => context.printer.record(&token),
     }
 }

@@ -23,13 +23,13 @@ fn peer() -> Peer {
 
 fn daemon(instance: &Instance) -> FakeDaemon {
     Canned::new()
-        .on(|call: AddPeer| match call.token.as_str() {
+        .on(|call: AddPeer| match call.token.reveal() {
             "sesame" => Ok(peer()),
             _ => Err(Failure::new(ErrorCode::TokenRefused, "the token has expired")),
         })
         .on(|_: ListPeers| Ok(vec![peer()]))
         .on(|_: ShowPeer| Ok(peer()))
-        .on(|_: ShowPeerToken| Ok(PeerToken { raw: "sesame".to_owned() }))
+        .on(|_: ShowPeerToken| Ok(PeerToken { raw: "sesame".into() }))
         .on(|call: RemovePeer| Ok(PeerRemoved { id: call.peer, subscriptions: 1, sessions: 2 }))
         .serve(instance)
 }

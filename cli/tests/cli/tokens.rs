@@ -28,7 +28,7 @@ fn token(call: IssueToken) -> Token {
         receiver: None,
         sessions: None,
         subscriptions: None,
-        raw: Some(RAW.to_owned()),
+        raw: Some(RAW.into()),
     }
 }
 
@@ -39,7 +39,7 @@ fn daemon(instance: &Instance) -> FakeDaemon {
         .on(|_: Issuer| Ok(issuer()))
         .on(|_: ListTokens| Ok(vec![Token { raw: None, ..token(IssueToken::default()) }]))
         .on(move |call: ShowToken| match call.token.to_string().as_str() {
-            ID => Ok(Token { raw: call.raw.then(|| RAW.to_owned()), ..token(IssueToken::default()) }),
+            ID => Ok(Token { raw: call.raw.then(|| RAW.into()), ..token(IssueToken::default()) }),
             _ => Err(unknown()),
         })
         .on(|call: RevokeToken| Ok(Revoked { id: call.token, sessions: 1, subscriptions: 2 }))

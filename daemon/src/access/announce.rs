@@ -1,4 +1,5 @@
 use coattail::id::IssuerHash;
+use coattail::secret::Secret;
 use coattail::wire::Failure;
 use futures::StreamExt as _;
 use futures::stream;
@@ -6,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
-use crate::store::{Secret, Store};
+use crate::store::Store;
 
 /// Instances that are told at the same time.
 const AT_ONCE: usize = 16;

@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
 use coattail::id::{IssuerHash, PeerId};
+use coattail::secret::Secret;
 use coattail::wire::control::{PeerRemoved, PeerToken, RemovePeer, SetPeerAddress};
 use coattail::wire::host::Peer;
 use coattail::wire::{ErrorCode, Failure};
 
 use crate::publications::Links;
 use crate::session::{Sessions, Target};
-use crate::store::{self, Secret, Store};
+use crate::store::{self, Store};
 use crate::tokens::{Use, inspect};
 
 /// Addresses of one peer that are set by hand: each is tried, and a dial takes seconds.
@@ -30,8 +31,8 @@ impl Peers {
 
     /// Adds a peer, after logging in with its token once: whoever answers has to prove the key that the token names,
     /// and to accept it.
-    pub(crate) async fn add(&self, token: String) -> Result<Peer, Failure> {
-        let token = Secret::from(token.trim().to_owned());
+    pub(crate) async fn add(&self, token: Secret) -> Result<Peer, Failure> {
+        let token = token.trimmed();
         let claims = inspect(token.reveal())?.into_claims();
         let refused = |message: &str| Failure::new(ErrorCode::InvalidInput, message);
         if self.issuers.contains(&claims.issuer) {
@@ -86,7 +87,7 @@ impl Peers {
     }
 
     pub(crate) async fn token(&self, id: PeerId) -> Result<PeerToken, Failure> {
-        Ok(PeerToken { raw: self.row(id).await?.jwt.reveal().to_owned() })
+        Ok(PeerToken { raw: self.row(id).await?.jwt })
     }
 
     /// Forgets a peer with the subscriptions that we hold there, and ends the session with it. It learns of that at

@@ -2,6 +2,7 @@ use std::sync::{Arc, OnceLock};
 
 use coattail::address::PeerAddress;
 use coattail::id::{IssuerHash, TokenId};
+use coattail::secret::Secret;
 use coattail::wire::control::{IssueToken, RevokeToken, Revoked, Token};
 use coattail::wire::host::RevokeSubscriber;
 use coattail::wire::{ErrorCode, Failure};
@@ -11,7 +12,7 @@ use crate::config::Config;
 use crate::keys::TokenKey;
 use crate::publications::PublisherSide;
 use crate::session::Sessions;
-use crate::store::{Held, IssuedToken, Secret, Store};
+use crate::store::{Held, IssuedToken, Store};
 use crate::tokens::{Bearer, Claims, Grants, SubscriptionGrant, TokenError, Use, Validity, inspect, issue};
 
 /// Makes tokens in the name of this instance.
@@ -194,6 +195,6 @@ fn describe(token: &IssuedToken, raw: bool) -> Result<Token, Failure> {
         receiver: subscription.map(|subscription| subscription.receiver.to_string()),
         sessions: None,
         subscriptions: None,
-        raw: raw.then(|| token.jwt.reveal().to_owned()),
+        raw: raw.then(|| token.jwt.clone()),
     })
 }

@@ -8,8 +8,9 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use coattail::secret::Secret;
 use serde::{Deserialize, Deserializer};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::ConfigError;
 use super::limits::LimitsFile;
@@ -135,13 +136,7 @@ pub(super) struct KeyFile {
     #[serde(rename = "type", default)]
     pub(super) kind: Option<String>,
     #[serde(default)]
-    pub(super) value: Option<String>,
-}
-
-impl Drop for KeyFile {
-    fn drop(&mut self) {
-        self.value.zeroize();
-    }
+    pub(super) value: Option<Secret>,
 }
 
 impl std::fmt::Debug for KeyFile {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use coattail::address::PeerAddress;
+use coattail::secret::Secret;
 
 use super::file::{ConfigFile, FILE, KeyFile, KeyPairFile, STRING};
 use super::limits::Limits;
@@ -197,13 +198,14 @@ impl Check<'_> {
             }
             return Ok(Authentication::Files(self.files(file, names)?));
         }
-        let text = private.value.as_deref().unwrap_or_default();
+        let text = private.value.as_ref().map_or("", Secret::reveal);
         let signing = SharedSecret::new(text).map_err(|_| secret("its `value` is empty", names.private_key))?;
         // The original needs the secret twice, which tells nothing new.
         match public.kind.as_deref() {
             None if public.value.is_none() => {}
             Some(STRING)
-                if SharedSecret::new(public.value.as_deref().unwrap_or_default()).ok().as_ref() == Some(&signing) => {}
+                if SharedSecret::new(public.value.as_ref().map_or("", Secret::reveal)).ok().as_ref()
+                    == Some(&signing) => {}
             Some(STRING) => return Err(secret("the private half has another value", names.public_key)),
             _ => return Err(secret("the public half is a file", names.private_key)),
         }
@@ -222,7 +224,7 @@ impl Check<'_> {
 
     fn files(&self, file: &KeyPairFile, names: &KeyNames) -> Result<KeyFiles, ConfigError> {
         let at = |file: &KeyFile, key: &'static str, default: &str| match file.kind.as_deref() {
-            None | Some(FILE) => Ok(self.root.join(file.value.as_deref().unwrap_or(default))),
+            None | Some(FILE) => Ok(self.root.join(file.value.as_ref().map_or(default, Secret::reveal))),
             Some(other) => Err(self.invalid(key, other, "its `type` must be file or string")),
         };
         Ok(KeyFiles {

@@ -1,8 +1,6 @@
-use std::fmt;
-
 use aws_lc_rs::{constant_time, hmac};
+use coattail::secret::Secret;
 use jsonwebtoken::{DecodingKey, EncodingKey};
-use zeroize::Zeroizing;
 
 use super::KeyError;
 use super::jwt::{JwtSigner, JwtVerifier, Kind};
@@ -11,45 +9,43 @@ use super::jwt::{JwtSigner, JwtVerifier, Kind};
 ///
 /// It is never shown, and wiped from memory when it is dropped. There is no identity made of one, since an identity
 /// is published (fault S10 of the original).
-#[derive(Clone)]
-pub struct SharedSecret(Zeroizing<String>);
+#[derive(Debug, Clone)]
+pub struct SharedSecret(Secret);
 
 impl SharedSecret {
     /// Refuses the empty text, with which anybody could sign.
     pub fn new(text: &str) -> Result<Self, KeyError> {
-        if text.is_empty() { Err(KeyError::EmptySecret) } else { Ok(Self(Zeroizing::new(text.to_owned()))) }
+        if text.is_empty() { Err(KeyError::EmptySecret) } else { Ok(Self(text.into())) }
     }
 
     /// Whether it is so short that whoever has one token may find it by trying (RFC 7518, section 3.2).
     pub fn is_short(&self) -> bool {
-        self.0.len() < SAFE_BYTES
+        self.bytes().len() < SAFE_BYTES
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.0.reveal().as_bytes()
     }
 
     /// Names it in the header of a JWT. Made with the secret and not of it, so it says no more than a signature does.
     pub(super) fn key_id(&self) -> String {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_bytes());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.bytes());
         let tag = hmac::sign(&key, b"coattail key id v1");
         tag.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     pub(super) fn jwt_signer(&self) -> JwtSigner {
-        JwtSigner { kind: Kind::Secret, key_id: self.key_id(), key: EncodingKey::from_secret(self.0.as_bytes()) }
+        JwtSigner { kind: Kind::Secret, key_id: self.key_id(), key: EncodingKey::from_secret(self.bytes()) }
     }
 
     pub(super) fn jwt_verifier(&self) -> JwtVerifier {
-        JwtVerifier { kind: Kind::Secret, key: DecodingKey::from_secret(self.0.as_bytes()) }
-    }
-}
-
-impl fmt::Debug for SharedSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SharedSecret(..)")
+        JwtVerifier { kind: Kind::Secret, key: DecodingKey::from_secret(self.bytes()) }
     }
 }
 
 impl PartialEq for SharedSecret {
     fn eq(&self, other: &Self) -> bool {
-        constant_time::verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
+        constant_time::verify_slices_are_equal(self.bytes(), other.bytes()).is_ok()
     }
 }
 
@@ -65,7 +61,7 @@ mod tests {
     #[test]
     fn s9_a_secret_is_never_shown_nor_its_hash() {
         let secret = SharedSecret::new("hunter2").unwrap();
-        assert_eq!(format!("{secret:?}"), "SharedSecret(..)");
+        assert_eq!(format!("{secret:?}"), "SharedSecret(Secret(..))");
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"hunter2");
         let hash: String = hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_ne!(secret.key_id(), hash);

@@ -100,6 +100,11 @@ impl fmt::Debug for TlsIdentity {
     }
 }
 
+/// Reads a certificate's text (PEM), the first of them if there are several.
+pub fn certificate(pem: &str) -> Result<CertificateDer<'static>, rustls::pki_types::pem::Error> {
+    CertificateDer::from_pem_slice(pem.as_bytes())
+}
+
 /// Names a certificate: the first half of its SHA-256, which fits into a label of a domain name.
 pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     hex::encode(&Sha256::digest(certificate)[..16])
@@ -112,7 +117,7 @@ pub(crate) fn tls_signer(key: &PrivateKeyDer<'_>) -> Option<Arc<dyn SigningKey>>
 }
 
 /// The length of a certificate's RSA key, in bits; nothing if it has another kind of key.
-pub(crate) fn rsa_bits(certificate: &X509Certificate<'_>) -> Option<usize> {
+pub fn rsa_bits(certificate: &X509Certificate<'_>) -> Option<usize> {
     match certificate.public_key().parsed().ok()? {
         PublicKey::RSA(key) => Some(bits(key.modulus)),
         _ => None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use coattail::id::{IssuerHash, SessionId, TokenId, ValidationId};
 use coattail::rpc::{CallError, Service, Session};
+use coattail::secret::Secret;
 use coattail::wire::Failure;
 use coattail::wire::peer::{Ping, Rotation, Whereabouts};
 use futures::FutureExt as _;
@@ -22,7 +23,7 @@ use crate::admission::{CallRates, Guest};
 use crate::audit::Audit;
 use crate::keys::rotation::Link;
 use crate::keys::{Identity, PublicIdentity, TokenVerifier};
-use crate::store::{Secret, Store};
+use crate::store::Store;
 use crate::tokens::validation::ValidationToken;
 use crate::tokens::{Claims, Evidence, Source, validation, verify};
 use crate::transport::Connection;
@@ -374,9 +375,12 @@ impl Sessions {
                 biased;
                 () = session.closed() => break,
                 () = tokio::time::sleep(PING_EVERY) => {
-                    // A refusal is an answer, too: whoever is busy with our calls must not lose them.
+                    let heard = session.heard();
+                    // A refusal is an answer, too: whoever is busy with our calls must not lose them. The same holds if
+                    // the answer waits behind what else was sent: whoever is over its rate is read slowly.
                     match tokio::time::timeout(PING_EVERY, session.call(&Ping {})).await {
                         Ok(Ok(_) | Err(CallError::Refused(_))) => {}
+                        Err(_) if session.heard() > heard => {}
                         _ => {
                             tracing::debug!(session = %caller.session, "the other side no longer answers");
                             session.close();

@@ -1,9 +1,9 @@
 use coattail::id::{IssuerHash, TokenId};
+use coattail::secret::Secret;
 use coattail::wire::{ErrorCode, Failure};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 
-use crate::store::{Remote, Secret};
+use crate::keys::tls::certificate;
+use crate::store::Remote;
 use crate::tokens::inspect;
 use crate::transport::Dialer;
 
@@ -56,8 +56,4 @@ impl Target {
         }
         Ok(target)
     }
-}
-
-pub(super) fn certificate(pem: &str) -> Result<CertificateDer<'static>, rustls::pki_types::pem::Error> {
-    CertificateDer::from_pem_slice(pem.as_bytes())
 }

@@ -9,8 +9,8 @@ use coattail::wire::peer::Whereabouts;
 use coattail::wire::{ErrorCode, Failure};
 
 use super::registry::Sessions;
-use super::target::certificate;
 use crate::keys::file::MAX_PEM;
+use crate::keys::tls::certificate;
 use crate::store::Store;
 
 /// Addresses that an instance may name: each is tried, and a dial takes seconds.

@@ -35,7 +35,6 @@ mod peers;
 mod publications;
 mod remotes;
 mod retention;
-mod secret;
 mod subscriptions;
 #[cfg(test)]
 mod testing;
@@ -55,7 +54,6 @@ pub use peers::{Peer, PeerRemoved};
 pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};
 pub use retention::Trimmed;
-pub use secret::Secret;
 pub use subscriptions::{Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
 pub use validations::{Validation, ValidationRemoved};

@@ -1,9 +1,10 @@
 use coattail::id::{IssuerHash, PeerId};
+use coattail::secret::Secret;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::parsed;
 use super::tokens::{HeldSubscription, end_held};
-use super::{Error, Secret, Store};
+use super::{Error, Store};
 
 /// A remote instance that gave us a token.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 use coattail::address::PeerAddress;
 use coattail::id::IssuerHash;
+use coattail::secret::Secret;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::parsed;
-use super::{Error, Secret, Store};
+use super::{Error, Store};
 use crate::keys::rotation::Link;
 
 /// What is known of another instance beside the tokens that it issued.

@@ -1,10 +1,11 @@
 use coattail::id::{IssuerHash, SubscriptionId, TokenId};
 use coattail::name::{ActionName, ReceiverName};
+use coattail::secret::Secret;
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::columns::{parsed, signed, unsigned};
 use super::group::Group;
-use super::{Error, Secret, Store};
+use super::{Error, Store};
 
 /// A subscription that a remote instance holds here.
 #[derive(Debug, Clone, PartialEq, Eq)]

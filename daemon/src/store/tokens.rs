@@ -1,11 +1,12 @@
 use coattail::id::{PeerId, SubscriptionId, TokenId, ValidationId};
 use coattail::name::{ActionName, ReceiverName};
+use coattail::secret::Secret;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::{parsed, parsed_if_any};
 use super::inbox::forget_if_drained;
 use super::subscriptions::{Subscription, subscription};
-use super::{Error, Secret, Store};
+use super::{Error, Store};
 
 /// A token that this instance issued. Without its row it opens nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]

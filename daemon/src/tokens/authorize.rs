@@ -199,6 +199,8 @@ mod tests {
     use super::*;
     use crate::keys::Identity;
 
+    const NARROWED: &str = "narrowed";
+
     /// Every operation on: the action `report` or another, the own subscription or another.
     struct World {
         report: ActionName,
@@ -289,6 +291,10 @@ mod tests {
             })
         }
 
+        fn one_bearer(&self) -> Vec<Bearer> {
+            vec![Bearer::Validation(self.validation)]
+        }
+
         fn evidence(&self, address: &str, key: Option<&Identity>, validated: bool) -> Evidence {
             let source = Source::Network(address.parse().unwrap());
             let mut evidence = Evidence::new(source, key.map(|key| key.public().clone()));
@@ -302,7 +308,7 @@ mod tests {
     fn s1_every_operation_with_every_kind_of_token() {
         let world = World::new();
         let own = ["attach own", "end own"];
-        let table: [(&str, Use, &[&str]); 9] = [
+        let table: [(&str, Use, &[&str]); 10] = [
             ("nothing", world.client(&[], &[], &[]), &[]),
             ("perform report", world.client(&["report"], &[], &[]), &["list report", "perform report"]),
             ("publish report", world.client(&[], &["report"], &[]), &["list report", "publish report"]),
@@ -338,17 +344,74 @@ mod tests {
                     "subscribe other",
                 ],
             ),
+            // Narrowed: to one action by its name, one right on it, and one bearer by his key.
+            (NARROWED, world.client(&["report"], &[], &[]), &["list report", "perform report"]),
             ("subscription", world.publisher(), &["list receiver keep", "deliver", "revoke"]),
         ];
-        let evidence = world.evidence("10.0.0.1", Some(&world.peer), false);
+        let evidence = world.evidence("10.0.0.1", Some(&world.peer), true);
         for (token, usage, allowed) in table {
             let is_client = matches!(usage, Use::Authentication(_));
-            let claims = world.claims(usage, Bearer::everyone());
+            let bearers = if token == NARROWED { world.one_bearer() } else { Bearer::everyone() };
+            let claims = world.claims(usage, bearers);
             for (operation, value) in world.operations() {
                 let expected = allowed.contains(&operation) || is_client && own.contains(&operation);
                 let decided = authorize(&claims, &evidence, &value);
                 assert_eq!(decided.is_ok(), expected, "{token}: {operation}: {decided:?}");
                 assert!(decided.is_ok() || decided.unwrap_err().code() == ErrorCode::NotPermitted);
+            }
+        }
+    }
+
+    /// A narrowed token is what `token issue --perform report --subscribe [] --bearers vt://ID` makes. It allows what it
+    /// names to whom it names, and nothing as soon as any part of that is another.
+    #[test]
+    fn narrowed_tokens_allow_one_thing_to_one_bearer() {
+        let world = World::new();
+        let (peer, other) = (Some(&world.peer), Some(&world.other_peer));
+        let claims = world.claims(world.client(&["report"], &[], &[]), world.one_bearer());
+        let mut known_by_another = world.evidence("10.0.0.1", peer, false);
+        known_by_another.validations.push(ValidationId::new());
+        let local = Evidence { source: Source::Local, ..world.evidence("10.0.0.1", peer, true) };
+        for (state, evidence, is_bearer) in [
+            ("the bearer", world.evidence("10.0.0.1", peer, true), true),
+            ("the bearer, from elsewhere", world.evidence("2001:db8::1", peer, true), true),
+            ("the bearer, on this machine", local, true),
+            ("nobody has been proven", world.evidence("10.0.0.1", None, false), false),
+            ("claimed and not proven", world.evidence("10.0.0.1", None, true), false),
+            ("another key", world.evidence("10.0.0.1", other, false), false),
+            ("the key, which nobody vouches for any more", world.evidence("10.0.0.1", peer, false), false),
+            ("the key, by another validation token", known_by_another, false),
+        ] {
+            for (operation, value) in world.operations() {
+                // Whoever is let in ends the subscriptions that he made; there can be none, as he may not subscribe.
+                let allowed = ["list report", "perform report", "attach own", "end own"].contains(&operation);
+                let decided = authorize(&claims, &evidence, &value);
+                assert_eq!(decided.is_ok(), is_bearer && allowed, "{state}: {operation}: {decided:?}");
+                assert_eq!(decided == Err(Denied::NotBearer), !is_bearer, "{state}: {operation}");
+            }
+            for (name, is_it) in [
+                ("report", true),
+                ("Report", false),
+                ("REPORT", false),
+                ("reports", false),
+                ("repor", false),
+                ("*", false),
+                ("rep\u{43e}rt", false),
+                ("\u{ff52}eport", false),
+                ("repor\u{1d42d}", false),
+                ("re\u{301}port", false),
+                ("report\u{fe0f}", false),
+                ("rep\u{ad}ort", false),
+            ] {
+                // What is no name at all is refused before it comes here.
+                let Ok(action) = ActionName::new(name) else { continue };
+                let allowed = |operation| authorize(&claims, &evidence, &operation).is_ok();
+                let expected = is_bearer && is_it;
+                assert_eq!(allowed(Operation::Perform(&action)), expected, "{state}: {name:?}");
+                assert_eq!(allowed(Operation::ListAction(&action)), expected, "{state}: {name:?}");
+                assert!(!allowed(Operation::Publish(&action)), "{state}: {name:?}");
+                assert!(!allowed(Operation::PerformAndPublish(&action)), "{state}: {name:?}");
+                assert!(!allowed(Operation::Subscribe(&action)), "{state}: {name:?}");
             }
         }
     }

@@ -79,7 +79,11 @@ impl Decoder for LineCodec {
             let limit = self.limit.get();
             let Some(end) = memchr::memchr(b'\n', &buffer[self.scanned..]).map(|at| self.scanned + at) else {
                 self.scanned = buffer.len();
-                return if buffer.len() > limit { Err(LineError::TooLong { limit }) } else { Ok(None) };
+                if buffer.len() > limit {
+                    return Err(LineError::TooLong { limit });
+                }
+                make_room(buffer, limit + 1);
+                return Ok(None);
             };
             self.scanned = 0;
             let line = buffer.split_to(end + 1);
@@ -105,8 +109,24 @@ impl Decoder for LineCodec {
     }
 }
 
+/// The least room that is made, in bytes: most frames are smaller.
+const FIRST_ROOM: usize = 8 * 1024;
+
+/// Makes room for the rest of a line in a buffer that is full, and never for more than `most`: left alone it would grow
+/// to twice its size, and then be filled with twice what a line may have.
+fn make_room(buffer: &mut BytesMut, most: usize) {
+    if buffer.len() == buffer.capacity() {
+        let mut roomier = BytesMut::with_capacity((2 * buffer.len()).max(FIRST_ROOM).min(most));
+        roomier.extend_from_slice(buffer);
+        *buffer = roomier;
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt as _;
+    use tokio_util::codec::FramedRead;
+
     use super::*;
 
     fn decode_all(input: &[u8], piece: usize, limit: usize) -> Result<Vec<Line>, LineError> {
@@ -149,5 +169,26 @@ mod tests {
         assert!(matches!(codec.decode(&mut buffer), Err(LineError::TooLong { limit: 64 })));
         // Exactly the limit is taken.
         assert_eq!(decode_all(&[[b'x'; 64].as_slice(), b"\n"].concat(), 7, 64).expect("one frame").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn s8_of_a_line_without_end_no_more_is_read_and_held_than_the_limit() {
+        const LIMIT: usize = 64 * 1024;
+        // The line may begin in a buffer that has held others.
+        for before in [0, 1, 5_000, 40_000, LIMIT] {
+            let first = [vec![b'y'; before], b"\n".to_vec()].concat();
+            let endless = std::io::Cursor::new([first, vec![b'x'; 4 * LIMIT]].concat());
+            let mut lines = FramedRead::new(endless, LineCodec::new(Limit::new(LIMIT)));
+            let refused = loop {
+                match lines.next().await.expect("it does not end well") {
+                    Ok(_) => {}
+                    Err(error) => break error,
+                }
+            };
+            assert!(matches!(refused, LineError::TooLong { limit: LIMIT }), "{refused}");
+            assert!(lines.read_buffer().capacity() <= LIMIT + 1, "{} held", lines.read_buffer().capacity());
+            let read = usize::try_from(lines.get_ref().position()).expect("small");
+            assert!(read <= before + 1 + LIMIT + 1, "{read} read after {before}");
+        }
     }
 }

@@ -9,6 +9,7 @@
 
 mod error;
 mod frame;
+mod gate;
 mod line;
 mod memory;
 mod pending;
@@ -20,6 +21,7 @@ pub use error::{CallError, Ended};
 #[doc(hidden)]
 pub use frame::is_frame;
 pub use frame::{MAX_DEPTH, is_deeper_than};
+pub use gate::Admission;
 pub use line::{Limit, Line, LineCodec, LineError};
 pub use memory::pair;
 pub use service::{Facts, Service, Stray};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Done, method};
 use crate::address::PeerAddress;
 use crate::id::{IssuerHash, PeerId, TokenId, ValidationId};
+use crate::secret::Secret;
 use crate::wire::host::Peer;
 
 /// Asks how the service is.
@@ -169,14 +170,14 @@ pub struct Token {
     pub subscriptions: Option<u64>,
     /// The token itself, a secret: only when it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub raw: Option<String>,
+    pub raw: Option<Secret>,
 }
 
 /// Stores a token that another instance issued, after logging in with it once.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AddPeer {
     /// The token.
-    pub token: String,
+    pub token: Secret,
 }
 method!(AddPeer, "peers.add", Peer);
 
@@ -192,7 +193,7 @@ method!(ShowPeerToken, "peers.token", PeerToken);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PeerToken {
     /// The token itself.
-    pub raw: String,
+    pub raw: Secret,
 }
 
 /// Forgets a peer, ends the subscriptions held there, and closes its sessions.

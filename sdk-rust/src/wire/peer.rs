@@ -11,6 +11,7 @@ use super::{Done, Publication, method};
 use crate::address::PeerAddress;
 use crate::id::{CallId, PublicationId, SessionId, SubscriptionId, TokenId};
 use crate::name::{ActionName, ReceiverName};
+use crate::secret::Secret;
 
 /// Says who is calling. The first message of a connection, from the side that dialled.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,7 +71,7 @@ pub struct Rotation {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Authenticate {
     /// The token that the other side issued.
-    pub token: String,
+    pub token: Secret,
     /// Signature by the caller's key over this channel, both nonces and the token's id; base64.
     pub proof: String,
 }
@@ -245,7 +246,7 @@ method!(IssueSubscription, "subscriptions.issue", IssuedSubscription);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct IssuedSubscription {
     /// The subscription token.
-    pub token: String,
+    pub token: Secret,
 }
 
 /// Subscriber to publisher: deliver over this session. Replaces what this session had attached before.

@@ -112,18 +112,22 @@ async fn ask(stream: &mut BufReader<TlsStream<TcpStream>>, method: &str, params:
 
 /// A TLS connection, and what names its channel.
 async fn dial(port: u16) -> (TlsStream<TcpStream>, Vec<u8>) {
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+    let name = ServerName::try_from("localhost").expect("a name");
+    let stream = TlsConnector::from(Arc::new(believes_anybody())).connect(name, stream).await.expect("TLS");
+    let exported =
+        stream.get_ref().1.export_keying_material(vec![0; 32], b"EXPORTER-Coattail-Channel-Binding", Some(b""));
+    (stream, exported.expect("a channel has one"))
+}
+
+/// TLS of a client that does not look at certificates.
+pub(crate) fn believes_anybody() -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("a version")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(BelievesAnybody))
-        .with_no_client_auth();
-    let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
-    let name = ServerName::try_from("localhost").expect("a name");
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("TLS");
-    let exported =
-        stream.get_ref().1.export_keying_material(vec![0; 32], b"EXPORTER-Coattail-Channel-Binding", Some(b""));
-    (stream, exported.expect("a channel has one"))
+        .with_no_client_auth()
 }
 
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 use std::time::Instant;
 
 use coattail::id::{PeerId, ValidationId};
+use coattail::secret::Secret;
 use coattail::wire::control::Counts;
 use coattail::wire::host::{Entry, Peer, Subscription};
 use coattail::wire::peer::Published;
@@ -137,19 +138,19 @@ async fn connect(stage: &Stage, narrator: &Narrator, board: Board) -> Result<Pee
 async fn introduce(from: &Instance, to: &Instance, grants: &[&str]) -> Result<PeerId, Failure> {
     #[derive(Deserialize)]
     struct Token {
-        raw: String,
+        raw: Secret,
     }
     #[derive(Deserialize)]
     struct Key {
         id: ValidationId,
     }
     let key: Token = to.coattail(&["validation", "issue", "--quiet", "--print-raw-token"]).await?;
-    let key: Key = from.coattail_with(&key.raw, &["validation", "add", "-"]).await?;
+    let key: Key = from.coattail_with(key.raw.reveal(), &["validation", "add", "-"]).await?;
     let bearer = format!("vt://{}", key.id);
     let issue = ["token", "issue", "--quiet", "--print-raw-token", "--bearers", &bearer];
     let token: Token = from.coattail(&[&issue[..], grants].concat()).await?;
     // By stdin: arguments can be seen by everyone on the machine.
-    let peer: Peer = to.coattail_with(&token.raw, &["peer", "add", "-"]).await?;
+    let peer: Peer = to.coattail_with(token.raw.reveal(), &["peer", "add", "-"]).await?;
     Ok(peer.id)
 }
 

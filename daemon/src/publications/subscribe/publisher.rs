@@ -13,7 +13,7 @@ use crate::keys::Identity;
 use crate::plugins::Plugins;
 use crate::publications::Delivery;
 use crate::session::{Caller, Sessions};
-use crate::store::{Secret, Store, Subscription, SubscriptionState};
+use crate::store::{Store, Subscription, SubscriptionState};
 use crate::tokens::{Claims, Operation, Owner, Use, Validity, authorize, inspect, validation};
 
 /// Subscriptions that one instance may hold here: what a hostile one can cost is bounded.
@@ -67,7 +67,7 @@ impl PublisherSide {
             authentication_token,
         };
         let issued = session.call_within(STEP_LIMIT, &request).await?;
-        let claims = inspect(&issued.token)?.into_claims();
+        let claims = inspect(issued.token.reveal())?.into_claims();
         // The signature cannot be checked here: only the issuer accepts the token. That it says what was agreed can.
         let fits = match &claims.usage {
             Use::PublisherAuthentication(grant) => {
@@ -83,7 +83,7 @@ impl PublisherSide {
         let subscription = Subscription {
             id: claims.id,
             issuer: claims.issuer,
-            jwt: Secret::from(issued.token),
+            jwt: issued.token,
             action: action.clone(),
             receiver,
             authentication_token,

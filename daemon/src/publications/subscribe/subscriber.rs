@@ -156,7 +156,7 @@ impl SubscriberSide {
         // Set once: `take` has given this one out once.
         let _ = asked.unconfirmed.set(self.inner.links.begin(asked.peer, token.id));
         self.inner.store.add_token(token).await?;
-        Ok(IssuedSubscription { token: jwt.reveal().to_owned() })
+        Ok(IssuedSubscription { token: jwt })
     }
 
     /// Ends a subscription of this instance. The rows go first, so that nothing is taken any more whatever happens;
