@@ -259,10 +259,11 @@ fn a_plugin_is_shown_whole() {
         .serve(&instance);
     instance.coattail(&["action", "show", "--receiver", "keep"]).run().is(
         0,
-        "name\tkeep\nkind\treceiver\npath\t/i/receivers/keep.js\nruntime\tnode\nprotocol\tjson-rpc\nstate\tready\n\
-         timeout\t60s\nconcurrency\t16\nqueue\t256\nmin\t0\nmax\t2\nidle\t1.5s\nmax calls\t9\nstart\t20s\n\
-         worker\t7: 1 calls under way, 2 done, since soon, ending\nwaiting\t3\ncalls\t4\nfailed\t5\ncrashes\t6\n\
-         last error\tthen: no\\u{9b}\n",
+        "name         keep\nkind         receiver\npath         /i/receivers/keep.js\nruntime      node\n\
+         protocol     json-rpc\nstate        ready\ntimeout      60s\nconcurrency  16\nqueue        256\nmin          0\n\
+         max          2\nidle         1.5s\nmax calls    9\nstart        20s\n\
+         worker       7: 1 calls under way, 2 done, since soon, ending\nwaiting      3\ncalls        4\nfailed       5\n\
+         crashes      6\nlast error   then: no\\u{9b}\n",
         "",
     );
 }
