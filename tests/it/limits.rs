@@ -86,7 +86,7 @@ fn a_flood_of_refused_calls_holds_nobody_up() {
             let (flooding, refusals) = (flooding.clone(), refusals.clone());
             flood.spawn(async move {
                 loop {
-                    if flooding.call(&ListActions { peer: Some(peer_of_greedy) }).await.is_err() {
+                    if flooding.call(&ListActions { peer: Some(peer_of_greedy), schemas: false }).await.is_err() {
                         refusals.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -101,7 +101,8 @@ fn a_flood_of_refused_calls_holds_nobody_up() {
         let bound = EXCESS + u64::try_from(elapsed.as_millis()).expect("a test is short") / EXCESS_EVERY_MS + 1;
         assert!(answered <= bound, "{answered} calls were refused within {elapsed:?}, at most {bound} should be");
         // Its session is the same, and goes on.
-        let again = flooding.call(&ListActions { peer: Some(peer_of_greedy) }).await.map_err(Failure::from);
+        let again =
+            flooding.call(&ListActions { peer: Some(peer_of_greedy), schemas: false }).await.map_err(Failure::from);
         assert!(again.map_or_else(|failure| failure.code == ErrorCode::Busy, |_| true));
         answered
     });
@@ -266,7 +267,7 @@ async fn latency(control: &Session, peer: PeerId) -> [Duration; 2] {
     let mut times = Vec::new();
     for _ in 0..200 {
         let start = Instant::now();
-        control.call(&ListActions { peer: Some(peer) }).await.expect("allowed");
+        control.call(&ListActions { peer: Some(peer), schemas: false }).await.expect("allowed");
         times.push(start.elapsed());
     }
     times.sort_unstable();

@@ -21,8 +21,8 @@ mod validity;
 mod which;
 
 pub(crate) use action::{
-    ActionCommand, CreateAction, Input, Language, ListActions, PerformAction, PublishAction, ReloadAction, ShowAction,
-    SubscribeAction, UnsubscribeAction,
+    ActionCommand, ActionTypes, CreateAction, Input, Language, ListActions, PerformAction, PublishAction, ReloadAction,
+    ShowAction, SubscribeAction, TypesLanguage, UnsubscribeAction,
 };
 pub(crate) use audit::Audit;
 pub(crate) use cli::{Cli, Command, Global, Help, New};

@@ -11,7 +11,7 @@ use coattail::wire::peer::Published;
 use coattail::wire::{Done, ErrorCode, Failure, Raw};
 use serde::Serialize;
 
-use super::{create, input, plugin};
+use super::{create, input, plugin, types};
 use crate::args::{self, ActionCommand, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
 use crate::context::{Context, Daemon};
 use crate::error::{ExitStatus, report};
@@ -30,6 +30,7 @@ pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatu
         ActionCommand::Publish(args) => publish(context, args)?,
         ActionCommand::Subscribe(args) => subscribe(context, args)?,
         ActionCommand::Unsubscribe(args) => unsubscribe(context, args)?,
+        ActionCommand::Types(args) => types::run(context, &args)?,
     }
     Ok(ExitStatus::Done)
 }
@@ -67,12 +68,12 @@ impl Row for Listed {
 }
 
 fn list(context: &Context, args: &args::ListActions) -> Result<(), Failure> {
-    let peer = context.peer(args.peer.as_deref())?;
+    let (peer, schemas) = (context.peer(args.peer.as_deref())?, args.schemas);
     let (entries, empty) = if args.receivers {
-        let receivers = context.talk(async |daemon| daemon.call(&ListReceivers { peer }).await)?;
+        let receivers = context.talk(async |daemon| daemon.call(&ListReceivers { peer, schemas }).await)?;
         (receivers, "there are no receivers; `coattail action create --receiver NAME` makes one")
     } else {
-        let actions = context.talk(async |daemon| daemon.call(&ListActions { peer }).await)?;
+        let actions = context.talk(async |daemon| daemon.call(&ListActions { peer, schemas }).await)?;
         (actions, "there are no actions; `coattail action create NAME` makes one")
     };
     let listed: Vec<Listed> = entries.into_iter().map(|entry| Listed { id: entry.name.clone(), entry }).collect();

@@ -19,6 +19,7 @@ mod plugin;
 mod service;
 mod subscribers;
 mod token;
+mod types;
 mod validation;
 mod version;
 

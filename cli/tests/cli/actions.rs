@@ -192,6 +192,8 @@ fn actions_are_listed_by_name() {
         subscribable: true,
         runtime: Some("node".to_owned()),
         description: None,
+        input: None,
+        output: None,
         problem: problem.map(str::to_owned),
         state: None,
         reason: None,

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coattail::id::{CallId, SessionId};
+use coattail::id::{CallId, PeerId, SessionId};
 use coattail::rpc::{Facts, Service};
 use coattail::wire::host::{
-    Cancel, Level, ListActions, ListPeers, ListReceivers, ListSubscribers, Log, Perform, Performed, Progress, Publish,
-    RevokeSubscriber, ShowPeer, Subscribe, Unsubscribe,
+    Cancel, Entry, Level, ListActions, ListPeers, ListReceivers, ListSubscribers, Log, Perform, Performed, Progress,
+    Publish, RevokeSubscriber, ShowPeer, Subscribe, Unsubscribe,
 };
 use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, Failure, Method as _};
@@ -19,16 +19,10 @@ use crate::parts::Parts;
 pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
     Service::new()
         .on(parts, |parts: Arc<Parts>, _, request: ListActions| async move {
-            match request.peer {
-                None => Ok(parts.actions.list(Kind::Action)),
-                Some(peer) => parts.remote.list(peer, Kind::Action).await,
-            }
+            list(&parts, Kind::Action, request.peer, request.schemas).await
         })
         .on(parts, |parts: Arc<Parts>, _, request: ListReceivers| async move {
-            match request.peer {
-                None => Ok(parts.actions.list(Kind::Receiver)),
-                Some(peer) => parts.remote.list(peer, Kind::Receiver).await,
-            }
+            list(&parts, Kind::Receiver, request.peer, request.schemas).await
         })
         .on(parts, |parts, facts, request: Perform| async move { perform(&parts, &facts, request).await })
         .on_in_order(parts, |parts: &Parts, facts, request: Cancel| {
@@ -90,6 +84,16 @@ impl std::fmt::Display for Shown {
             None => f.write_str("?"),
         }
     }
+}
+
+async fn list(parts: &Parts, kind: Kind, peer: Option<PeerId>, schemas: bool) -> Result<Vec<Entry>, Failure> {
+    if let Some(peer) = peer {
+        return parts.remote.list(peer, kind, schemas).await;
+    }
+    if schemas {
+        parts.actions.learn_schemas(kind, |_| true).await;
+    }
+    Ok(parts.actions.list(kind))
 }
 
 async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Performed, Failure> {

@@ -11,8 +11,9 @@ use coattail::wire::{ErrorCode, Failure};
 use nix::unistd::{AccessFlags, access};
 
 use super::manifest::{Manifest, Protocol};
+use super::schema::Schemas;
 use super::spec::{Fingerprint, Found, Interpreter, PluginId, Problem, Spec, Unusable};
-use super::{Settings, nearest};
+use super::{Settings, nearest, venv};
 
 /// The file that makes a folder a plugin.
 const FOLDER_MANIFEST: &str = "coattail.yml";
@@ -186,15 +187,11 @@ impl Scan {
         };
         let description = manifest.description.clone();
         match specify(settings, id, candidate, manifest, &manifest_path) {
-            Ok(spec) => Found {
-                name: name.to_owned(),
-                kind,
-                path,
-                runtime,
-                description,
-                problem: None,
-                spec: Some(Arc::new(spec)),
-            },
+            Ok(spec) => {
+                let (input, output) = spec.schemas.texts();
+                let (name, spec) = (name.to_owned(), Some(Arc::new(spec)));
+                Found { name, kind, path, runtime, description, input, output, problem: None, spec }
+            }
             Err(problem) => Found { path, runtime, description, ..broken(kind, name, problem) },
         }
     }
@@ -222,7 +219,7 @@ fn specify(
         }
         Shape::Python => {
             interpreter = if plain { Interpreter::None } else { Interpreter::PythonRunner };
-            command.map_or_else(|| runtime(settings.python.as_deref(), "python3", "Python 3"), Ok)?
+            command.map_or_else(|| python(settings), Ok)?
         }
         Shape::Shell => match command.map_or_else(|| shebang(path), Ok)? {
             empty if empty.is_empty() => runtime(settings.sh.as_deref(), "sh", "a shell")?,
@@ -253,14 +250,16 @@ fn specify(
             return Err(Problem::new(format!("`{}` is a link that leads nowhere", path.display()), None).withdrawn());
         }
     };
+    let schemas = schemas(id.kind, &manifest, manifest_path)?;
     let is_folder = *shape == Shape::Folder;
     let program = argv.first().filter(|_| is_folder).map(Path::new);
-    let fingerprint = match program {
-        Some(program) => Fingerprint::of(&[manifest_path, program]).and_tree(path),
-        None => Fingerprint::of(&[path.as_path(), manifest_path]),
-    };
+    let environment = (*shape == Shape::Python).then(|| venv::traces(&settings.instance));
+    // What is in a folder stands for the folder, whose own times change with all that is not looked at.
+    let mut files = vec![manifest_path, program.unwrap_or(path)];
+    files.extend(environment.iter().flatten().map(PathBuf::as_path));
+    let fingerprint = Fingerprint::of(&files);
     Ok(Spec {
-        fingerprint,
+        fingerprint: if is_folder { fingerprint.and_tree(path) } else { fingerprint },
         id,
         interpreter,
         argv,
@@ -268,6 +267,19 @@ fn specify(
         folder: if is_folder { path.clone() } else { settings.instance.clone() },
         plain,
         manifest,
+        schemas,
+    })
+}
+
+/// Prepares the schemas of a sidecar.
+fn schemas(kind: Kind, manifest: &Manifest, manifest_path: &Path) -> Result<Schemas, Problem> {
+    if kind == Kind::Receiver && manifest.output.is_some() {
+        let problem = format!("`{}` has an `output`, and a receiver returns nothing", manifest_path.display());
+        return Err(Problem::new(problem, "remove it".to_owned()));
+    }
+    Schemas::of_sidecar(manifest.input.as_ref(), manifest.output.as_ref()).map_err(|(side, error)| {
+        let problem = format!("the `{side}` schema in `{}` {error}", manifest_path.display());
+        Problem::new(problem, "it is to be a JSON Schema; what it refers to must stand in it".to_owned())
     })
 }
 
@@ -282,6 +294,14 @@ fn resolve(command: &[String], home: &Path) -> Result<Vec<OsString>, Problem> {
         )
     })?;
     Ok(std::iter::once(program.into_os_string()).chain(arguments.iter().map(OsString::from)).collect())
+}
+
+/// The Python of the instance's virtual environment, if it has one, else the one that is set or installed.
+fn python(settings: &Settings) -> Result<Vec<OsString>, Problem> {
+    match venv::python(&settings.instance)? {
+        Some(path) => Ok(vec![path.into_os_string()]),
+        None => runtime(settings.python.as_deref(), "python3", "Python 3"),
+    }
 }
 
 fn runtime(chosen: Option<&Path>, program: &str, title: &str) -> Result<Vec<OsString>, Problem> {
@@ -366,15 +386,8 @@ pub(super) fn is_ignored(name: &str) -> bool {
 }
 
 fn broken(kind: Kind, name: &str, problem: Problem) -> Found {
-    Found {
-        name: name.to_owned(),
-        kind,
-        path: None,
-        runtime: None,
-        description: None,
-        problem: Some(problem),
-        spec: None,
-    }
+    let (name, problem) = (name.to_owned(), Some(problem));
+    Found { name, kind, path: None, runtime: None, description: None, input: None, output: None, problem, spec: None }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {

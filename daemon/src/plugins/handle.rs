@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use coattail::name::{ActionName, ReceiverName};
 use coattail::rpc::Service;
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
+use futures::{StreamExt as _, stream};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -74,7 +75,41 @@ impl Plugins {
 
     /// Lists what is in the folder of a kind, also what cannot be run.
     pub fn list(&self, kind: Kind) -> Vec<Found> {
-        discover::list(&self.shared.settings, kind)
+        let mut found = discover::list(&self.shared.settings, kind);
+        let pools = self.shared.pools();
+        let mut room = LISTED;
+        for found in &mut found {
+            // What a plugin has said of itself is known where its worker was started.
+            let pool = found.spec.as_ref().and_then(|spec| Some((pools.get(&*spec.id)?, spec)));
+            let running = pool.map(|(pool, spec)| (pool.spec(), spec));
+            let same = running.filter(|(running, spec)| running.fingerprint == spec.fingerprint);
+            if let Some(running) = same.map(|(running, _)| running) {
+                (found.input, found.output) = running.schemas.texts();
+                found.spec = Some(running);
+            }
+            let size = [&found.input, &found.output].into_iter().flatten().map(|text| text.get().len()).sum();
+            match room.checked_sub(size) {
+                Some(left) => room = left,
+                None => (found.input, found.output) = (None, None),
+            }
+        }
+        found
+    }
+
+    /// Starts the plugins of these names that have not said yet what they take and return, so that
+    /// [`list`](Self::list) knows. Whoever does not start has said nothing.
+    pub async fn learn_schemas(&self, kind: Kind, wanted: impl Fn(&str) -> bool) {
+        let is_unknown = |spec: &Spec| !spec.plain && !spec.schemas.are_known(kind);
+        let unknown = self.list(kind).into_iter().filter(|found| {
+            found.spec.as_deref().is_some_and(is_unknown) && found.problem.is_none() && wanted(&found.name)
+        });
+        let unknown: Vec<String> = unknown.map(|found| found.name).collect();
+        let ask = stream::iter(unknown).for_each_concurrent(ASKED_AT_ONCE, |name| async move {
+            if let Err(failure) = self.warm(kind, &name).await {
+                tracing::debug!(%failure, "a plugin could not be asked for its schemas");
+            }
+        });
+        let _ = timeout(ASKED_WITHIN, ask).await;
     }
 
     /// Whether there is such an action, and that it can be run.
@@ -155,13 +190,22 @@ impl Plugins {
     ) -> Outcome {
         let shared = &self.shared;
         let found = shared.find(&id);
-        let limit = |spec: &Spec| {
-            match (asked, spec.manifest.timeout) {
-                (Some(asked), Some(most)) => asked.min(most),
-                (one, other) => one.or(other).unwrap_or(shared.settings.timeout),
-            }
-            .min(LONGEST)
+        let (spec, is_usable) = match found {
+            Ok(spec) => (spec, true),
+            // What was broken by a change goes on as it was; what was taken away is not there any more.
+            Err(unusable) => match shared.pools().get(&id).filter(|pool| pool.reject(&unusable)) {
+                Some(pool) => (pool.spec(), false),
+                None => return Err(unusable.into()),
+            },
         };
+        let limit = match (asked, spec.manifest.timeout) {
+            (Some(asked), Some(most)) => asked.min(most),
+            (one, other) => one.or(other).unwrap_or(shared.settings.timeout),
+        }
+        .min(LONGEST);
+        let job = job(limit);
+        spec.schemas.check_early(&id, job.input()).await?;
+        let ran = Arc::<OnceLock<Arc<Spec>>>::default();
         // Cancelled when this future is dropped, but not the caller's own token.
         let cancel = cancel.child_token();
         let _guard = cancel.clone().drop_guard();
@@ -172,23 +216,23 @@ impl Plugins {
             if shared.stopping.is_cancelled() {
                 return Err(stopping(&id));
             }
-            let (pool, limit) = match found {
-                Ok(spec) => (shared.pool(&mut pools, &spec, Change::Perhaps), limit(&spec)),
-                // What was broken by a change goes on as it was; what was taken away is not there any more.
-                Err(unusable) => match pools.get(&id).filter(|pool| pool.reject(&unusable)) {
-                    Some(pool) => (Some(pool.clone()), limit(&pool.spec())),
-                    None => return Err(unusable.into()),
-                },
-            };
+            let pool =
+                if is_usable { shared.pool(&mut pools, &spec, Change::Perhaps) } else { pools.get(&id).cloned() };
             let pool = pool.ok_or_else(|| stopping(&id))?;
             let (place, turn) = pool.enter().inspect_err(|failure| pool.failed(failure))?;
             let closing = shared.closing.clone();
-            let wanted = Wanted { id, limit, deadline: Instant::now() + limit, cancel, closing };
-            shared.calls.spawn(pool.clone().handle(turn, job(limit), wanted.ended(), Answer::new(answer, place)));
+            let wanted = Wanted { id: id.clone(), limit, deadline: Instant::now() + limit, cancel, closing };
+            let answer = Answer::new(answer, place);
+            shared.calls.spawn(pool.clone().handle(turn, job, wanted.ended(), answer, ran.clone()));
             pool
         };
-        let lost = || Err(Failure::new(ErrorCode::Internal, "a call ended without an answer"));
-        wait.await.unwrap_or_else(|_| lost()).inspect_err(|failure| pool.failed(failure))
+        let lost = |_| Err(Failure::new(ErrorCode::Internal, "a call ended without an answer"));
+        let outcome = match (wait.await.unwrap_or_else(lost), ran.get()) {
+            // As the version says that has done it.
+            (Ok(output), Some(spec)) if id.kind == Kind::Action => spec.schemas.check_output(&id, output).await,
+            (outcome, _) => outcome,
+        };
+        outcome.inspect_err(|failure| pool.failed(failure))
     }
 }
 
@@ -263,6 +307,14 @@ pub(super) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
 
 /// The longest time a call may be given. A caller can ask for any number, and clocks end somewhere.
 pub(super) const LONGEST: Duration = Duration::from_hours(24 * 366);
+
+/// Bytes of schemas in one list: half of the frame that carries it to a peer. What finds no room any more has none.
+const LISTED: usize = 4 * 1024 * 1024;
+
+/// How many plugins are started at once because somebody asks what they take. Each has its own limit, too.
+const ASKED_AT_ONCE: usize = 4;
+/// How long a list may take because of that: less than the 30 s that a peer waits.
+const ASKED_WITHIN: Duration = Duration::from_secs(20);
 
 /// Steps of ending a call and then its worker that each take a grace: cancel, TERM, KILL; goodbye, the end of stdin,
 /// TERM.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
+use serde_json::Value;
 
 use crate::config::duration;
 
@@ -14,7 +15,7 @@ use crate::config::duration;
 const LARGEST: u64 = 64 * 1024;
 
 /// The keys of a sidecar, for those who mistype one. The fields of [`Manifest`].
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 14] = [
     "description",
     "protocol",
     "command",
@@ -27,6 +28,8 @@ const KEYS: [&str; 12] = [
     "max",
     "max_calls",
     "start",
+    "input",
+    "output",
 ];
 
 /// The most workers of one plugin. Each is a process.
@@ -60,6 +63,10 @@ pub(super) struct Manifest {
     /// How long a worker may take to load the user's code.
     #[serde(deserialize_with = "duration")]
     pub(super) start: Option<Duration>,
+    /// JSON Schema of what goes in.
+    pub(super) input: Option<Value>,
+    /// JSON Schema of what comes out.
+    pub(super) output: Option<Value>,
 }
 
 /// How a plugin is spoken to.
@@ -159,7 +166,7 @@ impl ManifestError {
             Self::Workers { min, .. } => return Some(format!("raise `max` to {min}, or lower `min`")),
             _ => return None,
         };
-        if matches!(key.as_str(), "input" | "output" | "sandbox") {
+        if key == "sandbox" {
             return Some(format!("`{key}` is not supported by this version; remove it"));
         }
         let nearest =
@@ -224,6 +231,9 @@ mod tests {
         assert_eq!((manifest.workers(), manifest.max_calls), ((1, 2), Some(100)));
         assert_eq!(manifest.start, Some(Duration::from_secs(60)));
         assert_eq!(manifest.env["MODE"], "fast");
+        let schemas = Manifest::parse("input: {type: object, required: [a]}\noutput: false\n").expect("a manifest");
+        assert_eq!(schemas.input, Some(serde_json::json!({"type": "object", "required": ["a"]})));
+        assert_eq!(schemas.output, Some(Value::Bool(false)));
         for empty in ["", "\n# nothing\n"] {
             assert_eq!(Manifest::parse(empty).expect("says nothing"), Manifest::default());
         }
@@ -233,7 +243,11 @@ mod tests {
     fn what_is_wrong_is_said_and_what_to_do() {
         for (text, message, hint) in [
             ("timout: 5", "has an unknown key `timout`", Some("did you mean `timeout`?")),
-            ("input: {}", "has an unknown key `input`", Some("`input` is not supported by this version; remove it")),
+            (
+                "sandbox: {}",
+                "has an unknown key `sandbox`",
+                Some("`sandbox` is not supported by this version; remove it"),
+            ),
             ("concurrency: 0", "sets `concurrency` to 0, which would never run anything", None),
             ("max_calls: 0", "sets `max_calls` to 0, which would never run anything", None),
             ("min: 2", "wants `min` 2 workers, which are more than `max` 1", Some("raise `max` to 2, or lower `min`")),
@@ -251,7 +265,8 @@ mod tests {
 
     #[test]
     fn every_key_is_a_known_one() {
-        for key in KEYS {
+        // Those of schemas take any value.
+        for key in KEYS.into_iter().filter(|key| !matches!(*key, "input" | "output")) {
             let error = Manifest::parse(&format!("{key}: [[]]")).expect_err(key);
             assert!(matches!(error, ManifestError::Yaml(_)), "{key}: {error}");
         }

@@ -22,10 +22,12 @@ mod plain;
 mod pool;
 mod process;
 mod runtime;
+mod schema;
 mod settings;
 mod spec;
 mod supervise;
 mod tree;
+mod venv;
 mod version;
 mod worker;
 

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use coattail::rpc::Service;
 use coattail::wire::{ErrorCode, Failure};
@@ -84,13 +84,14 @@ impl Pool {
     }
 
     /// Does one call. Ends when nothing of the call is left; the answer is given before that, as soon as it is
-    /// known.
+    /// known, after `ran` says which version of the plugin has done it.
     pub(in crate::plugins) async fn handle(
         self: Arc<Self>,
         mut turn: Turn,
         job: Job,
         unwanted: impl Future<Output = Failure>,
         mut answer: Answer,
+        ran: Arc<OnceLock<Arc<Spec>>>,
     ) {
         tokio::pin!(unwanted);
         tokio::select! {
@@ -109,9 +110,10 @@ impl Pool {
             let crew = self.crew();
             if crew.spec.plain {
                 let With { settings, kill, .. } = &*self.with;
+                let _ = ran.set(crew.spec.clone());
                 return plain::run(settings, &crew.spec, &job, unwanted, &mut answer, kill).await;
             }
-            match self.give(&crew, &job, &mut unwanted, &mut answer).await {
+            match self.give(&crew, &job, &mut unwanted, &mut answer, &ran).await {
                 Given::Done => return,
                 Given::Missed => missed += 1,
                 Given::Elsewhere => {}
@@ -129,6 +131,7 @@ impl Pool {
         job: &Job,
         mut unwanted: impl Future<Output = Failure> + Unpin,
         answer: &mut Answer,
+        ran: &OnceLock<Arc<Spec>>,
     ) -> Given {
         let lease = tokio::select! {
             biased;
@@ -148,6 +151,14 @@ impl Pool {
                 }
             },
             Ok(Some(lease)) => {
+                // Known since its worker was started.
+                if let Err(failure) = crew.spec.schemas.check_late(&crew.spec.id, job.input()).await {
+                    answer.give(Err(failure));
+                    drop(lease);
+                    crew.released(false);
+                    return Given::Done;
+                }
+                let _ = ran.set(crew.spec.clone());
                 let sent = lease.perform(job, &mut unwanted, answer).await;
                 crew.released(sent == Sent::Answered);
                 if sent == Sent::No { Given::Missed } else { Given::Done }
