@@ -33,6 +33,7 @@ mod rotation;
 mod schemas;
 mod service;
 mod smoke;
+mod supervision;
 mod tidy;
 mod tour;
 mod waterfall;

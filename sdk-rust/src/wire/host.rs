@@ -66,6 +66,41 @@ pub struct Entry {
     /// Why it cannot be run: two files of one name, a missing runtime, no execute bit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// How its workers are; absent for a peer's, and for what runs once per call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<PluginState>,
+    /// Why it is so, if something is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How the workers of a plugin are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginState {
+    /// There is none: the next call starts one.
+    Cold,
+    /// The first is loading the user's code.
+    Starting,
+    /// At least one takes calls.
+    Ready,
+    /// One crashed; the next is started after a pause.
+    BackingOff,
+    /// They crashed again and again: calls are refused for a while.
+    Broken,
+}
+
+impl PluginState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::BackingOff => "backing-off",
+            Self::Broken => "broken",
+        }
+    }
 }
 
 /// Performs an action, here or at a peer.
