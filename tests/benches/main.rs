@@ -8,6 +8,7 @@ mod calls;
 mod delivery;
 mod effort;
 mod floor;
+mod follow;
 mod load;
 mod machine;
 mod memory;
@@ -29,11 +30,12 @@ const END: &str = "<!-- measured: end -->\n";
 
 type Measure = fn(&Effort) -> Section;
 
-const SECTIONS: [(&str, Measure); 8] = [
+const SECTIONS: [(&str, Measure); 9] = [
     ("Floors", floor::measure),
     ("Remote perform", calls::remote),
     ("Remote perform, without the caller's daemon", calls::direct),
     ("Local perform", calls::local),
+    ("Follow", follow::measure),
     ("Publish", publish::measure),
     ("Delivery", delivery::measure),
     ("Start-up", startup::measure),

@@ -7,10 +7,12 @@ mod completions;
 mod data;
 mod demo;
 mod duration;
+mod job;
 mod keys;
 mod man;
 mod names;
 mod peer;
+mod said;
 mod service;
 mod subscribers;
 #[cfg(test)]
@@ -21,17 +23,19 @@ mod validity;
 mod which;
 
 pub(crate) use action::{
-    ActionCommand, CreateAction, Input, Language, ListActions, PerformAction, PublishAction, SubscribeAction,
-    UnsubscribeAction,
+    ActionCommand, ActionLogs, CreateAction, Input, Language, ListActions, PerformAction, PublishAction,
+    SubscribeAction, UnsubscribeAction,
 };
 pub(crate) use audit::Audit;
 pub(crate) use cli::{Cli, Command, Global, Help, New};
 pub(crate) use completions::Completions;
 pub(crate) use data::{DataCommand, Migration};
 pub(crate) use demo::Demo;
+pub(crate) use job::{JobCommand, JobLogs, WaitForJob};
 pub(crate) use keys::{KeysCommand, TlsCommand};
 pub(crate) use man::Man;
 pub(crate) use peer::{AddPeer, PeerCommand, SetAddress};
+pub(crate) use said::{Log, Progress, RetryAfter};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
 pub(crate) use subscribers::SubscribersCommand;
 pub(crate) use token::{IssueToken, TokenCommand};
