@@ -58,14 +58,14 @@ pub(crate) fn actions(current: &OsStr) -> Vec<CompletionCandidate> {
     let words = Words::typed();
     let peer: Option<Option<PeerId>> = words.option("--peer", "-p").map(|id| id.parse().ok());
     offer(current, async |daemon| match peer {
-        None => Ok(entries(daemon.call(&ListActions { peer: None }).await?)),
+        None => Ok(entries(daemon.call(&ListActions { peer: None, schemas: false }).await?)),
         // No peer has that name.
         Some(None) => Ok(Vec::new()),
         Some(Some(peer)) => {
             let named = of_token(&daemon.call(&ShowPeer { peer }).await?);
             match named {
                 Some(names) => Ok(names),
-                None => Ok(entries(daemon.call(&ListActions { peer: Some(peer) }).await?)),
+                None => Ok(entries(daemon.call(&ListActions { peer: Some(peer), schemas: false }).await?)),
             }
         }
     })
@@ -73,7 +73,7 @@ pub(crate) fn actions(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Names of the receivers of this instance.
 pub(crate) fn receivers(current: &OsStr) -> Vec<CompletionCandidate> {
-    offer(current, async |daemon| Ok(entries(daemon.call(&ListReceivers { peer: None }).await?)))
+    offer(current, async |daemon| Ok(entries(daemon.call(&ListReceivers { peer: None, schemas: false }).await?)))
 }
 
 /// Ids of what the command is about: jobs, peers, tokens or validation tokens.

@@ -13,6 +13,7 @@ mod error;
 mod interrupt;
 mod local;
 mod output;
+mod types;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};

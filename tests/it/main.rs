@@ -28,6 +28,7 @@ mod permissions;
 mod protocol;
 mod raw_peer;
 mod rotation;
+mod schemas;
 mod service;
 mod smoke;
 mod tidy;

@@ -31,6 +31,10 @@ pub(crate) enum ActionCommand {
     Subscribe(SubscribeAction),
     /// End a subscription of this instance
     Unsubscribe(UnsubscribeAction),
+    /// Generate types for callers from the JSON Schemas of actions
+    #[command(after_help = "Examples:\n  coattail action types --peer ID --language ts --output office.ts\n  \
+                            coattail action types backup --language py")]
+    Types(ActionTypes),
 }
 
 /// `coattail action create`
@@ -104,6 +108,9 @@ pub(crate) struct ListActions {
     /// Of this peer [default: of this instance]
     #[arg(short, long, value_name = "ID", add = ArgValueCompleter::new(candidates::peers))]
     pub(crate) peer: Option<String>,
+    /// Start what has not said yet what it takes and returns, so that --json shows all JSON Schemas
+    #[arg(long)]
+    pub(crate) schemas: bool,
 }
 
 /// `coattail action perform`
@@ -196,6 +203,32 @@ pub(crate) struct UnsubscribeAction {
     /// Only tell which subscription would end
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// `coattail action types`
+#[derive(Debug, Args)]
+pub(crate) struct ActionTypes {
+    /// These actions only [default: all that may be used]
+    #[arg(value_name = "ACTION", add = ArgValueCompleter::new(candidates::actions))]
+    pub(crate) actions: Vec<ActionName>,
+    /// Of this peer [default: of this instance]
+    #[arg(short, long, value_name = "ID", add = ArgValueCompleter::new(candidates::peers))]
+    pub(crate) peer: Option<String>,
+    /// What the caller is written in
+    #[arg(long, value_enum)]
+    pub(crate) language: TypesLanguage,
+    /// Write them to this file, over what is there [default: print them]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<std::path::PathBuf>,
+}
+
+/// What types are generated for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TypesLanguage {
+    /// TypeScript declarations
+    Ts,
+    /// Python 3.10 and later
+    Py,
 }
 
 /// Where JSON is read from.

@@ -23,8 +23,8 @@ mod validity;
 mod which;
 
 pub(crate) use action::{
-    ActionCommand, ActionLogs, CreateAction, Input, Language, ListActions, PerformAction, PublishAction,
-    SubscribeAction, UnsubscribeAction,
+    ActionCommand, ActionLogs, ActionTypes, CreateAction, Input, Language, ListActions, PerformAction, PublishAction,
+    SubscribeAction, TypesLanguage, UnsubscribeAction,
 };
 pub(crate) use audit::Audit;
 pub(crate) use cli::{Cli, Command, Global, Help, New};

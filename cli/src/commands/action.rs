@@ -8,7 +8,7 @@ use coattail::wire::{ErrorCode, Failure};
 use serde::Serialize;
 
 use super::job::{self, milliseconds};
-use super::{create, follow, input, logs, performed};
+use super::{create, follow, input, logs, performed, types};
 use crate::args::{self, ActionCommand, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
 use crate::context::Context;
 use crate::error::ExitStatus;
@@ -23,6 +23,7 @@ pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatu
         ActionCommand::Publish(args) => publish(context, args)?,
         ActionCommand::Subscribe(args) => subscribe(context, args)?,
         ActionCommand::Unsubscribe(args) => unsubscribe(context, args)?,
+        ActionCommand::Types(args) => types::run(context, &args)?,
     }
     Ok(ExitStatus::Done)
 }
@@ -54,12 +55,12 @@ impl Row for Listed {
 }
 
 fn list(context: &Context, args: &args::ListActions) -> Result<(), Failure> {
-    let peer = context.peer(args.peer.as_deref())?;
+    let (peer, schemas) = (context.peer(args.peer.as_deref())?, args.schemas);
     let (entries, empty) = if args.receivers {
-        let receivers = context.talk(async |daemon| daemon.call(&ListReceivers { peer }).await)?;
+        let receivers = context.talk(async |daemon| daemon.call(&ListReceivers { peer, schemas }).await)?;
         (receivers, "there are no receivers; `coattail action create --receiver NAME` makes one")
     } else {
-        let actions = context.talk(async |daemon| daemon.call(&ListActions { peer }).await)?;
+        let actions = context.talk(async |daemon| daemon.call(&ListActions { peer, schemas }).await)?;
         (actions, "there are no actions; `coattail action create NAME` makes one")
     };
     let listed: Vec<Listed> = entries.into_iter().map(|entry| Listed { id: entry.name.clone(), entry }).collect();

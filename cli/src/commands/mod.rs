@@ -23,6 +23,7 @@ mod said;
 mod service;
 mod subscribers;
 mod token;
+mod types;
 mod validation;
 mod version;
 

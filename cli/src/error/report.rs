@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::io;
 
 use coattail::wire::{ErrorCode, Failure, Raw};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ExitStatus;
 use crate::output::{Color, Format, Printer, visible};
@@ -60,12 +60,31 @@ pub(super) fn hint(failure: &Failure) -> &str {
     failure.hint.as_deref().filter(|hint| !hint.is_empty()).unwrap_or_else(|| default_hint(failure.code))
 }
 
+/// What the action threw. Of the places at which a value does not fit a schema, the first is in the message.
+fn thrown(failure: &Failure) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Misfit {
+        pointer: String,
+        #[serde(rename = "rule")]
+        _rule: String,
+        message: String,
+    }
+    let Some(data) = &failure.data else { return Vec::new() };
+    match serde_json::from_str::<Vec<Misfit>>(data.get()) {
+        Ok(misfits) => {
+            misfits.into_iter().skip(1).map(|Misfit { pointer, message, .. }| format!("{pointer}: {message}"))
+        }
+        Err(_) => return vec![data.get().to_owned()],
+    }
+    .collect()
+}
+
 /// What failed, why (if there is more to say), what to try.
 pub(super) fn as_lines(failure: &Failure, color: Color) -> String {
     let (what, why) = failure.message.split_once('\n').unwrap_or((&failure.message, ""));
-    let thrown = failure.data.as_ref().map_or("", |data| data.get());
-    let why: Vec<Cow<'_, str>> =
-        why.lines().chain([thrown]).map(|line| visible(line.trim())).filter(|line| !line.is_empty()).collect();
+    let thrown = thrown(failure);
+    let why = why.lines().chain(thrown.iter().map(String::as_str));
+    let why: Vec<Cow<'_, str>> = why.map(|line| visible(line.trim())).filter(|line| !line.is_empty()).collect();
     let mut lines = format!("{} {}\n", color.paint("1;31", "error:"), visible(what));
     if !why.is_empty() {
         lines += &format!("  {} {}\n", color.paint("1", "why:"), why.join(" | "));

@@ -16,6 +16,8 @@ fn entry(name: &str, kind: Kind) -> Entry {
         subscribable: true,
         runtime: None,
         description: Some("does it".to_owned()),
+        input: None,
+        output: None,
         problem: None,
     }
 }

@@ -84,6 +84,11 @@ impl Actions {
         self.plugins.list(Kind::Action).iter().any(|found| found.name == action.as_str())
     }
 
+    /// Asks those that are wanted, and have not said it yet, what they take and return. Starts them for that.
+    pub(crate) async fn learn_schemas(&self, kind: Kind, wanted: impl Fn(&str) -> bool) {
+        self.plugins.learn_schemas(kind, wanted).await;
+    }
+
     /// What this instance offers.
     pub(crate) fn list(&self, kind: Kind) -> Vec<Entry> {
         let is_action = kind == Kind::Action;
@@ -95,6 +100,8 @@ impl Actions {
             subscribable: is_action,
             runtime: found.runtime.map(str::to_owned),
             description: found.description,
+            input: found.input,
+            output: found.output,
             problem: found.problem.map(|problem| problem.message),
         };
         self.plugins.list(kind).into_iter().map(entry).collect()

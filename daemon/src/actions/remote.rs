@@ -79,11 +79,11 @@ impl Remote {
     }
 
     /// What a peer offers to us.
-    pub(crate) async fn list(&self, peer: PeerId, kind: Kind) -> Result<Vec<Entry>, Failure> {
+    pub(crate) async fn list(&self, peer: PeerId, kind: Kind, schemas: bool) -> Result<Vec<Entry>, Failure> {
         let session = self.session(peer).await?;
         match kind {
             Kind::Action => {
-                let actions = session.call_within(self.timeout, &ListActions {}).await?;
+                let actions = session.call_within(self.timeout, &ListActions { schemas }).await?;
                 Ok(actions
                     .into_iter()
                     .map(|action| Entry {
@@ -94,6 +94,8 @@ impl Remote {
                         subscribable: action.subscribable,
                         runtime: None,
                         description: action.description,
+                        input: action.input,
+                        output: action.output,
                         problem: None,
                     })
                     .collect())
@@ -110,6 +112,8 @@ impl Remote {
                         subscribable: false,
                         runtime: None,
                         description: None,
+                        input: None,
+                        output: None,
                         problem: None,
                     })
                     .collect())

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coattail::id::{CallId, SessionId};
+use coattail::id::{CallId, PeerId, SessionId};
 use coattail::rpc::{Facts, Service, Session};
 use coattail::wire::host::{
-    Cancel, ListActions, ListPeers, ListReceivers, ListSubscribers, Perform, Performed, Publish, RevokeSubscriber,
+    Cancel, Entry, ListActions, ListPeers, ListReceivers, ListSubscribers, Perform, Performed, Publish, RevokeSubscriber,
     ShowPeer, Subscribe, Unsubscribe,
 };
 use coattail::wire::plugin::Kind;
@@ -23,16 +23,10 @@ use crate::store::JobResult;
 pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
     jobs_service(parts)
         .on(parts, |parts: Arc<Parts>, _, request: ListActions| async move {
-            match request.peer {
-                None => Ok(parts.actions.list(Kind::Action)),
-                Some(peer) => parts.remote.list(peer, Kind::Action).await,
-            }
+            list(&parts, Kind::Action, request.peer, request.schemas).await
         })
         .on(parts, |parts: Arc<Parts>, _, request: ListReceivers| async move {
-            match request.peer {
-                None => Ok(parts.actions.list(Kind::Receiver)),
-                Some(peer) => parts.remote.list(peer, Kind::Receiver).await,
-            }
+            list(&parts, Kind::Receiver, request.peer, request.schemas).await
         })
         .on(parts, |parts, facts, request: Perform| async move { perform(&parts, &facts, request).await })
         .on_in_order(parts, |parts: &Parts, facts, request: Cancel| {
@@ -65,7 +59,16 @@ pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
         .with(said_service(parts))
 }
 
-/// Over one connection: a worker's, or that of a command.
+async fn list(parts: &Parts, kind: Kind, peer: Option<PeerId>, schemas: bool) -> Result<Vec<Entry>, Failure> {
+    if let Some(peer) = peer {
+        return parts.remote.list(peer, kind, schemas).await;
+    }
+    if schemas {
+        parts.actions.learn_schemas(kind, |_| true).await;
+    }
+    Ok(parts.actions.list(kind))
+}
+
 async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Performed, Failure> {
     let Perform { call, peer, action, input, publish, timeout_ms, start_timeout_ms, follow, key, parent } = request;
     let session: SessionId = fact(facts)?;

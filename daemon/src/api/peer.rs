@@ -39,9 +39,9 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
             let caller = count(&parts, &facts, Whereabouts::NAME)?;
             parts.sessions.learn(caller.issuer(), stated).await.map(|()| Done {})
         })
-        .on(parts, |parts: Arc<Parts>, facts, _: ListActions| async move {
+        .on(parts, |parts: Arc<Parts>, facts, request: ListActions| async move {
             let caller = count(&parts, &facts, ListActions::NAME)?;
-            Ok(list_actions(&parts, &caller))
+            Ok(list_actions(&parts, &caller, request.schemas).await)
         })
         .on(parts, |parts: Arc<Parts>, facts, _: ListReceivers| async move {
             let caller = count(&parts, &facts, ListReceivers::NAME)?;
@@ -153,7 +153,13 @@ fn audited<T>(
     outcome
 }
 
-fn list_actions(parts: &Parts, caller: &Caller) -> Vec<RemoteAction> {
+async fn list_actions(parts: &Parts, caller: &Caller, schemas: bool) -> Vec<RemoteAction> {
+    if schemas {
+        // Nothing is started for a caller who may not use it.
+        let is_visible =
+            |name: &str| ActionName::new(name).is_ok_and(|name| decide(caller, &Operation::ListAction(&name)).is_ok());
+        parts.actions.learn_schemas(Kind::Action, is_visible).await;
+    }
     let mut visible = Vec::new();
     for entry in parts.actions.list(Kind::Action) {
         // What has no valid name cannot be asked for.
@@ -165,6 +171,8 @@ fn list_actions(parts: &Parts, caller: &Caller) -> Vec<RemoteAction> {
                 publishable: allows(&Operation::Publish(&name)),
                 subscribable: allows(&Operation::Subscribe(&name)),
                 description: entry.description,
+                input: entry.input,
+                output: entry.output,
                 name,
             });
         }

@@ -11,6 +11,7 @@ use coattail::wire::{ErrorCode, Failure};
 use nix::unistd::{AccessFlags, access};
 
 use super::manifest::{Manifest, Protocol};
+use super::schema::Schemas;
 use super::spec::{Fingerprint, Found, Interpreter, PluginId, Problem, Spec};
 use super::{Settings, nearest};
 
@@ -179,7 +180,9 @@ impl Scan {
         let description = manifest.description.clone();
         match specify(settings, id, candidate, manifest, &manifest_path) {
             Ok(spec) => {
-                Found { name: name.to_owned(), kind, runtime, description, problem: None, spec: Some(Arc::new(spec)) }
+                let (input, output) = spec.schemas.texts();
+                let (name, spec) = (name.to_owned(), Some(Arc::new(spec)));
+                Found { name, kind, runtime, description, input, output, problem: None, spec }
             }
             Err(problem) => Found { runtime, description, ..broken(kind, name, problem) },
         }
@@ -238,6 +241,7 @@ fn specify(
             return Err(Problem::new(format!("`{}` is a link that leads nowhere", path.display()), None));
         }
     };
+    let schemas = schemas(id.kind, &manifest, manifest_path)?;
     let is_folder = *shape == Shape::Folder;
     let program = argv.first().filter(|_| is_folder).map(Path::new);
     Ok(Spec {
@@ -249,6 +253,19 @@ fn specify(
         folder: if is_folder { path.clone() } else { settings.instance.clone() },
         plain,
         manifest,
+        schemas,
+    })
+}
+
+/// Prepares the schemas of a sidecar.
+fn schemas(kind: Kind, manifest: &Manifest, manifest_path: &Path) -> Result<Schemas, Problem> {
+    if kind == Kind::Receiver && manifest.output.is_some() {
+        let problem = format!("`{}` has an `output`, and a receiver returns nothing", manifest_path.display());
+        return Err(Problem::new(problem, "remove it".to_owned()));
+    }
+    Schemas::of_sidecar(manifest.input.as_ref(), manifest.output.as_ref()).map_err(|(side, error)| {
+        let problem = format!("the `{side}` schema in `{}` {error}", manifest_path.display());
+        Problem::new(problem, "it is to be a JSON Schema; what it refers to must stand in it".to_owned())
     })
 }
 
@@ -347,7 +364,8 @@ fn is_ignored(name: &str) -> bool {
 }
 
 fn broken(kind: Kind, name: &str, problem: Problem) -> Found {
-    Found { name: name.to_owned(), kind, runtime: None, description: None, problem: Some(problem), spec: None }
+    let (name, problem) = (name.to_owned(), Some(problem));
+    Found { name, kind, runtime: None, description: None, input: None, output: None, problem, spec: None }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {

@@ -8,6 +8,7 @@ use coattail::name::{ActionName, ReceiverName};
 use coattail::rpc::{Deadline, Service};
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
+use futures::{StreamExt as _, stream};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -86,7 +87,39 @@ impl Plugins {
 
     /// Lists what is in the folder of a kind, also what cannot be run.
     pub fn list(&self, kind: Kind) -> Vec<Found> {
-        discover::list(&self.shared.settings, kind)
+        let mut found = discover::list(&self.shared.settings, kind);
+        let pools = self.shared.pools();
+        let mut room = LISTED;
+        for found in &mut found {
+            // What a plugin has said of itself is known where its worker was started.
+            let pool = found.spec.as_ref().and_then(|spec| Some((pools.get(&*spec.id)?, spec)));
+            if let Some((pool, _)) = pool.filter(|(pool, spec)| pool.spec.fingerprint == spec.fingerprint) {
+                (found.input, found.output) = pool.spec.schemas.texts();
+                found.spec = Some(pool.spec.clone());
+            }
+            let size = [&found.input, &found.output].into_iter().flatten().map(|text| text.get().len()).sum();
+            match room.checked_sub(size) {
+                Some(left) => room = left,
+                None => (found.input, found.output) = (None, None),
+            }
+        }
+        found
+    }
+
+    /// Starts the plugins of these names that have not said yet what they take and return, so that
+    /// [`list`](Self::list) knows. Whoever does not start has said nothing.
+    pub async fn learn_schemas(&self, kind: Kind, wanted: impl Fn(&str) -> bool) {
+        let is_unknown = |spec: &Spec| !spec.plain && !spec.schemas.are_known(kind);
+        let unknown = self.list(kind).into_iter().filter(|found| {
+            found.spec.as_deref().is_some_and(is_unknown) && found.problem.is_none() && wanted(&found.name)
+        });
+        let unknown: Vec<String> = unknown.map(|found| found.name).collect();
+        let ask = stream::iter(unknown).for_each_concurrent(ASKED_AT_ONCE, |name| async move {
+            if let Err(failure) = self.warm(kind, &name).await {
+                tracing::debug!(%failure, "a plugin could not be asked for its schemas");
+            }
+        });
+        let _ = timeout(ASKED_WITHIN, ask).await;
     }
 
     /// Whether there is such an action, and that it can be run.
@@ -192,7 +225,9 @@ impl Plugins {
         let cancel = cancel.child_token();
         let _guard = cancel.clone().drop_guard();
         let (answer, wait) = oneshot::channel();
-        {
+        let job = job(deadline.limit());
+        spec.schemas.check_early(&id, job.input()).await?;
+        let pool = {
             // Under the lock nobody can stop in between: a call is refused, or waited for.
             let mut pools = shared.pools();
             if shared.stopping.is_cancelled() {
@@ -200,20 +235,25 @@ impl Plugins {
             }
             let pool = shared.pool(&mut pools, spec);
             let place = pool.place()?;
-            let (closing, begun, job) = (shared.closing.clone(), Begun::default(), job(deadline.limit()));
+            let (closing, begun) = (shared.closing.clone(), Begun::default());
             let answer = Answer::new(answer, place, begun.clone());
             let (begin, begins) = begin.map(Begin::announced).unzip();
-            let wanted = Wanted { id, deadline, begins, start, begun, cancel, closing };
+            let wanted = Wanted { id: id.clone(), deadline, begins, start, begun, cancel, closing };
             let turn = pool.turn();
-            shared.calls.spawn(pool.handle(turn, begin, job, wanted.ended(), answer));
-        }
+            shared.calls.spawn(pool.clone().handle(turn, begin, job, wanted.ended(), answer));
+            pool
+        };
         let lost = |_| Err(Failure::new(ErrorCode::Internal, "a call ended without an answer"));
-        wait.await.unwrap_or_else(lost).map_err(|failure| match feed.retry_after() {
+        let output = wait.await.unwrap_or_else(lost).map_err(|failure| match feed.retry_after() {
             Some(after) if failure.code == ErrorCode::RetryLater && failure.retry_after_ms.is_none() => {
                 failure.retry_after(after)
             }
             _ => failure,
-        })
+        })?;
+        match id.kind {
+            Kind::Action => pool.spec.schemas.check_output(&id, output).await,
+            Kind::Receiver => Ok(output),
+        }
     }
 }
 
@@ -274,6 +314,14 @@ pub(super) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }
+
+/// Bytes of schemas in one list: half of the frame that carries it to a peer. What finds no room any more has none.
+const LISTED: usize = 4 * 1024 * 1024;
+
+/// How many plugins are started at once because somebody asks what they take. Each has its own limit, too.
+const ASKED_AT_ONCE: usize = 4;
+/// How long a list may take because of that: less than the 30 s that a peer waits.
+const ASKED_WITHIN: Duration = Duration::from_secs(20);
 
 /// Steps of ending a call and then its worker that each take a grace: cancel, TERM, KILL; goodbye, the end of stdin,
 /// TERM.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
+use serde_json::Value;
 
 use crate::config::duration;
 
@@ -14,7 +15,8 @@ use crate::config::duration;
 const LARGEST: u64 = 64 * 1024;
 
 /// The keys of a sidecar, for those who mistype one. The fields of [`Manifest`].
-const KEYS: [&str; 8] = ["description", "protocol", "command", "timeout", "concurrency", "queue", "env", "idle"];
+const KEYS: [&str; 10] =
+    ["description", "protocol", "command", "timeout", "concurrency", "queue", "env", "idle", "input", "output"];
 
 /// What the owner says of a plugin: `NAME.yml` beside its file, or `coattail.yml` in its folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -35,6 +37,10 @@ pub(super) struct Manifest {
     /// The worker is stopped when it had nothing to do for so long.
     #[serde(deserialize_with = "duration")]
     pub(super) idle: Option<Duration>,
+    /// JSON Schema of what goes in.
+    pub(super) input: Option<Value>,
+    /// JSON Schema of what comes out.
+    pub(super) output: Option<Value>,
 }
 
 /// How a plugin is spoken to.
@@ -109,7 +115,7 @@ impl ManifestError {
     /// What to try.
     pub(super) fn hint(&self) -> Option<String> {
         let Self::UnknownKey(key) = self else { return None };
-        if matches!(key.as_str(), "input" | "output" | "sandbox") {
+        if key == "sandbox" {
             return Some(format!("`{key}` is not supported by this version; remove it"));
         }
         let nearest =
@@ -172,6 +178,9 @@ mod tests {
         assert_eq!(manifest.command.as_deref(), Some(&["python3".to_owned(), "main.py".to_owned()][..]));
         assert_eq!((manifest.protocol, manifest.concurrency), (Some(Protocol::JsonRpc), Some(1)));
         assert_eq!(manifest.env["MODE"], "fast");
+        let schemas = Manifest::parse("input: {type: object, required: [a]}\noutput: false\n").expect("a manifest");
+        assert_eq!(schemas.input, Some(serde_json::json!({"type": "object", "required": ["a"]})));
+        assert_eq!(schemas.output, Some(Value::Bool(false)));
         for empty in ["", "\n# nothing\n"] {
             assert_eq!(Manifest::parse(empty).expect("says nothing"), Manifest::default());
         }
@@ -181,7 +190,11 @@ mod tests {
     fn what_is_wrong_is_said_and_what_to_do() {
         for (text, message, hint) in [
             ("timout: 5", "has an unknown key `timout`", Some("did you mean `timeout`?")),
-            ("input: {}", "has an unknown key `input`", Some("`input` is not supported by this version; remove it")),
+            (
+                "sandbox: {}",
+                "has an unknown key `sandbox`",
+                Some("`sandbox` is not supported by this version; remove it"),
+            ),
             ("concurrency: 0", "sets `concurrency` to 0, which would never run anything", None),
             ("command: []", "has an empty `command`", None),
             ("env: {a=b: c}", "has \"a=b\" in `env`, which is no name of a variable", None),
@@ -196,7 +209,8 @@ mod tests {
 
     #[test]
     fn every_key_is_a_known_one() {
-        for key in KEYS {
+        // Those of schemas take any value.
+        for key in KEYS.into_iter().filter(|key| !matches!(*key, "input" | "output")) {
             let error = Manifest::parse(&format!("{key}: [[]]")).expect_err(key);
             assert!(matches!(error, ManifestError::Yaml(_)), "{key}: {error}");
         }

@@ -22,6 +22,7 @@ mod plain;
 mod pool;
 mod process;
 mod runtime;
+mod schema;
 mod settings;
 mod spec;
 mod version;

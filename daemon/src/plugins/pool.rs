@@ -158,6 +158,9 @@ impl Pool {
             match worker {
                 Err(failure) => return answer.give(Err(failure)),
                 Ok(worker) => {
+                    if let Err(failure) = self.spec.schemas.check_late(&self.spec.id, job.input()).await {
+                        return answer.give(Err(failure));
+                    }
                     let Some(lease) = worker.lease() else {
                         self.forget(&worker);
                         continue;

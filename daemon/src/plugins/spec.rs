@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use coattail::wire::plugin::Kind;
-use coattail::wire::{ErrorCode, Failure};
+use coattail::wire::{ErrorCode, Failure, Raw};
 
 use super::manifest::Manifest;
+use super::schema::Schemas;
 
 /// Which plugin it is. A fact of the connection to each of its workers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,6 +38,10 @@ pub struct Found {
     pub runtime: Option<&'static str>,
     /// What its owner says of it.
     pub description: Option<String>,
+    /// JSON Schema of what goes in, as far as it is known.
+    pub input: Option<Raw>,
+    /// JSON Schema of what comes out, as far as it is known.
+    pub output: Option<Raw>,
     /// Why it cannot be run.
     pub problem: Option<Problem>,
     pub(super) spec: Option<Arc<Spec>>,
@@ -75,6 +80,8 @@ pub(super) struct Spec {
     pub(super) folder: PathBuf,
     pub(super) plain: bool,
     pub(super) manifest: Manifest,
+    /// What may go in and come out.
+    pub(super) schemas: Schemas,
     /// Differs when a file has changed.
     pub(super) fingerprint: Fingerprint,
 }

@@ -110,9 +110,14 @@ impl Worker {
             _ = &mut run => Ok(Err(CallError::Closed)),
         };
         let why = match welcome {
-            Ok(Ok(Initialized { protocol: PROTOCOL, .. })) => {
-                worker.touch();
-                return Ok((worker, run));
+            Ok(Ok(Initialized { protocol: PROTOCOL, input, output, .. })) => {
+                match spec.schemas.learn(spec.id.kind, input, output) {
+                    Ok(()) => {
+                        worker.touch();
+                        return Ok((worker, run));
+                    }
+                    Err(why) => why,
+                }
             }
             Ok(Ok(other)) => format!("it speaks protocol {}, not {PROTOCOL}", other.protocol),
             Ok(Err(CallError::Refused(failure))) => failure.message,

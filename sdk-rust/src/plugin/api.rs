@@ -34,12 +34,12 @@ impl Coattail {
 
     /// Lists the actions that may be used.
     pub async fn actions(&self) -> Result<Vec<Entry>> {
-        self.ask(host::ListActions { peer: self.peer }).await
+        self.ask(host::ListActions { peer: self.peer, schemas: false }).await
     }
 
     /// Lists the receivers.
     pub async fn receivers(&self) -> Result<Vec<Entry>> {
-        self.ask(host::ListReceivers { peer: self.peer }).await
+        self.ask(host::ListReceivers { peer: self.peer, schemas: false }).await
     }
 
     /// Performs an action and returns its result. Dropping the future cancels the call.

@@ -121,6 +121,8 @@ impl Worker {
             protocol: PROTOCOL,
             software: Some(format!("{SOFTWARE} (rust)")),
             description: self.plugin.description.clone(),
+            input: None,
+            output: None,
         })
     }
 

@@ -108,7 +108,8 @@ pub struct Failure {
     pub message: String,
     /// What to try.
     pub hint: Option<String>,
-    /// For [`ErrorCode::Failed`]: what the action threw, if that is more than a message.
+    /// For [`ErrorCode::Failed`]: what the action threw, if that is more than a message. Where a value does not fit a
+    /// schema: the first places, as a list of `pointer`, `rule` and `message`.
     pub data: Option<Raw>,
     /// For [`ErrorCode::Busy`]: after how many milliseconds to try again. When a rate is over, that is exact; when
     /// something is full, it is a guess.

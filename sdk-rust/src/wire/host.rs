@@ -20,6 +20,9 @@ pub struct ListActions {
     /// Whose; absent for this instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<PeerId>,
+    /// Whether plugins that have not said yet what they take and return are started to ask them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub schemas: bool,
 }
 method!(ListActions, "actions.list", Vec<Entry>);
 
@@ -29,6 +32,9 @@ pub struct ListReceivers {
     /// Whose; absent for this instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<PeerId>,
+    /// Whether plugins that have not said yet what they take and return are started to ask them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub schemas: bool,
 }
 method!(ListReceivers, "receivers.list", Vec<Entry>);
 
@@ -51,6 +57,12 @@ pub struct Entry {
     /// What its owner says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// JSON Schema of what it takes, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Raw>,
+    /// JSON Schema of what it returns, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Raw>,
     /// Why it cannot be run: two files of one name, a missing runtime, no execute bit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,

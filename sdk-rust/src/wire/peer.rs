@@ -125,11 +125,15 @@ method!(Ping, "session.ping", Done);
 
 /// Lists the actions that the caller may use in any way.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct ListActions {}
+pub struct ListActions {
+    /// Whether plugins that have not said yet what they take and return are started to ask them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub schemas: bool,
+}
 method!(ListActions, "actions.list", Vec<RemoteAction>);
 
 /// An action, and what the caller may do with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RemoteAction {
     /// Its name.
     pub name: ActionName,
@@ -142,6 +146,12 @@ pub struct RemoteAction {
     /// What its owner says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// JSON Schema of what it takes, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Raw>,
+    /// JSON Schema of what it returns, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Raw>,
 }
 
 /// Lists the receivers that the caller may deliver to.

@@ -58,6 +58,12 @@ pub struct Initialized {
     /// What the plugin says of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// JSON Schema of what it takes. The daemon checks it before each call; the sidecar's wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Raw>,
+    /// JSON Schema of what it returns. The daemon checks it after each call; the sidecar's wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Raw>,
 }
 
 /// Performs once.
