@@ -151,7 +151,8 @@ fn an_outcome_is_for_the_token_that_asked_and_goes_with_it() {
     let mut peer = RawPeer::log_in(issuer.port(), &keys, &token);
     let ids: Vec<String> = (0..4).map(|_| CallId::new().to_string()).collect();
     // The connection goes, the call goes on, and the same key joins it.
-    let request = json!({"jsonrpc": "2.0", "id": 77, "method": "actions.perform", "params": perform(&ids[0], &json!(1), "k")});
+    let request =
+        json!({"jsonrpc": "2.0", "id": 77, "method": "actions.perform", "params": perform(&ids[0], &json!(1), "k")});
     peer.send(format!("{request}\n").as_bytes()).expect("it is open");
     begins(&issuer);
     drop(peer);
@@ -184,7 +185,8 @@ fn revoking_a_token_ends_what_runs_for_it() {
     let token = issue(&issuer, &["--performable", "work"]);
     let mut peer = RawPeer::log_in(issuer.port(), &Identity::generate(), &token);
     let call = CallId::new().to_string();
-    let request = json!({"jsonrpc": "2.0", "id": 77, "method": "actions.perform", "params": perform(&call, &json!(1), "k")});
+    let request =
+        json!({"jsonrpc": "2.0", "id": 77, "method": "actions.perform", "params": perform(&call, &json!(1), "k")});
     peer.send(format!("{request}\n").as_bytes()).expect("it is open");
     begins(&issuer);
     drop(peer);

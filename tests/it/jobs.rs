@@ -311,9 +311,7 @@ fn a_job_at_a_peer_is_cancelled_there_and_its_log_is_kept_here() {
         "#!/bin/sh\ncoattail log 'on purpose'\necho private >&2\ntouch \"$COATTAIL_INSTANCE/ran\"\nsleep 1000\n",
     );
     let job = detach(&cluster.subscriber, "talk", &["--peer", &cluster.peer]);
-    let said = || -> Vec<Value> {
-        cluster.subscriber.json(&["job", "logs", &job]).as_array().expect("a list").clone()
-    };
+    let said = || -> Vec<Value> { cluster.subscriber.json(&["job", "logs", &job]).as_array().expect("a list").clone() };
     until("the job to have said something", || (!said().is_empty()).then_some(()));
     until("the action to be under way", || cluster.publisher.path("ran").exists().then_some(()));
     assert_eq!(cluster.subscriber.json(&["job", "cancel", &job])["state"], "cancelled");

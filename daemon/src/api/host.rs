@@ -4,8 +4,8 @@ use std::time::Duration;
 use coattail::id::{CallId, PeerId, SessionId};
 use coattail::rpc::{Facts, Service, Session};
 use coattail::wire::host::{
-    Cancel, Entry, ListActions, ListPeers, ListReceivers, ListSubscribers, Perform, Performed, Publish, RevokeSubscriber,
-    ShowPeer, Subscribe, Unsubscribe,
+    Cancel, Entry, ListActions, ListPeers, ListReceivers, ListSubscribers, Perform, Performed, Publish,
+    RevokeSubscriber, ShowPeer, Subscribe, Unsubscribe,
 };
 use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, Failure, Method as _};
