@@ -1,3 +1,5 @@
+export type * from './original.js';
+
 /** Why something was not done. */
 export type ErrorCode =
   | 'failed' | 'invalid-input' | 'unknown-method' | 'not-permitted' | 'not-found' | 'unreachable' | 'busy'
@@ -7,12 +9,18 @@ export type ErrorCode =
 
 /** Something was not done. Programs decide by `code`, never by the message. */
 export class CoattailError extends Error {
-  constructor(code: ErrorCode, message: string, details?: { hint?: string; thrown?: unknown; cause?: unknown });
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details?: { hint?: string; thrown?: unknown; retryAfterMs?: number; cause?: unknown },
+  );
   readonly code: ErrorCode;
   /** What to try. */
   readonly hint: string | undefined;
   /** With code `failed`: what the action threw, if that is more than a message. */
   readonly thrown?: unknown;
+  /** With `busy` and `retry-later`: after how many milliseconds to try again, if that is known. */
+  readonly retryAfterMs?: number;
 }
 
 /** Thrown by a receiver that will never take this publication: it goes to the dead letters. */
@@ -22,7 +30,8 @@ export class Reject extends CoattailError {
 
 /** Thrown by a receiver that cannot take this publication now: it is called again later. */
 export class RetryLater extends CoattailError {
-  constructor(message?: string, details?: { cause?: unknown });
+  /** `after`: `'5m'`, or milliseconds; absent: at the next time of the schedule. */
+  constructor(message?: string, details?: { after?: number | string; cause?: unknown });
 }
 
 /** An action. The file's `module.exports`, or its default export. */
@@ -41,12 +50,20 @@ export function receiver<Input = any>(
 export interface Plugin<Kind extends 'action' | 'receiver' = 'action' | 'receiver'> {
   readonly kind: Kind;
   readonly description: string | undefined;
+  readonly input: JsonSchema | undefined;
+  readonly output: JsonSchema | undefined;
 }
 
 export interface About {
   /** What lists show. */
   description?: string;
+  /** What it takes. The daemon checks it before every call. */
+  input?: JsonSchema;
+  /** What an action returns. The daemon checks it after every call. */
+  output?: JsonSchema;
 }
+
+export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
 
 /** The circumstances of a call. */
 export interface Context {
@@ -59,6 +76,8 @@ export interface Context {
   readonly log: Log;
   /** Tells how far the call has got, from 0 to 1. */
   progress(fraction?: number, message?: string): void;
+  /** Says that the call is still worked on: its deadline starts anew. Resolves when the daemon has heard it. */
+  working(): Promise<void>;
   /** The Coattail API. What is asked for here counts as a consequence of this call. */
   readonly coattail: Api;
 }
@@ -96,8 +115,10 @@ export interface Api {
   perform<Output = any>(action: string, input?: unknown, options?: PerformOptions): Promise<Output>;
   /** Publishes a value for an action without performing it. */
   publish(action: string, value: unknown, options?: { peer?: string }): Promise<Published>;
-  actions(options?: { peer?: string }): Promise<Entry[]>;
-  receivers(options?: { peer?: string }): Promise<Entry[]>;
+  actions(options?: ListOptions): Promise<Entry[]>;
+  receivers(options?: ListOptions): Promise<Entry[]>;
+  /** Calls that the daemon keeps. */
+  readonly jobs: Jobs;
   peers(): Promise<Peer[]>;
   peer(id: string): Promise<Peer>;
   /** Subscribes a receiver of this instance to an action of a peer. */
@@ -115,8 +136,86 @@ export interface PerformOptions {
   publish?: boolean;
   /** Milliseconds. */
   timeout?: number;
+  /** Milliseconds until a worker must have begun with it; then it fails as `timed-out`, and nothing was done. */
+  startTimeout?: number;
+  /** An idempotency key, of 1 to 255 printable characters: a second call with it gets the outcome of the first. */
+  key?: string;
+  /** Hears what the call says while it runs. */
+  follow?: Follow;
   /** Cancels the action. It is cancelled with the call that asks for it, too. */
   signal?: AbortSignal;
+}
+
+/** Hears what a call says, in order, before its answer. */
+export interface Follow {
+  onLog?(line: LogLine): void;
+  onProgress?(progress: Progress): void;
+}
+
+export type Level = 'debug' | 'info' | 'warn' | 'error';
+
+export interface LogLine {
+  level: Level;
+  message: string;
+}
+
+export interface Progress {
+  /** From 0 to 1. */
+  fraction?: number;
+  message?: string;
+}
+
+export interface ListOptions {
+  /** The id of a peer; absent for this instance. */
+  peer?: string;
+  /** With `input` and `output`, for which workers may have to be started. */
+  schemas?: boolean;
+}
+
+/** Calls that the daemon keeps: whoever started one need not wait for it, and finds its outcome later. */
+export interface Jobs {
+  /** Resolves when the job is on disk. */
+  start(action: string, input?: unknown, options?: JobOptions): Promise<Job>;
+  list(): Promise<Job[]>;
+  show(job: string): Promise<Job>;
+  /** Resolves when the job has ended, however it ended; or to what it is when the time is over. */
+  wait(job: string, options?: WaitOptions): Promise<Job>;
+  cancel(job: string): Promise<Job>;
+  logs(job: string): Promise<JobLine[]>;
+}
+
+export type JobOptions = Pick<PerformOptions, 'peer' | 'publish' | 'timeout' | 'startTimeout' | 'key'>;
+
+export interface WaitOptions {
+  /** Milliseconds. */
+  timeout?: number;
+  /** Hears what the job says while it runs. */
+  follow?: Follow;
+}
+
+export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'refused' | 'timed-out' | 'cancelled' | 'lost';
+
+export interface Job {
+  id: string;
+  peer?: string;
+  action: string;
+  state: JobState;
+  /** RFC 3339, as all times here. */
+  created: string;
+  started?: string;
+  finished?: string;
+  key?: string;
+  result?: unknown;
+  /** Why there is no result. */
+  error?: CoattailError;
+  publication?: Published;
+  /** Why the result could not be published, although the action succeeded. */
+  publication_error?: string;
+  progress?: Progress;
+}
+
+export interface JobLine extends LogLine {
+  time: string;
 }
 
 export interface Published {
@@ -134,6 +233,12 @@ export interface Entry {
   description?: string;
   /** Why it cannot be run. */
   problem?: string;
+  /** If schemas were asked for. */
+  input?: JsonSchema;
+  output?: JsonSchema;
+  state?: 'cold' | 'starting' | 'ready' | 'backing-off' | 'broken';
+  /** Why it is in that state. */
+  reason?: string;
 }
 
 export interface Peer {

@@ -3,6 +3,7 @@
 
 const { randomUUID } = require('node:crypto');
 const { CoattailError } = require('./errors');
+const { Jobs, wholeMs } = require('./jobs');
 
 /**
  * @typedef {{ id: string, signal: AbortSignal, log: import('../index').Log }} Call
@@ -12,15 +13,19 @@ const { CoattailError } = require('./errors');
 /** The Coattail API: asks the daemon, with the rights of its instance. */
 class Api {
   #session;
+  #followers;
   #current;
 
   /**
    * @param {Requester} session
+   * @param {import('./follow').Followers} followers those of this session
    * @param {() => Call | undefined} current the call that is being handled: what it asks for is its consequence
    */
-  constructor(session, current) {
+  constructor(session, followers, current) {
     this.#session = session;
+    this.#followers = followers;
     this.#current = current;
+    this.jobs = new Jobs(session, followers, current);
   }
 
   /**
@@ -29,7 +34,7 @@ class Api {
    * @param {unknown} [input]
    * @param {import('../index').PerformOptions} [options]
    */
-  async perform(action, input, { peer, publish = false, timeout, signal } = {}) {
+  async perform(action, input, { peer, publish = false, timeout, startTimeout, key, follow, signal } = {}) {
     const parent = this.#current();
     const wanted = bothOf(parent?.signal, signal);
     if (wanted?.aborted) throw new CoattailError('cancelled', `${action} was not started: the call is cancelled`);
@@ -38,9 +43,10 @@ class Api {
     const cancel = () => void this.#session.request('actions.cancel', { call }).catch(() => {});
     wanted?.addEventListener('abort', cancel, { once: true });
     try {
-      const timeout_ms = timeout === undefined ? undefined : Math.max(1, Math.ceil(timeout));
-      const params = { call, peer, action, input, publish, timeout_ms, parent: parent?.id };
-      const { result, publication_error: unpublished } = await this.#session.request('actions.perform', params);
+      const limits = { timeout_ms: wholeMs(timeout), start_timeout_ms: wholeMs(startTimeout) };
+      const params = { call, peer, action, input, publish, ...limits, key, follow: follow && true, parent: parent?.id };
+      const perform = () => this.#session.request('actions.perform', params);
+      const { result, publication_error: unpublished } = await this.#followers.during(call, follow, perform);
       if (unpublished) parent?.log.error(`the result of ${action} was not published: ${unpublished}`);
       return result;
     } finally {
@@ -54,14 +60,14 @@ class Api {
     return this.#session.request('actions.publish', { peer, action, input, parent: this.#current()?.id });
   }
 
-  /** @param {{ peer?: string }} [options] */
-  actions({ peer } = {}) {
-    return this.#session.request('actions.list', { peer });
+  /** @param {{ peer?: string, schemas?: boolean }} [options] */
+  actions({ peer, schemas } = {}) {
+    return this.#session.request('actions.list', { peer, schemas });
   }
 
-  /** @param {{ peer?: string }} [options] */
-  receivers({ peer } = {}) {
-    return this.#session.request('receivers.list', { peer });
+  /** @param {{ peer?: string, schemas?: boolean }} [options] */
+  receivers({ peer, schemas } = {}) {
+    return this.#session.request('receivers.list', { peer, schemas });
   }
 
   peers() {

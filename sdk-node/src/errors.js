@@ -1,9 +1,12 @@
 // @ts-check
 'use strict';
 
+const { milliseconds } = require('./duration');
+
 /**
  * @typedef {import('../index').ErrorCode} ErrorCode
- * @typedef {{ code: number, message: string, data?: { hint?: string, thrown?: unknown } }} WireError
+ * @typedef {{ hint?: string, thrown?: unknown, retry_after_ms?: number }} WireDetails
+ * @typedef {{ code: number, message: string, data?: WireDetails }} WireError
  */
 
 /**
@@ -17,7 +20,7 @@ class CoattailError extends Error {
   /**
    * @param {ErrorCode} code
    * @param {string} message
-   * @param {{ hint?: string, thrown?: unknown, cause?: unknown }} [details]
+   * @param {{ hint?: string, thrown?: unknown, retryAfterMs?: number, cause?: unknown }} [details]
    */
   constructor(code, message, details = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
@@ -26,6 +29,8 @@ class CoattailError extends Error {
     this.code = code;
     /** @type {string | undefined} What to try. */
     this.hint = details.hint;
+    // After how many milliseconds to try again.
+    if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
     // Only if there is one: `null` can be thrown, too.
     if ('thrown' in details) this.thrown = details.thrown;
   }
@@ -40,9 +45,12 @@ class Reject extends CoattailError {
 }
 
 class RetryLater extends CoattailError {
-  /** @param {string} [message] @param {{ cause?: unknown }} [details] */
-  constructor(message = 'try again later', details) {
-    super('retry-later', message, details);
+  /**
+   * @param {string} [message]
+   * @param {{ after?: number | string, cause?: unknown }} [details] `after`: `'5m'`, or milliseconds
+   */
+  constructor(message = 'try again later', { after, ...details } = {}) {
+    super('retry-later', message, { ...details, ...(after !== undefined && { retryAfterMs: milliseconds(after) }) });
     this.name = 'RetryLater';
   }
 }
@@ -99,10 +107,14 @@ function isSendable(value) {
 /** The one place where errors become JSON-RPC. @param {unknown} error @returns {WireError} */
 function toWire(error) {
   if (!(error instanceof CoattailError)) return { code: CODES.internal, message: messageOf(error) };
-  const { hint, message } = error;
+  const { hint, message, retryAfterMs } = error;
+  const data = {
+    ...(hint !== undefined && { hint }),
+    ...('thrown' in error && { thrown: error.thrown }),
+    ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }),
+  };
   const wire = { code: CODES[error.code] ?? CODES.internal, message };
-  if (hint === undefined && !('thrown' in error)) return wire;
-  return { ...wire, data: { ...(hint !== undefined && { hint }), ...('thrown' in error && { thrown: error.thrown }) } };
+  return Object.keys(data).length > 0 ? { ...wire, data } : wire;
 }
 
 /** Takes any error object, also one of another implementation. @param {any} error */
@@ -111,6 +123,7 @@ function fromWire(error) {
   return new CoattailError(nameOf(error?.code), String(error?.message ?? 'no reason given'), {
     ...(typeof details.hint === 'string' && { hint: details.hint }),
     ...('thrown' in details && { thrown: details.thrown }),
+    ...(typeof details.retry_after_ms === 'number' && { retryAfterMs: details.retry_after_ms }),
   });
 }
 

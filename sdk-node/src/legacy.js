@@ -11,6 +11,7 @@ const { peers } = require('./peer');
  * @property {string} instance also the id of the local peer
  * @property {string} issuer
  * @property {import('./api').Api} api
+ * @property {import('./control').Order} control
  * @property {import('./logger').Sink} log
  */
 

@@ -4,13 +4,14 @@
 /**
  * @typedef {'action' | 'receiver'} Kind
  * @typedef {import('../index').Context} Context
- * @typedef {{ kind: Kind, description?: string, run(input: any, context: any): unknown }} Definition
+ * @typedef {import('../index').About} About
+ * @typedef {About & { kind: Kind, run(input: any, context: any): unknown }} Definition
  */
 
 /**
  * An action: `module.exports = action(async (input, context) => …)`.
  * @param {(input: any, context: Context) => unknown} perform
- * @param {{ description?: string }} [about]
+ * @param {About} [about]
  */
 function action(perform, about) {
   return define('action', perform, about);
@@ -19,7 +20,7 @@ function action(perform, about) {
 /**
  * A receiver: `module.exports = receiver(async (input, context) => …)`.
  * @param {(input: any, context: any) => unknown} receive
- * @param {{ description?: string }} [about]
+ * @param {About} [about]
  */
 function receiver(receive, about) {
   return define('receiver', receive, about);
@@ -29,12 +30,20 @@ function receiver(receive, about) {
  * @template {Kind} K
  * @param {K} kind
  * @param {(input: any, context: any) => unknown} run
- * @param {{ description?: string }} [about]
+ * @param {About} [about]
  * @returns {import('../index').Plugin<K>}
  */
-function define(kind, run, { description } = {}) {
+function define(kind, run, { description, input, output } = {}) {
   if (typeof run !== 'function') throw new TypeError(`${kind}() takes a function`);
-  return Object.freeze(/** @type {any} */ ({ [DEFINITION]: true, kind, description, run }));
+  checkSchema(kind, 'input', input);
+  checkSchema(kind, 'output', output);
+  return Object.freeze(/** @type {any} */ ({ [DEFINITION]: true, kind, description, input, output, run }));
+}
+
+/** Only its form: the daemon is who understands it. @param {Kind} kind @param {string} field @param {unknown} schema */
+function checkSchema(kind, field, schema) {
+  const isSchema = typeof schema === 'boolean' || (typeof schema === 'object' && schema !== null && !Array.isArray(schema));
+  if (schema !== undefined && !isSchema) throw new TypeError(`${kind}(): \`${field}\` takes a JSON Schema, an object or a boolean`);
 }
 
 /**

@@ -4,7 +4,9 @@
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { inspect } = require('node:util');
 const { Api } = require('./api');
+const { control } = require('./control');
 const { CoattailError, failed, messageOf } = require('./errors');
+const { Followers } = require('./follow');
 const { broken } = require('./load');
 const { log } = require('./logger');
 const { coattail } = require('./legacy');
@@ -25,6 +27,7 @@ class Worker {
   #current = /** @type {AsyncLocalStorage<OpenCall>} */ (new AsyncLocalStorage());
   /** @type {Map<string, OpenCall>} */
   #calls = new Map();
+  #followers = new Followers();
   /** @type {import('./plugin').Definition | undefined} */
   #plugin;
   #stopping = false;
@@ -52,6 +55,7 @@ class Worker {
       receive: (/** @type {CallParams} */ params) => this.#receive(params),
       cancel: (/** @type {{ call: string }} */ { call }) => this.#calls.get(call)?.controller.abort(),
       shutdown: () => this.#shutdown(),
+      ...this.#followers.methods,
     };
     /** @type {Session} */
     this.session = new Session(writer, methods, complain);
@@ -83,15 +87,16 @@ class Worker {
     if (!KINDS.has(kind)) throw new CoattailError('invalid-input', `\`${kind}\` is neither action nor receiver`);
     try {
       const exported = await this.#load(this.#file);
-      const api = new Api(this.session, () => this.#current.getStore());
-      const legacy = coattail({ kind, name, instance, issuer, api, log: (level, message) => this.#log(level, message) });
+      const api = new Api(this.session, this.#followers, () => this.#current.getStore());
+      const sink = (/** @type {import('./logger').Level} */ level, /** @type {string} */ message) => this.#log(level, message);
+      const legacy = coattail({ kind, name, instance, issuer, api, control: control(instance), log: sink });
       this.#plugin = asPlugin(this.#file, () => understand(exported, kind, legacy.adopt));
     } catch (error) {
       this.#complain(inspect(error instanceof CoattailError ? error.cause : error));
       throw error;
     }
-    const { description } = this.#plugin;
-    return { protocol: PROTOCOL, software: `coattail-node/${version}`, description };
+    const { description, input, output } = this.#plugin;
+    return { protocol: PROTOCOL, software: `coattail-node/${version}`, description, input, output };
   }
 
   /** @param {CallParams} params */
@@ -148,17 +153,26 @@ class Worker {
       log: call.log,
       progress: (/** @type {number} */ fraction, /** @type {string} */ message) =>
         void this.session.notify('progress', { call: call.id, fraction, message }),
+      working: () => this.#working(call),
       // Bound to this call, also where the runtime loses track of what caused what.
-      coattail: new Api(this.session, () => call),
+      coattail: new Api(this.session, this.#followers, () => call),
       ...(publication && { publication: Object.freeze(publication) }),
     });
   }
 
+  /** @param {OpenCall} call */
+  #working(call) {
+    // A request: news may be dropped, but this must arrive. Whoever does not wait need not hear that it failed.
+    const told = this.session.request('working', { call: call.id }).then(() => {});
+    told.catch(() => {});
+    return told;
+  }
+
   /** @param {unknown} thrown @param {import('./plugin').Kind} kind @param {OpenCall} call */
   #judge(thrown, kind, call) {
-    const code = /** @type {any} */ (thrown)?.code;
+    const { code, retryAfterMs } = /** @type {any} */ (thrown ?? {});
     if (kind === 'receiver' && (code === 'rejected' || code === 'retry-later')) {
-      return new CoattailError(code, messageOf(thrown));
+      return new CoattailError(code, messageOf(thrown), { retryAfterMs });
     }
     if (!isAbort(thrown)) this.#complain(`call ${call.id} failed: ${inspect(thrown)}`);
     // Whatever it ended with: it was told to end, and it did not succeed.

@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
-const { CoattailError, failed, fromWire, toWire } = require('../src/errors');
+const { CoattailError, RetryLater, failed, fromWire, toWire } = require('../src/errors');
 
 const circular = {};
 circular.self = circular;
@@ -38,6 +38,26 @@ test('a failure survives the wire', () => {
   const sent = new CoattailError('not-found', 'there is no action `x`', { hint: 'list them', thrown: null });
   const got = fromWire(JSON.parse(JSON.stringify(toWire(sent))));
   assert.deepEqual([got.code, got.message, got.hint, got.thrown], [sent.code, sent.message, sent.hint, sent.thrown]);
+});
+
+for (const [after, ms] of [[1500, 1500], [0, 0], ['90s', 90_000], ['5 min', 300_000], ['1.5h', 5_400_000], ['2 Weeks', 1_209_600_000]]) {
+  test(`trying again after ${after} is after ${ms} ms`, () => {
+    const wire = toWire(new RetryLater('full', { after }));
+    assert.deepEqual(wire, { code: 21, message: 'full', data: { retry_after_ms: ms } });
+    assert.equal(fromWire(wire).retryAfterMs, ms);
+  });
+}
+
+for (const after of ['5', 'soon', '1h30m', '-1s', -1, NaN, Infinity, null]) {
+  test(`${after} is no length of time`, () => {
+    assert.throws(() => new RetryLater('full', { after }), { name: 'TypeError', message: /is no length of time; write/ });
+  });
+}
+
+test('a cause stays where it was made', () => {
+  const cause = new Error('disk');
+  assert.equal(new RetryLater('full', { cause }).cause, cause);
+  assert.deepEqual(toWire(new RetryLater('full', { cause })), { code: 21, message: 'full' });
 });
 
 test('foreign error objects are taken', () => {

@@ -39,14 +39,20 @@ test('Daily Report sums up what Store Entry has kept', async (t) => {
   const receiver = await begin(t, 'receivers/Store Entry.js');
   await receiver.daemon.receivePublication({ status: 'ok', reasons: [], score: 75 });
   await receiver.daemon.receivePublication({ status: 'warn', reasons: ['disk: 91% used'], score: 13 });
+  // `check` beside the example installs the real one.
+  const root = receiver.root;
+  fs.mkdirSync(path.join(root, 'node_modules/ms'), { recursive: true });
+  fs.writeFileSync(path.join(root, 'node_modules/ms/index.js'), 'module.exports = (text) => ({ "1h": 3600000 })[text];');
   const { daemon } = await begin(t, 'actions/Daily Report.js', {
     'actions.perform': ({ action, input }) => ({ call: 'x', result: { action, input } }),
-  }, receiver.root);
-  const { received } = JSON.parse(fs.readFileSync(path.join(receiver.root, 'entries.jsonl'), 'utf8').split('\n')[0]);
+  }, root);
+  const { received } = JSON.parse(fs.readFileSync(path.join(root, 'entries.jsonl'), 'utf8').split('\n')[0]);
   const day = received.slice(0, 10);
   assert.deepEqual(await daemon.perform({ day }), {
     day, count: 2, ok: 1, warn: 1, critical: 0, reasons: { disk: 1 },
     scores: { action: 'Load Average', input: { samples: [75, 13] } },
   });
   assert.equal((await daemon.perform({ day: '1999-01-01' })).count, 0);
+  assert.equal((await daemon.perform({ last: '1h' })).count, 2);
+  await assert.rejects(daemon.perform({ last: 'a while' }), { code: 'failed', message: /"a while" is no length of time/ });
 });

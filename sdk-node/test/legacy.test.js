@@ -121,7 +121,8 @@ test('peers are loaded with their token', async () => {
     },
     'peers.list': () => [SHOWN],
   });
-  const config = { host: '::1', port: 49365, tls: true };
+  // There is no control socket here where one could ask for the text.
+  const config = { host: '::1', port: 49365, tls: true, auth: '' };
   assert.deepEqual(output, [false, 'their-hash', true, ['A'], config, 'jti-1', 1, 0, 1, true, null]);
 });
 
@@ -138,7 +139,7 @@ test('subscriptions are made at others and revoked here', async () => {
   const { output, daemon } = await perform(async ({ Peer }) => {
     const peer = await Peer.load({ id: 'peer-1' });
     const refused = await Promise.all([
-      Peer.local().subscribeTo(what), Peer.local().unsubscribe(what), peer.revokeSubscription({ subscriptionId: 's' }), peer.save(),
+      Peer.local().subscribeTo(what), Peer.local().unsubscribe(what), peer.revokeSubscription({ subscriptionId: 's' }),
     ].map((promise) => promise.then(() => 'resolved', (error) => error instanceof Error)));
     const token = await peer.subscribeTo(what);
     await Peer.local().revokeSubscription({ subscriptionId: 's' });
@@ -147,7 +148,7 @@ test('subscriptions are made at others and revoked here', async () => {
     'peers.show': () => SHOWN, 'subscribers.revoke': () => ({ id: 's', told: true }),
     'actions.subscribe': (asked) => ({ id: 'sub', ...asked }), 'actions.unsubscribe': () => ({ id: 'sub', told: false }),
   });
-  assert.deepEqual(output, [[true, true, true, true], ['A'], 'Publisher Authentication', 0]);
+  assert.deepEqual(output, [[true, true, true], ['A'], 'Publisher Authentication', 0]);
   assert.deepEqual(daemon.asked.at(-1), ['actions.unsubscribe', { peer: 'peer-1', ...what }]);
 });
 
@@ -167,6 +168,29 @@ test('a result that cannot be published is not lost', async () => {
   }, full);
   assert.equal(output, 'result');
   assert.match(daemon.logs[0].message, /not published: the disk is full/);
+});
+
+test('what runs here writes to the logger that was given; what runs elsewhere does not', async () => {
+  let daemon;
+  const joined = await memory('action', (Coattail) => class extends Coattail.Action {
+    async perform() {
+      const logger = this.logger.buffered();
+      await Coattail.Peer.local().performAction({ name: 'Other', logger });
+      await (await Coattail.Peer.load({ id: 'peer-1' })).performAction({ name: 'Other', logger });
+      return logger.buffer.map((line) => line.slice(25));
+    }
+  }, {
+    'peers.show': () => SHOWN,
+    'actions.perform': ({ call }) => {
+      for (const level of ['warn', 'debug']) daemon.session.notify('log', { call, level, message: 'said' });
+      return { call };
+    },
+  });
+  daemon = joined.daemon;
+  assert.deepEqual(await daemon.perform(),
+    ['WARN (action-Test/action-Other) said\n', 'DEBG (action-Test/action-Other) said\n']);
+  const performed = daemon.asked.filter(([method]) => method === 'actions.perform');
+  assert.deepEqual(performed.map(([, { follow }]) => follow), [true, undefined]);
 });
 
 test('the logger writes where it is told to', async () => {

@@ -169,7 +169,7 @@ class Daemon:
 
     def _read_stderr(self) -> None:
         assert self.process.stderr
-        self.stderr = self.process.stderr.read().decode()
+        self.stderr = self.process.stderr.read().decode(errors="replace")
 
 
 def call_params(*input: Any, call: str | None = None) -> dict[str, Any]:

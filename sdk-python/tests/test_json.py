@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -30,6 +35,10 @@ class Scalar:
         return 5
 
 
+class Colour(enum.Enum):
+    RED = "red"
+
+
 @dataclasses.dataclass
 class Point:
     x: int
@@ -45,6 +54,16 @@ class Point:
         ([Scalar()], "[5]"),
         (Point(1, Point(2, Scalar())), '{"x":1,"y":{"x":2,"y":5}}'),
         ("a\nb\u2028", '"a\\nb\u2028"'),
+        ([float("nan"), {"x": (1.5, float("nan"))}], '[null,{"x":[1.5,null]}]'),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc), '"2026-01-02T03:04:05+00:00"'),
+        (
+            [datetime(2026, 1, 2), date(2026, 1, 2), time(3, 4)],
+            '["2026-01-02T00:00:00","2026-01-02","03:04:00"]',
+        ),
+        (timedelta(minutes=1.5), "90.0"),
+        ({date(2026, 1, 2): Decimal("1.10")}, '{"2026-01-02":"1.10"}'),
+        ([UUID(int=7), Path("a/b")], '["00000000-0000-0000-0000-000000000007","a/b"]'),
+        (Colour.RED, '"red"'),
     ],
 )
 def test_values_become_json_on_one_line(value: Any, text: str) -> None:
@@ -54,11 +73,11 @@ def test_values_become_json_on_one_line(value: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "part"),
     [
-        (float("inf"), "NaN or an infinity"),
+        ({"x": float("inf"), "y": float("nan")}, "contains an infinity"),
         ({1, 2}, "contains a set"),
         (Array, "contains a type"),
         ({(1, 2): 3}, "keys must be str"),
-        (b"x", "contains a bytes"),
+        (b"x", r"contains bytes; base64\.b64encode"),
     ],
 )
 def test_what_json_cannot_express_is_named(value: Any, part: str) -> None:

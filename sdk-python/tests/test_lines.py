@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 
 import pytest
 
-from coattail._lines import Framer, LineWriter, TooLong, read_lines
+from coattail._lines import Framer, Lines, LineWriter, TooLong
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
@@ -50,11 +49,8 @@ def test_lines_of_many_threads_are_whole() -> None:
     for thread in threads:
         thread.start()
 
-    async def read() -> list[bytes | TooLong]:
-        stream = read_lines(reader)
-        return [await stream.__anext__() for _ in range(40)]
-
-    got = asyncio.run(read())
+    stream = Lines(reader)
+    got = [stream.read() for _ in range(40)]
     for thread in threads:
         thread.join()
     send.abandon()

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import inspect
 import re
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ PUBLIC = [
     "ActionFailed",
     "AsyncCoattail",
     "AsyncContext",
+    "AsyncJobs",
     "Busy",
     "CallFailed",
     "Cancelled",
@@ -23,12 +26,16 @@ PUBLIC = [
     "Context",
     "Entry",
     "InvalidInput",
+    "Job",
+    "Jobs",
+    "LogLine",
     "Lost",
     "NotFound",
     "NotPermitted",
     "NotServing",
     "Peer",
     "Performed",
+    "Progress",
     "Published",
     "Reject",
     "RetryLater",
@@ -59,6 +66,7 @@ def test_the_two_apis_have_the_same_methods() -> None:
         return {n: list(inspect.signature(f).parameters) for n, f in members if not n.startswith("_")}
 
     assert methods(coattail.Coattail) == methods(coattail.AsyncCoattail)
+    assert methods(coattail.Jobs) == methods(coattail.AsyncJobs)
 
 
 def test_the_versions_agree() -> None:
@@ -69,6 +77,30 @@ def test_the_versions_agree() -> None:
 def test_without_a_daemon_there_is_nobody_to_ask() -> None:
     with pytest.raises(coattail.NotServing, match="not started by one"):
         coattail.local()
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [
+        (None, None),
+        (30, 30),
+        (0.5, 0.5),
+        ("30", 30),
+        ("500ms", 0.5),
+        ("1.5 h", 5400),
+        (timedelta(days=1), 86400),
+    ],
+)
+def test_a_time_to_retry_is_understood(after: Any, seconds: float | None) -> None:
+    assert coattail.RetryLater("not now", after=after).after == seconds
+
+
+@pytest.mark.parametrize(
+    "after", ["soon", "", "-1", -1, timedelta(seconds=-1), float("nan"), float("inf"), "5 weeks"]
+)
+def test_what_is_no_time_to_retry_is_refused(after: Any) -> None:
+    with pytest.raises(ValueError, match="is no time to wait"):
+        coattail.RetryLater("not now", after=after)
 
 
 def test_what_is_decorated_can_be_called_as_before() -> None:

@@ -95,7 +95,7 @@ def test_what_is_printed_cannot_damage_the_protocol(start: Start, env: dict[str,
         ("cancelled", 1, "CancelledError", {"type": "CancelledError"}),
         ("reject", 20, "never", None),
         ("later", 21, "not now", None),
-        ("nan", 1, "the result cannot be expressed as JSON: it contains NaN or an infinity", None),
+        ("infinity", 1, "the result cannot be expressed as JSON: it contains an infinity", None),
         ("object", 1, "the result cannot be expressed as JSON: it contains a object", None),
         ("circular", 1, "the result cannot be expressed as JSON: it contains itself", None),
         ("deep", 1, "the result is nested too deeply for JSON", None),
@@ -297,6 +297,52 @@ def test_logging_reaches_the_daemon(start: Start) -> None:
     assert logged[0] == {"call": "c-3", "level": "warn", "message": "library: careful"}
     assert logged[1] == {"call": "c-3", "level": "error", "message": "from a thread"}
     assert logged[2]["message"].startswith("caught\nTraceback")
+
+
+@pytest.mark.parametrize("input", ["forge", "binary", "close", "thread dies", "fork"])
+def test_whatever_a_handler_does_its_call_is_answered_once(start: Start, input: str) -> None:
+    daemon = start("misbehaves.py", PYTHONWARNINGS="ignore")
+    assert daemon.perform(input)["result"] == {"output": "done"}
+    assert daemon.perform("fine")["result"] == {"output": "done"}
+    assert daemon.stop() == 0
+    assert daemon.garbage == []
+
+
+@pytest.mark.parametrize(("input", "kind"), [("recursion", "RecursionError"), ("final", "Final")])
+def test_whatever_a_handler_raises_is_an_error(start: Start, input: str, kind: str) -> None:
+    daemon = start("misbehaves.py")
+    assert daemon.perform(input)["error"]["data"]["thrown"]["type"] == kind
+    assert daemon.perform("fine")["result"] == {"output": "done"}
+
+
+def test_a_handler_that_spins_holds_up_nobody_and_hears_of_its_cancellation(start: Start) -> None:
+    daemon = start("misbehaves.py")
+    number = daemon.start("perform", **call_params("spin", call="c-1"))
+    daemon.note("progress")
+    assert daemon.perform("fine")["result"] == {"output": "done"}
+    daemon.cancel("c-1")
+    assert daemon.wait(number)["error"]["code"] == 10
+
+
+def test_a_worker_that_ends_in_a_call_leaves_nothing_on_the_wire(start: Start) -> None:
+    daemon = start("misbehaves.py")
+    daemon.start("perform", **call_params("dies"))
+    assert daemon.finish() == 7
+    assert (daemon.garbage, daemon.notes()) == ([], [])
+
+
+def test_a_receiver_says_what_it_takes_that_it_works_and_when_to_come_back(start: Start) -> None:
+    daemon = start("typed.py", "receiver")
+    assert daemon.initialized["result"]["input"] == {
+        "type": "object",
+        "properties": {"host": {"type": "string"}, "load": {"type": "number"}},
+        "required": ["host"],
+    }
+    assert "output" not in daemon.initialized["result"]
+    error = daemon.receive({"host": "anna", "load": 90.5})["error"]
+    assert error == {"code": 21, "message": "anna later", "data": {"retry_after_ms": 90500}}
+    assert daemon.note("working")["call"]
+    assert daemon.receive({"load": 1})["error"] == {"code": 20, "message": "the input.host is missing"}
 
 
 def test_lines_that_are_no_frames_are_skipped(start: Start) -> None:

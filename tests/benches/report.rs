@@ -31,6 +31,8 @@ enum Unit {
     Seconds,
     PerSecond,
     Bytes,
+    Share,
+    Ratio,
 }
 
 impl Cell {
@@ -44,6 +46,14 @@ impl Cell {
 
     pub(crate) fn bytes(rounds: impl Iterator<Item = f64>) -> Self {
         Self::new(rounds, Unit::Bytes)
+    }
+
+    pub(crate) fn shares(rounds: impl Iterator<Item = f64>) -> Self {
+        Self::new(rounds, Unit::Share)
+    }
+
+    pub(crate) fn ratios(rounds: impl Iterator<Item = f64>) -> Self {
+        Self::new(rounds, Unit::Ratio)
     }
 
     fn new(values: impl Iterator<Item = f64>, unit: Unit) -> Self {
@@ -83,7 +93,8 @@ impl Unit {
         match self {
             Unit::Seconds if value < 1e-3 => (1e6, " µs"),
             Unit::Seconds => (1e3, " ms"),
-            Unit::PerSecond => (1.0, ""),
+            Unit::PerSecond | Unit::Ratio => (1.0, ""),
+            Unit::Share => (100.0, " %"),
             Unit::Bytes if value < 1024.0 * 1024.0 => (1.0 / 1024.0, " KiB"),
             Unit::Bytes => (1.0 / 1024.0 / 1024.0, " MiB"),
         }

@@ -2,10 +2,10 @@
 
 /**
  * The input of the action `backup`.
- * 
+ *
  * Copies a folder.
  * Twice, if asked.
- * 
+ *
  * What to copy
  */
 export interface BackupInput {
@@ -27,7 +27,7 @@ export interface BackupInputLimits {
 
 /**
  * The output of the action `backup`.
- * 
+ *
  * Copies a folder.
  * Twice, if asked.
  */
@@ -67,21 +67,21 @@ export type TreeOutput4 = string;
 
 /**
  * The input of the action `Café "; import os; // täglich`.
- * 
+ *
  * * / export const hacked = 1; /*
  */
 export type CafImportOsTGlichInput = unknown /* certain objects or lists */;
 
 /**
  * The output of the action `Café "; import os; // täglich`.
- * 
+ *
  * * / export const hacked = 1; /*
  */
 export type CafImportOsTGlichOutput = 1.5 | 2;
 
 /**
  * The input of the action `日報`.
- * 
+ *
  * """
  * import os
  * process.exit()
@@ -97,7 +97,7 @@ export interface UnnamedInput {
 
 /**
  * The output of the action `日報`.
- * 
+ *
  * """
  * import os
  * process.exit()

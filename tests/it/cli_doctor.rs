@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use coattail_tests::{Cluster, Instance, plugin};
 use serde_json::Value;
@@ -115,4 +115,26 @@ fn each_peer_is_tried_at_each_address() {
     let token = cluster.publisher.json(&["token", "list"])[0]["id"].as_str().expect("an id").to_owned();
     let _ = cluster.publisher.json(&["token", "revoke", &token, "--yes"]);
     assert_eq!(wrong(&cluster.subscriber, 1), [is("failure", "peers", &at), is("warning", "peers", &half)]);
+}
+
+#[test]
+fn the_python_of_a_virtual_environment_is_named_and_a_broken_one_is_a_failure() {
+    let instance = Instance::new("here");
+    let python = || {
+        let findings = instance.run(&["doctor", "--json"]).json();
+        let found = findings.as_array().expect("a list").iter().find(|finding| finding["subject"] == "Python 3");
+        let text = |key: &str| found.expect("a finding")[key].as_str().unwrap_or_default().to_owned();
+        (text("level"), text("message"), text("hint"))
+    };
+    let link = instance.path(".venv/bin/python");
+    fs::create_dir_all(link.parent().expect("it is in a folder")).expect("a folder");
+    symlink("/does/not/exist", &link).expect("a link");
+    let (level, message, hint) = python();
+    let folder = instance.path(".venv").display().to_string();
+    assert!(level == "failure" && message.contains(&folder) && hint.contains("venv --clear"), "{message} {hint}");
+
+    fs::remove_file(&link).expect("it was there");
+    instance.plugin(".venv/bin/python", "#!/bin/sh\necho Python 3.12.1\n");
+    let (level, message, _) = python();
+    assert!(level == "ok" && message.contains(&format!("`{}` is version 3.12", link.display())), "{level} {message}");
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use coattail::control;
@@ -16,6 +18,13 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Calls that the flood keeps under way.
+const FLOOD: usize = 32;
+
+/// Calls over its rate that a token is refused in one go; and after how many milliseconds each further one, at most.
+const EXCESS: u64 = 1_024;
+const EXCESS_EVERY_MS: u64 = 10;
 
 /// How long a login may take while somebody attacks.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -66,28 +75,45 @@ fn a_flood_of_refused_calls_holds_nobody_up() {
     let modest = Instance::running("modest");
     let peer_of_modest = cluster::add_peer(&cluster.publisher, &modest, &[]).parse().expect("an id");
     let peer_of_greedy = cluster.peer.parse().expect("an id");
-    block_on(async {
+    let answered = block_on(async {
         let tasks = TaskTracker::new();
         let (flooding, calling) = (connect(&cluster.subscriber, &tasks).await, connect(&modest, &tasks).await);
         let alone = latency(&calling, peer_of_modest).await;
+        let start = Instant::now();
+        let refusals = Arc::new(AtomicU64::new(0));
         let mut flood = JoinSet::new();
-        for _ in 0..32 {
-            let flooding = flooding.clone();
+        for _ in 0..FLOOD {
+            let (flooding, refusals) = (flooding.clone(), refusals.clone());
             flood.spawn(async move {
                 loop {
-                    let _ = flooding.call(&ListActions { peer: Some(peer_of_greedy), schemas: false }).await;
+                    if flooding.call(&ListActions { peer: Some(peer_of_greedy), schemas: false }).await.is_err() {
+                        refusals.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
             });
         }
-        while flooding.call(&ListActions { peer: Some(peer_of_greedy), schemas: false }).await.is_ok() {}
+        until("the flood to be read slowly", || (refusals.load(Ordering::Relaxed) > EXCESS + 100).then_some(()));
         let [p50, p99] = latency(&calling, peer_of_modest).await;
         flood.shutdown().await;
         assert!(p99 < PROMPT, "alone {alone:?}, beside a flood {:?}", [p50, p99]);
+        // However fast it asks, it is answered no faster than this.
+        let (answered, elapsed) = (refusals.load(Ordering::Relaxed), start.elapsed());
+        let bound = EXCESS + u64::try_from(elapsed.as_millis()).expect("a test is short") / EXCESS_EVERY_MS + 1;
+        assert!(answered <= bound, "{answered} calls were refused within {elapsed:?}, at most {bound} should be");
+        // Its session is the same, and goes on.
+        let again =
+            flooding.call(&ListActions { peer: Some(peer_of_greedy), schemas: false }).await.map_err(Failure::from);
+        assert!(again.map_or_else(|failure| failure.code == ErrorCode::Busy, |_| true));
+        answered
     });
     let told = cluster.publisher.json(&["audit"]);
-    let over = told.as_array().expect("a list").iter().filter(|entry| entry["reason"] == "rate");
+    let entries = told.as_array().expect("a list");
+    let over = entries.iter().filter(|entry| entry["reason"] == "rate");
     assert!(over.clone().count() <= 3, "a flood is one entry a minute: {told:#}");
-    assert!(over.map(|entry| entry["count"].as_u64().expect("a count")).sum::<u64>() > 100, "{told:#}");
+    assert!(over.map(|entry| entry["count"].as_u64().expect("a count")).sum::<u64>() >= answered, "{told:#}");
+    let logins =
+        entries.iter().filter(|entry| entry["what"] == "session.authenticate" && entry["outcome"] == "allowed");
+    assert_eq!(logins.count(), 2, "nobody had to log in again: {told:#}");
 }
 
 #[test]
@@ -323,13 +349,13 @@ async fn connect(instance: &Instance, tasks: &TaskTracker) -> Session {
     session
 }
 
-fn block_on(work: impl Future<Output = ()>) {
+fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .expect("a runtime")
-        .block_on(work);
+        .block_on(work)
 }
 
 fn started(mut instance: Instance) -> Instance {

@@ -9,7 +9,7 @@ use super::text::{comment, is_identifier, quote};
 pub(crate) fn typescript(module: &Module, origin: &str) -> String {
     let mut code = String::new();
     doc(&mut code, "", &format!("The actions of {origin}. Made by `coattail action types`: changes are lost."));
-    code.push_str("\n");
+    code.push('\n');
     for declaration in &module.declarations {
         if let Some(text) = &declaration.doc {
             doc(&mut code, "", text);

@@ -189,6 +189,8 @@ fn actions_are_listed_by_name() {
         subscribable: true,
         runtime: Some("node".to_owned()),
         description: None,
+        input: None,
+        output: None,
         problem: problem.map(str::to_owned),
     };
     let entries = vec![entry("My Action", None), entry("\u{9b}2J", Some("node is missing"))];

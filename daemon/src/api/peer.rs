@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use coattail::id::{CallId, SubscriptionId};
 use coattail::name::ActionName;
-use coattail::rpc::{Facts, Service, Session};
+use coattail::rpc::{Admission, Facts, Service, Session};
 use coattail::wire::peer::{
     Attach, Cancel, Deliver, IssueSubscription, ListActions, ListReceivers, Perform, Performed, Ping, Publish,
     RemoteAction, Revoke, Subscribe, Unsubscribe, Whereabouts,
@@ -15,6 +15,7 @@ use super::fact;
 use super::jobs::perform_keyed;
 use super::said::said_by_peer;
 use crate::actions::{JobRequest, LocalCall};
+use crate::admission::Excess;
 use crate::audit::Fact;
 use crate::feeds::Sink;
 use crate::parts::Parts;
@@ -26,6 +27,7 @@ use crate::tokens::{Operation, authorize};
 /// What a peer may call, once it has authenticated. Everything is refused unless [`authorize`] says yes.
 pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
     Service::new()
+        .gate(parts, admit)
         .on_in_order(parts, |_: &Parts, _, _: Ping| Ok(Done {}))
         .on_in_order(parts, |parts: &Parts, facts, request: Cancel| {
             // Ends nothing but calls of the same session, which were authorized when they began.
@@ -36,15 +38,15 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
         .on(parts, |parts: Arc<Parts>, facts, stated: Whereabouts| async move {
             // An instance speaks for itself: it has proven its key. Of whom is neither peer nor subscriber, it is not
             // kept.
-            let caller = count(&parts, &facts, Whereabouts::NAME)?;
+            let caller: Arc<Caller> = fact(&facts)?;
             parts.sessions.learn(caller.issuer(), stated).await.map(|()| Done {})
         })
         .on(parts, |parts: Arc<Parts>, facts, request: ListActions| async move {
-            let caller = count(&parts, &facts, ListActions::NAME)?;
+            let caller: Arc<Caller> = fact(&facts)?;
             Ok(list_actions(&parts, &caller, request.schemas).await)
         })
         .on(parts, |parts: Arc<Parts>, facts, _: ListReceivers| async move {
-            let caller = count(&parts, &facts, ListReceivers::NAME)?;
+            let caller: Arc<Caller> = fact(&facts)?;
             parts.subscriber.receivers_for(&caller).await
         })
         .on(parts, |parts, facts, request: Perform| async move { perform(&parts, &facts, request).await })
@@ -59,28 +61,28 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
         })
         .on(parts, |parts: Arc<Parts>, facts, request: IssueSubscription| async move {
             // Allowed to whom we have asked on this very session, and to nobody else: `issue` checks it.
-            let caller = count(&parts, &facts, IssueSubscription::NAME)?;
+            let caller: Arc<Caller> = fact(&facts)?;
             let issued = parts.subscriber.issue(&caller, &fact::<Session>(&facts)?, request).await;
             audited(&parts, &caller, IssueSubscription::NAME, None, issued)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Attach| async move {
             // An instance attaches what it holds; what it does not hold is unknown to it.
-            let caller = count(&parts, &facts, Attach::NAME)?;
+            let caller: Arc<Caller> = fact(&facts)?;
             parts.publisher.attach(&caller, &fact::<Session>(&facts)?, request.subscriptions).await
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Unsubscribe| async move {
             // As with `Attach`.
-            let caller = count(&parts, &facts, Unsubscribe::NAME)?;
+            let caller: Arc<Caller> = fact(&facts)?;
             let ended = parts.publisher.end(&caller, request.subscription).await.map(|()| Done {});
             audited(&parts, &caller, Unsubscribe::NAME, Some(request.subscription), ended)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Revoke| async move {
-            let caller = count(&parts, &facts, Revoke::NAME)?;
+            let caller: Arc<Caller> = fact(&facts)?;
             let ended = parts.subscriber.revoked(&caller, request.subscription).await.map(|()| Done {});
             audited(&parts, &caller, Revoke::NAME, Some(request.subscription), ended)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Deliver| async move {
-            let caller = count(&parts, &facts, Deliver::NAME)?;
+            let caller: Arc<Caller> = fact(&facts)?;
             let stored = parts.inbox.deliver(&caller, request).await?;
             for refused in &stored.refused {
                 let reason = ErrorCode::from_number(refused.code).name();
@@ -92,18 +94,23 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
         .with(said_by_peer(parts))
 }
 
-/// Counts a call against the caller's rate. The first thing that every call does, but for `session.ping`, whose refusal
-/// would look like a dead side, and `actions.cancel`, which ends work.
-fn count(parts: &Parts, facts: &Facts, method: &str) -> Result<Arc<Caller>, Failure> {
-    let caller: Arc<Caller> = fact(facts)?;
-    if let Err(failure) = caller.rate.spend() {
-        parts.audit.record(caller.sign(Fact::refused(method, "rate")));
-        return Err(failure);
-    }
-    Ok(caller)
+/// Counts whatever comes against the caller's rate, before anything else. Over it, `session.ping` is still answered, since
+/// a refusal would look like a dead side, and `actions.cancel` still done, since it ends work; they make wait, too.
+fn admit(parts: &Parts, facts: &Facts, method: Option<&'static str>) -> Admission {
+    let Some(caller) = facts.get::<Arc<Caller>>() else { return Admission::default() };
+    let Err(Excess { failure, rest }) = caller.rate.spend() else { return Admission::default() };
+    let refusal = match method {
+        Some(Ping::NAME | Cancel::NAME) => None,
+        Some(method) => {
+            parts.audit.record(caller.sign(Fact::refused(method, "rate")));
+            Some(failure)
+        }
+        None => Some(failure),
+    };
+    Admission { refusal, rest }
 }
 
-/// Counts the call, and asks whether the caller's token allows an operation, with what the connection has proven.
+/// Asks whether the caller's token allows an operation, with what the connection has proven.
 fn allow(
     parts: &Parts,
     facts: &Facts,
@@ -111,7 +118,7 @@ fn allow(
     action: &ActionName,
     operation: &Operation<'_>,
 ) -> Result<Arc<Caller>, Failure> {
-    let caller = count(parts, facts, method)?;
+    let caller: Arc<Caller> = fact(facts)?;
     let decided = decide(&caller, operation);
     let fact = match &decided {
         Ok(()) => Fact::allowed(method).subject(action),

@@ -65,7 +65,8 @@ data:
   connection:
     filename: data.db
 
-# Programs that run plugins; found on the PATH when not set here.
+# Programs that run plugins; found on the PATH when not set here. A virtual environment of Python in `.venv`
+# comes first.
 runtimes:
   # node: /usr/bin/node
   # python: /usr/bin/python3

@@ -31,7 +31,7 @@ async fn look_at_files(folder: &Path, serving: Option<&PeerAddress>, now: Timest
     // Without it nobody knows where the rest is.
     if let Some(config) = config {
         findings.extend(keys::check(&config, now));
-        findings.extend(runtimes::check(&config).await);
+        findings.extend(runtimes::check(folder, &config).await);
         findings.extend(port::check(folder, &config, serving));
     }
     findings

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use coattail::wire::doctor::Finding;
 
 use super::finding::Area;
@@ -7,13 +9,16 @@ use crate::plugins::{Interpreted, interpreters};
 const AREA: Area = Area("runtimes");
 
 /// Whether there is what runs plugins. One that is missing is no failure by itself: the plugins that need it are.
-pub(super) async fn check(config: &Config) -> Vec<Finding> {
-    let found = interpreters(config.runtimes.node.as_deref(), config.runtimes.python.as_deref()).await;
+pub(super) async fn check(instance: &Path, config: &Config) -> Vec<Finding> {
+    let found = interpreters(instance, config.runtimes.node.as_deref(), config.runtimes.python.as_deref()).await;
     found.iter().map(judge).collect()
 }
 
 fn judge(found: &Interpreted) -> Finding {
-    let Interpreted { title, wanted: (program, [major, minor]), path, version } = found;
+    let Interpreted { title, wanted: (program, [major, minor]), path, version, problem } = found;
+    if let Some(problem) = problem {
+        return AREA.failure(title, &problem.message, problem.hint.as_deref().unwrap_or_default());
+    }
     let Some(path) = path else {
         let hint = format!("install {title}, or set the path of `{program}` in config.yml, if you want to use it");
         return AREA.warning(title, format!("there is no `{program}`: plugins that need it cannot run"), hint);
@@ -38,18 +43,21 @@ mod tests {
     use coattail::wire::doctor::Level;
 
     use super::*;
+    use crate::plugins::Problem;
 
     #[test]
     fn what_is_missing_or_old_is_found() {
-        for (path, version, level) in [
-            (Some("/bin/node"), Some([20, 0]), Level::Ok),
-            (Some("/bin/node"), Some([22, 1]), Level::Ok),
-            (Some("/bin/node"), Some([18, 19]), Level::Warning),
-            (Some("/bin/node"), None, Level::Warning),
-            (None, None, Level::Warning),
+        let broken = || Some(Problem { message: "it is broken".into(), hint: Some("make it anew".into()) });
+        for (path, version, problem, level) in [
+            (Some("/bin/node"), Some([20, 0]), None, Level::Ok),
+            (Some("/bin/node"), Some([22, 1]), None, Level::Ok),
+            (Some("/bin/node"), Some([18, 19]), None, Level::Warning),
+            (Some("/bin/node"), None, None, Level::Warning),
+            (None, None, None, Level::Warning),
+            (Some("/bin/node"), Some([22, 1]), broken(), Level::Failure),
         ] {
-            let found =
-                Interpreted { title: "Node.js", wanted: ("node", [20, 0]), path: path.map(Into::into), version };
+            let path = path.map(Into::into);
+            let found = Interpreted { title: "Node.js", wanted: ("node", [20, 0]), path, version, problem };
             assert_eq!(judge(&found).level, level, "{found:?}");
         }
     }

@@ -13,7 +13,7 @@ use nix::unistd::{AccessFlags, access};
 use super::manifest::{Manifest, Protocol};
 use super::schema::Schemas;
 use super::spec::{Fingerprint, Found, Interpreter, PluginId, Problem, Spec};
-use super::{Settings, nearest};
+use super::{Settings, nearest, venv};
 
 /// The file that makes a folder a plugin.
 const FOLDER_MANIFEST: &str = "coattail.yml";
@@ -211,7 +211,7 @@ fn specify(
         }
         Shape::Python => {
             interpreter = if plain { Interpreter::None } else { Interpreter::PythonRunner };
-            command.map_or_else(|| runtime(settings.python.as_deref(), "python3", "Python 3"), Ok)?
+            command.map_or_else(|| python(settings), Ok)?
         }
         Shape::Shell => match command.map_or_else(|| shebang(path), Ok)? {
             empty if empty.is_empty() => runtime(settings.sh.as_deref(), "sh", "a shell")?,
@@ -244,8 +244,11 @@ fn specify(
     let schemas = schemas(id.kind, &manifest, manifest_path)?;
     let is_folder = *shape == Shape::Folder;
     let program = argv.first().filter(|_| is_folder).map(Path::new);
+    let environment = (*shape == Shape::Python).then(|| venv::traces(&settings.instance));
+    let mut files = vec![path.as_path(), manifest_path, program.unwrap_or(path)];
+    files.extend(environment.iter().flatten().map(PathBuf::as_path));
     Ok(Spec {
-        fingerprint: Fingerprint::of(&[path.as_path(), manifest_path, program.unwrap_or(path)]),
+        fingerprint: Fingerprint::of(&files),
         id,
         interpreter,
         argv,
@@ -280,6 +283,14 @@ fn resolve(command: &[String], home: &Path) -> Result<Vec<OsString>, Problem> {
         )
     })?;
     Ok(std::iter::once(program.into_os_string()).chain(arguments.iter().map(OsString::from)).collect())
+}
+
+/// The Python of the instance's virtual environment, if it has one, else the one that is set or installed.
+fn python(settings: &Settings) -> Result<Vec<OsString>, Problem> {
+    match venv::python(&settings.instance)? {
+        Some(path) => Ok(vec![path.into_os_string()]),
+        None => runtime(settings.python.as_deref(), "python3", "Python 3"),
+    }
 }
 
 fn runtime(chosen: Option<&Path>, program: &str, title: &str) -> Result<Vec<OsString>, Problem> {

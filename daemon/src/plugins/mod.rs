@@ -25,6 +25,7 @@ mod runtime;
 mod schema;
 mod settings;
 mod spec;
+mod venv;
 mod version;
 mod worker;
 

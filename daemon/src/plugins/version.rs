@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::{Problem, venv};
+
 /// How long a program may take to say its version: some are scripts that choose among several.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -21,21 +23,28 @@ pub struct Interpreted {
     pub path: Option<PathBuf>,
     /// Its version, if it says one.
     pub version: Option<[u32; 2]>,
+    /// Why it cannot be used although it was meant to be.
+    pub problem: Option<Problem>,
 }
 
-/// Looks for Node.js and Python: at the paths that are set, else in `PATH`.
-pub async fn interpreters(node: Option<&Path>, python: Option<&Path>) -> Vec<Interpreted> {
-    let wanted = [("Node.js", "node", [20, 0], node), ("Python 3", "python3", [3, 11], python)];
-    let mut found = Vec::new();
-    for (title, program, at_least, chosen) in wanted {
-        let path = which::which(chosen.unwrap_or(Path::new(program))).ok();
-        let version = match &path {
-            Some(path) => version(path).await,
-            None => None,
-        };
-        found.push(Interpreted { title, wanted: (program, at_least), path, version });
-    }
-    found
+/// Looks for Node.js and Python: in the instance's virtual environment, at the paths that are set, else in `PATH`.
+pub async fn interpreters(instance: &Path, node: Option<&Path>, python: Option<&Path>) -> [Interpreted; 2] {
+    let environment = venv::python(instance);
+    let (python, problem) = match &environment {
+        Ok(found) => (found.as_deref().or(python), None),
+        Err(problem) => (None, Some(problem.clone())),
+    };
+    let python = Interpreted { problem, ..look("Python 3", ("python3", [3, 10]), python).await };
+    [look("Node.js", ("node", [20, 0]), node).await, python]
+}
+
+async fn look(title: &'static str, wanted: (&'static str, [u32; 2]), chosen: Option<&Path>) -> Interpreted {
+    let path = which::which(chosen.unwrap_or(Path::new(wanted.0))).ok();
+    let version = match &path {
+        Some(path) => version(path).await,
+        None => None,
+    };
+    Interpreted { title, wanted, path, version, problem: None }
 }
 
 async fn version(program: &Path) -> Option<[u32; 2]> {
@@ -68,7 +77,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_nowhere_is_not_found() {
         let nowhere = Path::new("/does/not/exist");
-        for found in interpreters(Some(nowhere), Some(nowhere)).await {
+        for found in interpreters(nowhere, Some(nowhere), Some(nowhere)).await {
             assert_eq!((found.path, found.version), (None, None), "{}", found.title);
         }
     }

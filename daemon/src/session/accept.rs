@@ -201,7 +201,7 @@ impl Doorkeeper {
         };
         transcript.check_client(&identity, claims.id, &decode_proof(proof)?).map_err(|_| HandshakeError::Proof)?;
         let evidence = self.sessions.admit(&claims, &identity, former, self.remote.ip()).await?;
-        let rate = self.sessions.rates().enter(claims.id).map_err(HandshakeError::Refused)?;
+        let rate = self.sessions.rates().enter(claims.issuer, claims.id).map_err(HandshakeError::Refused)?;
         Ok(Caller { session: SessionId::new(), identity, evidence, claims: Some(Arc::new(claims)), rate })
     }
 

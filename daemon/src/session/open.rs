@@ -87,7 +87,7 @@ async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) ->
     // It may call back as soon as it has let us in, which is before we know it.
     let source = Source::Network(remote.ip().to_canonical());
     let evidence = Evidence::new(source, Some(identity.clone()));
-    let rate = sessions.rates().enter(target.token_id).map_err(HandshakeError::Refused)?;
+    let rate = sessions.rates().enter(identity.issuer(), target.token_id).map_err(HandshakeError::Refused)?;
     let caller = Arc::new(Caller { session: SessionId::new(), identity, evidence, claims: None, rate });
     let service = sessions.service().ok_or(HandshakeError::Stopping)?;
     session.serve(service.fact(caller.clone()).fact(session.clone()));

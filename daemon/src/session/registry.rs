@@ -375,9 +375,12 @@ impl Sessions {
                 biased;
                 () = session.closed() => break,
                 () = tokio::time::sleep(PING_EVERY) => {
-                    // A refusal is an answer, too: whoever is busy with our calls must not lose them.
+                    let heard = session.heard();
+                    // A refusal is an answer, too: whoever is busy with our calls must not lose them. The same holds if
+                    // the answer waits behind what else was sent: whoever is over its rate is read slowly.
                     match tokio::time::timeout(PING_EVERY, session.call(&Ping {})).await {
                         Ok(Ok(_) | Err(CallError::Refused(_))) => {}
+                        Err(_) if session.heard() > heard => {}
                         _ => {
                             tracing::debug!(session = %caller.session, "the other side no longer answers");
                             session.close();

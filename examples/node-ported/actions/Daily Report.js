@@ -1,15 +1,17 @@
-// Sums up the health reports of one day that the receiver `Store Entry` has kept.
-//   { "day": "2026-01-31" }    or nothing for today
+// Sums up the health reports that the receiver `Store Entry` has kept.
+//   { "day": "2026-01-31" }    or { "last": "36h" }    or nothing for today
 const fs = require('fs');
 const path = require('path');
+const ms = require('ms');
 
 const ENTRIES = path.join(__dirname, '..', 'entries.jsonl');
 
+/** @type {import('coattail').OriginalAction} */
 module.exports = (Coattail) => class extends Coattail.Action {
     async perform(input) {
-        const day = (input && input.day) || new Date().toISOString().slice(0, 10);
-        const entries = readEntries().filter((entry) => entry.received.startsWith(day)).map((entry) => entry.data || {});
-        const report = { day, count: entries.length, ok: 0, warn: 0, critical: 0, reasons: {} };
+        const { title, isMeant } = period(input || {});
+        const entries = readEntries().filter((entry) => isMeant(entry.received)).map((entry) => entry.data || {});
+        const report = { ...title, count: entries.length, ok: 0, warn: 0, critical: 0, reasons: {} };
         for (const { status, reasons } of entries) {
             if (['ok', 'warn', 'critical'].includes(status)) report[status] += 1;
             for (const reason of reasons || []) {
@@ -18,14 +20,21 @@ module.exports = (Coattail) => class extends Coattail.Action {
             }
         }
         const samples = entries.map((entry) => entry.score).filter(Number.isFinite);
-        if (samples.length > 0) {
-            // Another action of the same instance does the arithmetic.
-            report.scores = await Coattail.Peer.local().performAction({ name: 'Load Average', data: { samples } });
-        }
-        this.logger.info(`${entries.length} entries on ${day}`);
-        return report;
+        // Another action of the same instance does the arithmetic.
+        const sums = () => Coattail.Peer.local().performAction({ name: 'Load Average', data: { samples } });
+        const scores = samples.length > 0 ? await sums() : undefined;
+        this.logger.info(`${entries.length} entries of ${Object.values(title)}`);
+        return { ...report, ...(scores && { scores }) };
     }
 };
+
+function period({ last, day = new Date().toISOString().slice(0, 10) }) {
+    if (last === undefined) return { title: { day }, isMeant: (received) => received.startsWith(day) };
+    const length = ms(String(last));
+    if (!length || length < 0) throw new Error(`"${last}" is no length of time: try "36h" or "7 days"`);
+    const since = Date.now() - length;
+    return { title: { last }, isMeant: (received) => Date.parse(received) >= since };
+}
 
 function readEntries() {
     if (!fs.existsSync(ENTRIES)) return [];

@@ -8,9 +8,10 @@ const LIMITS = [
     { what: 'load', unit: ' per CPU', value: (input) => input.load && input.load.five / (input.cpus || 1), warn: 1, critical: 4 },
 ];
 
+/** @type {import('coattail').OriginalAction} */
 module.exports = (Coattail) => class extends Coattail.Action {
     async perform(input) {
-        const judged = LIMITS.map((limit) => judge(limit, limit.value(input || {}))).filter(Boolean);
+        const judged = LIMITS.map((limit) => judge(limit, limit.value(input || {}))).filter((one) => one !== undefined);
         if (judged.length === 0) {
             throw new Error('nothing to judge: expected figures for disk, memory or load');
         }

@@ -1,5 +1,6 @@
 // The five-number summary of a list of samples, or of the load figures that a shell action reports.
 //   { "samples": [3, 1, 2] }    or    { "load": { "one": 0.4, "five": 0.3, "fifteen": 0.2 } }
+/** @type {import('coattail').OriginalAction} */
 module.exports = (Coattail) => class extends Coattail.Action {
     async perform(input) {
         const given = input && (input.samples || Object.values(input.load || {}));

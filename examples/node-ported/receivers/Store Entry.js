@@ -2,6 +2,7 @@
 const fs = require('fs');
 const path = require('path');
 
+/** @type {import('coattail').OriginalReceiver} */
 module.exports = (Coattail) => class extends Coattail.Receiver {
     async onReceived(input) {
         const line = JSON.stringify({ received: new Date().toISOString(), data: input });

@@ -14,8 +14,21 @@ returns is the result.
 
 from ._api import AsyncCoattail, Coattail, local, local_async
 from ._context import AsyncContext, Context, Source
+from ._jobs import AsyncJobs, Jobs
 from ._plugin import action, receiver
-from ._types import ABSENT, Entry, Peer, Performed, Published, Subscriber, Subscription, Unsubscribed
+from ._types import (
+    ABSENT,
+    Entry,
+    Job,
+    LogLine,
+    Peer,
+    Performed,
+    Progress,
+    Published,
+    Subscriber,
+    Subscription,
+    Unsubscribed,
+)
 from ._version import VERSION as __version__
 from .errors import (
     ActionFailed,
@@ -40,6 +53,7 @@ __all__ = [
     "ActionFailed",
     "AsyncCoattail",
     "AsyncContext",
+    "AsyncJobs",
     "Busy",
     "CallFailed",
     "Cancelled",
@@ -48,12 +62,16 @@ __all__ = [
     "Context",
     "Entry",
     "InvalidInput",
+    "Job",
+    "Jobs",
+    "LogLine",
     "Lost",
     "NotFound",
     "NotPermitted",
     "NotServing",
     "Peer",
     "Performed",
+    "Progress",
     "Published",
     "Reject",
     "RetryLater",

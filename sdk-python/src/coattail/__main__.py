@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import _logging
 from ._api import serve_with
-from ._lines import LineWriter, read_lines
+from ._lines import Lines, LineWriter
 from ._session import Session
 from ._stdio import claim, close_in_children, ignore_interrupts, warn
 from ._worker import Worker
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     serve_with(session)
     _logging.install(session.notify)
     worker = Worker(Path(arguments[0]).absolute(), session)
-    serving = loop.create_task(session.run(read_lines(reader), worker))
+    serving = loop.create_task(session.run(Lines(reader), worker))
     while not serving.done():
         try:
             loop.run_until_complete(serving)

@@ -12,6 +12,8 @@ import uuid
 from typing import Any
 
 from ._call import Call, current_call
+from ._follow import Follower, OnLog, OnProgress, Relay
+from ._jobs import AsyncJobs, Jobs
 from ._session import Session
 from ._types import (
     ABSENT,
@@ -22,6 +24,7 @@ from ._types import (
     Subscriber,
     Subscription,
     Unsubscribed,
+    milliseconds,
     read,
     read_list,
     read_performed,
@@ -37,19 +40,35 @@ class _Api:
     def _current(self) -> Call | None:
         return self._call or current_call.get()
 
-    def _perform(
-        self, action: str, input: Any, peer: str | None, publish: bool, timeout: float | None
+    def _of_call(
+        self,
+        action: str,
+        input: Any,
+        *,
+        peer: str | None,
+        publish: bool,
+        timeout: float | None,
+        start_timeout: float | None,
+        key: str | None,
     ) -> dict[str, Any]:
-        params = self._caused(action=action, peer=peer)
+        params = self._caused(
+            action=action,
+            peer=peer,
+            publish=publish or None,
+            timeout_ms=milliseconds(timeout),
+            start_timeout_ms=milliseconds(start_timeout),
+            key=key,
+        )
+        return params if input is ABSENT else params | {"input": input}
+
+    def _perform(
+        self, params: dict[str, Any], on_log: OnLog | None, on_progress: OnProgress | None
+    ) -> tuple[dict[str, Any], Follower | None]:
         # Made here, so that the call can be cancelled before it is answered.
         params["call"] = str(uuid.uuid4())
-        if input is not ABSENT:
-            params["input"] = input
-        if publish:
-            params["publish"] = True
-        if timeout is not None:
-            params["timeout_ms"] = max(int(timeout * 1000), 1)
-        return params
+        if not on_log and not on_progress:
+            return params, None
+        return params | {"follow": True}, Follower(params["call"], on_log, on_progress)
 
     def _caused(self, **params: Any) -> dict[str, Any]:
         # The daemon tracks by it what led to what, and stops loops.
@@ -72,24 +91,35 @@ class Coattail(_Api):
         peer: str | None = None,
         publish: bool = False,
         timeout: float | None = None,
+        start_timeout: float | None = None,
+        key: str | None = None,
+        on_log: OnLog | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Performed:
-        """Perform an action, here or at a peer; `publish` makes its result public. Seconds of `timeout`."""
-        return read_performed(
-            self._ask("actions.perform", self._perform(action, input, peer, publish, timeout))
+        """Perform an action, here or at a peer; `publish` makes its result public.
+
+        It may take `timeout` seconds, and wait `start_timeout` seconds before it has begun. Whoever asks
+        again with the same `key` gets the outcome of the first time. `on_log` and `on_progress` hear what it
+        says meanwhile.
+        """
+        params = self._of_call(
+            action, input, peer=peer, publish=publish, timeout=timeout, start_timeout=start_timeout, key=key
         )
+        params, follower = self._perform(params, on_log, on_progress)
+        return read_performed(self._ask("actions.perform", params, follower))
 
     def publish(self, action: str, data: Any, *, peer: str | None = None) -> Published:
         """Publish a value for an action without performing it."""
         params = self._caused(action=action, peer=peer) | {"input": data}
         return read(Published, self._ask("actions.publish", params))
 
-    def actions(self, *, peer: str | None = None) -> list[Entry]:
-        """List the actions of this instance or of a peer."""
-        return read_list(Entry, self._ask("actions.list", _given(peer=peer)))
+    def actions(self, *, peer: str | None = None, schemas: bool = False) -> list[Entry]:
+        """List the actions of this instance or of a peer; with `schemas` also what they take and return."""
+        return read_list(Entry, self._ask("actions.list", _given(peer=peer, schemas=schemas or None)))
 
-    def receivers(self, *, peer: str | None = None) -> list[Entry]:
-        """List the receivers of this instance or of a peer."""
-        return read_list(Entry, self._ask("receivers.list", _given(peer=peer)))
+    def receivers(self, *, peer: str | None = None, schemas: bool = False) -> list[Entry]:
+        """List the receivers of this instance or of a peer; with `schemas` also what they take and return."""
+        return read_list(Entry, self._ask("receivers.list", _given(peer=peer, schemas=schemas or None)))
 
     def peers(self) -> list[Peer]:
         """List the peers of this instance."""
@@ -117,22 +147,36 @@ class Coattail(_Api):
         """End a subscription that a remote instance holds here."""
         return read(Unsubscribed, self._ask("subscribers.revoke", {"subscription": subscription}))
 
-    def _ask(self, method: str, params: dict[str, Any]) -> Any:
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs of this instance: calls that it keeps on disk."""
+        return Jobs(self._ask, self._of_call)
+
+    def _ask(self, method: str, params: dict[str, Any], follower: Follower | None = None) -> Any:
         if self._session.on_loop_thread():
             raise RuntimeError(
                 f"{method} would block the worker here; in an async handler await AsyncCoattail"
             )
         call = self._current()
-        answer = self._session.call_from_thread(method, params)
+        relay = Relay()
+        hear = (follower.call, relay.put) if follower else None
+        answer = self._session.call_from_thread(method, params, hear)
         # A cancelled call does not wait any longer for what it has asked.
         if call:
             call.watch(answer.cancel)
         try:
+            if follower:
+                answer.add_done_callback(relay.close)
+                relay.drain(follower)
             return answer.result()
         except concurrent.futures.CancelledError:
             self._give_up(method, params)
             raise Cancelled(f"cancelled while waiting for {method}") from None
         finally:
+            if not answer.done():
+                # What hears has raised: nobody wants the result any more.
+                answer.cancel()
+                self._give_up(method, params)
             if call:
                 call.unwatch(answer.cancel)
 
@@ -148,24 +192,35 @@ class AsyncCoattail(_Api):
         peer: str | None = None,
         publish: bool = False,
         timeout: float | None = None,
+        start_timeout: float | None = None,
+        key: str | None = None,
+        on_log: OnLog | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Performed:
-        """Perform an action, here or at a peer; `publish` makes its result public. Seconds of `timeout`."""
-        return read_performed(
-            await self._ask("actions.perform", self._perform(action, input, peer, publish, timeout))
+        """Perform an action, here or at a peer; `publish` makes its result public.
+
+        It may take `timeout` seconds, and wait `start_timeout` seconds before it has begun. Whoever asks
+        again with the same `key` gets the outcome of the first time. `on_log` and `on_progress` hear what it
+        says meanwhile.
+        """
+        params = self._of_call(
+            action, input, peer=peer, publish=publish, timeout=timeout, start_timeout=start_timeout, key=key
         )
+        params, follower = self._perform(params, on_log, on_progress)
+        return read_performed(await self._ask("actions.perform", params, follower))
 
     async def publish(self, action: str, data: Any, *, peer: str | None = None) -> Published:
         """Publish a value for an action without performing it."""
         params = self._caused(action=action, peer=peer) | {"input": data}
         return read(Published, await self._ask("actions.publish", params))
 
-    async def actions(self, *, peer: str | None = None) -> list[Entry]:
-        """List the actions of this instance or of a peer."""
-        return read_list(Entry, await self._ask("actions.list", _given(peer=peer)))
+    async def actions(self, *, peer: str | None = None, schemas: bool = False) -> list[Entry]:
+        """List the actions of this instance or of a peer; with `schemas` also what they take and return."""
+        return read_list(Entry, await self._ask("actions.list", _given(peer=peer, schemas=schemas or None)))
 
-    async def receivers(self, *, peer: str | None = None) -> list[Entry]:
-        """List the receivers of this instance or of a peer."""
-        return read_list(Entry, await self._ask("receivers.list", _given(peer=peer)))
+    async def receivers(self, *, peer: str | None = None, schemas: bool = False) -> list[Entry]:
+        """List the receivers of this instance or of a peer; with `schemas` also what they take and return."""
+        return read_list(Entry, await self._ask("receivers.list", _given(peer=peer, schemas=schemas or None)))
 
     async def peers(self) -> list[Peer]:
         """List the peers of this instance."""
@@ -193,11 +248,17 @@ class AsyncCoattail(_Api):
         """End a subscription that a remote instance holds here."""
         return read(Unsubscribed, await self._ask("subscribers.revoke", {"subscription": subscription}))
 
-    async def _ask(self, method: str, params: dict[str, Any]) -> Any:
+    @property
+    def jobs(self) -> AsyncJobs:
+        """The jobs of this instance: calls that it keeps on disk."""
+        return AsyncJobs(self._ask, self._of_call)
+
+    async def _ask(self, method: str, params: dict[str, Any], follower: Follower | None = None) -> Any:
         if not self._session.on_loop_thread():
             raise RuntimeError(f"{method} cannot be awaited on a loop of your own; use Coattail there")
         try:
-            return await self._session.call(method, params)
+            hear = (follower.call, follower.hear) if follower else None
+            return await self._session.call(method, params, hear)
         except asyncio.CancelledError:
             self._give_up(method, params)
             raise

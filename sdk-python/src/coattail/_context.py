@@ -80,6 +80,10 @@ class _Context:
             params["message"] = str(message)
         self._notify("progress", params)
 
+    def working(self) -> None:
+        """Tell that the call is still worked on: its time begins anew."""
+        self._notify("working", {"call": self.call})
+
 
 @dataclass(frozen=True)
 class Context(_Context):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from typing import Any
+
+from ._values import convert, plain
 
 
 class NotJson(ValueError):
@@ -19,7 +20,12 @@ class Unreadable(ValueError):
 def encode(value: Any, what: str) -> str:
     """Return the JSON text of a value on one line; `what` names it in the error."""
     try:
-        return json.dumps(value, default=_convert, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        try:
+            return _encoder.encode(value)
+        except (TypeError, ValueError) as error:
+            if not str(error).startswith(_REPAIRED):
+                raise
+            return _encoder.encode(plain(value))
     except RecursionError:
         raise NotJson(f"{what} is nested too deeply for JSON") from None
     except TypeError as error:
@@ -70,27 +76,18 @@ def find_id(line: bytes) -> int | str | None:
     return None
 
 
-def _convert(value: Any) -> Any:
-    """Take what offers itself as plain values: dataclasses, and the types of numpy and pandas."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if not isinstance(value, type):
-        for name in ("to_dict", "tolist", "item"):
-            method = getattr(value, name, None)
-            if callable(method):
-                return method()
-    raise TypeError(f"it contains a {type(value).__name__}")
-
-
 def _reason(error: ValueError) -> str:
     text = str(error)
     if text.startswith("Out of range float"):
-        return "it contains NaN or an infinity"
+        return "it contains an infinity"
     if text.startswith("Circular reference"):
         return "it contains itself"
     return text
 
 
+_encoder = json.JSONEncoder(default=convert, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+#: What the encoder says of a NaN, and of a key that is no text: rare, so that a copy may be made.
+_REPAIRED = ("Out of range float", "keys must be")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 _ID_VALUE = re.compile(r'\s*:\s*(\d{1,18}|"[^"\\]{0,128}")')

@@ -7,16 +7,13 @@ import os
 import select
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 #: The longest frame in bytes: 8 MiB of payload, as between peers, and 64 KiB for what is around it.
 MAX_FRAME = 8 * 1024 * 1024 + 64 * 1024
 #: Bytes that one read asks for: what a pipe holds.
 CHUNK = 64 * 1024
-#: Chunks that are read before the session has taken them; then the daemon waits. Each completes at most
-#: one long frame, so that this bounds the memory to a few frames.
-READ_AHEAD = 4
 #: Bytes kept of a frame that is too long: enough to find its id, which stands in front.
 HEAD = 4096
 
@@ -40,13 +37,16 @@ class Framer:
         """Yield the lines that the chunk completes, without their line ends; blank ones are left out."""
         *complete, rest = chunk.split(b"\n")
         for part in complete:
-            self._append(part)
-            line = self._dropped or bytes(self._partial)
-            self._partial.clear()
-            self._dropped = None
-            if isinstance(line, TooLong) or line.strip():
+            line: bytes | TooLong = part
+            if self._partial or self._dropped or len(part) > self._limit:
+                self._append(part)
+                line = self._dropped or bytes(self._partial)
+                self._partial.clear()
+                self._dropped = None
+            if isinstance(line, TooLong) or (line and not line.isspace()):
                 yield line
-        self._append(rest)
+        if rest:
+            self._append(rest)
 
     def _append(self, part: bytes) -> None:
         if self._dropped is not None:
@@ -58,31 +58,54 @@ class Framer:
             self._partial += part
 
 
-async def read_lines(fd: int) -> AsyncIterator[bytes | TooLong]:
-    """Yield the lines of a descriptor up to its end. A torn last line is dropped.
+class Lines:
+    """The lines of a descriptor, read on the loop or by threads, not at once. A torn last one is dropped."""
 
-    A thread reads, since not every kind of stdin can be waited for; it is a daemon thread, because at
-    the end of the program it may be waiting for a line that never comes.
-    """
-    loop = asyncio.get_running_loop()
-    batches: asyncio.Queue[list[bytes | TooLong] | None] = asyncio.Queue()
-    free = threading.Semaphore(READ_AHEAD)
+    def __init__(self, fd: int, limit: int = MAX_FRAME) -> None:
+        self._fd = fd
+        self._framer = Framer(limit)
+        self._ready: deque[bytes | TooLong] = deque()
+        self._take: Callable[[bytes | TooLong], None] | None = None
 
-    def pump() -> None:
-        framer = Framer()
+    def attach(self, take: Callable[[bytes | TooLong], None], end: Callable[[], None]) -> None:
+        """Give each line to `take`, on the running loop, until `detach` or the end."""
+        loop = asyncio.get_running_loop()
+        self._take = take
+
+        def read() -> None:
+            chunk = _read(self._fd)
+            self._ready.extend(self._framer.feed(chunk))
+            while self._ready and self._take:
+                self._take(self._ready.popleft())
+            if not chunk:
+                self.detach()
+                end()
+
+        def read_on() -> None:
+            if self._take:
+                read()
+                loop.call_soon(read_on)
+
         try:
-            while chunk := _read(fd):
-                free.acquire()
-                loop.call_soon_threadsafe(batches.put_nowait, list(framer.feed(chunk)))
-            loop.call_soon_threadsafe(batches.put_nowait, None)
-        except RuntimeError:
-            return  # The loop is closed: nobody is interested any more.
+            loop.add_reader(self._fd, read)
+        except PermissionError:
+            # A file: it cannot be waited for, and need not be.
+            loop.call_soon(read_on)
 
-    threading.Thread(target=pump, name="coattail-reader", daemon=True).start()
-    while (batch := await batches.get()) is not None:
-        free.release()
-        for line in batch:
-            yield line
+    def detach(self) -> None:
+        """Leave the rest to `read`."""
+        if self._take:
+            self._take = None
+            asyncio.get_running_loop().remove_reader(self._fd)
+
+    def read(self) -> bytes | TooLong | None:
+        """Wait for the next line; None at the end."""
+        while not self._ready:
+            chunk = _read(self._fd)
+            if not chunk:
+                return None
+            self._ready.extend(self._framer.feed(chunk))
+        return self._ready.popleft()
 
 
 class LineWriter:
@@ -114,10 +137,11 @@ class LineWriter:
                 self._writing = False
 
     def _write(self, line: bytes) -> None:
-        rest = memoryview(line)
+        rest: bytes | memoryview = line
         while rest and self._fd is not None:
             try:
-                rest = rest[os.write(self._fd, rest) :]
+                written = os.write(self._fd, rest)
+                rest = memoryview(rest)[written:] if written < len(rest) else b""
             except BlockingIOError:
                 select.select([], [self._fd], [])
             except OSError:

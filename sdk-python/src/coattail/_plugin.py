@@ -6,8 +6,9 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
+from ._schema import Inexpressible, Reader, Schema, annotation, of_input, of_output
 from ._types import ABSENT
 
 Kind = Literal["action", "receiver"]
@@ -15,31 +16,57 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 #: The method that a class, or a file without decorators, has for each kind.
 METHODS: dict[Kind, str] = {"action": "perform", "receiver": "receive"}
-_MARK = "__coattail_kind__"
+_MARK = "__coattail__"
 
 
 class NoHandler(Exception):
     """The file does not say what is to be called."""
 
 
-def action(handler: T) -> T:
+@overload
+def action(handler: T) -> T: ...
+@overload
+def action(*, input: Schema | None = None, output: Schema | None = None) -> Callable[[T], T]: ...
+def action(handler: Any = None, *, input: Any = None, output: Any = None) -> Any:
     """Mark a function, or a class with a method `perform`, as the action of its file.
 
     It is called with `(input, context)`; `context` may be left out, and `async def` works, too. What it
     returns is the result. It stays what it is and can be called in a test.
+
+    `input` and `output` say what it takes and returns: a JSON Schema, or a TypedDict or dataclass from which
+    one follows. Without them it follows from the annotations, if those name a TypedDict or a dataclass.
     """
-    setattr(handler, _MARK, "action")
-    return handler
+    return _marked("action", handler, input, output)
 
 
-def receiver(handler: T) -> T:
+@overload
+def receiver(handler: T) -> T: ...
+@overload
+def receiver(*, input: Schema | None = None) -> Callable[[T], T]: ...
+def receiver(handler: Any = None, *, input: Any = None) -> Any:
     """Mark a function, or a class with a method `receive`, as the receiver of its file.
 
     It is called with `(data, context)` for each publication, as `action` describes. When it returns, the
     publication is done; when it raises, it comes back later, and after `Reject` never.
     """
-    setattr(handler, _MARK, "receiver")
-    return handler
+    return _marked("receiver", handler, input, None)
+
+
+def _marked(kind: Kind, handler: Any, input: Any, output: Any) -> Any:
+    def mark(handler: T) -> T:
+        setattr(handler, _MARK, Mark(kind, input, output))
+        return handler
+
+    return mark if handler is None else mark(handler)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a decorator says."""
+
+    kind: Kind
+    input: Any = None
+    output: Any = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +78,8 @@ class Signature:
     absent: Any
     takes_context: bool
     context_by_name: bool
+    #: The parameter for the input.
+    input_name: str | None
 
 
 @dataclass(frozen=True)
@@ -61,11 +90,20 @@ class Handler:
     signature: Signature
     is_async: bool
     description: str | None
+    #: JSON Schemas of what it takes and of what it returns.
+    input: Any = None
+    output: Any = None
+    #: Makes the input that it asks for; None if that is what arrives.
+    read: Reader | None = None
 
     def __call__(self, input: Any, context: Any) -> Any:
         """Call the user's code with as much as it takes."""
         takes = self.signature
-        args = (takes.absent if input is ABSENT else input,) if takes.takes_input else ()
+        if input is ABSENT:
+            input = takes.absent
+        elif self.read:
+            input = self.read(input, "the input")
+        args = (input,) if takes.takes_input else ()
         if not takes.takes_context:
             return self.function(*args)
         if takes.context_by_name:
@@ -77,7 +115,7 @@ def find(module: ModuleType, kind: Kind) -> Handler:
     """Find the one handler of that kind: what is decorated, else a function, else a class."""
     method = METHODS[kind]
     own = {name: value for name, value in vars(module).items() if not name.startswith("__")}
-    marked = _unique(value for value in own.values() if _mark(value) == kind)
+    marked = _unique(value for value in own.values() if _kind(value) == kind)
     # One that was imported from a neighbouring file does not count if there is one of its own.
     marked = [one for one in marked if getattr(one, "__module__", None) == module.__name__] or marked
     if len(marked) > 1:
@@ -94,7 +132,7 @@ def find(module: ModuleType, kind: Kind) -> Handler:
     if classes:
         return _handler(classes[0], method)
     other: Kind = "receiver" if kind == "action" else "action"
-    if any(_mark(value) == other for value in own.values()) or METHODS[other] in own:
+    if any(_kind(value) == other for value in own.values()) or METHODS[other] in own:
         raise NoHandler(f"it holds {_article(other)}, but lies in the folder of the {kind}s")
     raise NoHandler(
         f"it holds no {kind}: decorate a function with @coattail.{kind}, or name it {method}(input, context)"
@@ -113,16 +151,27 @@ def _classes(own: dict[str, Any], module: ModuleType, method: str) -> list[Any]:
 
 def _handler(target: Any, method: str) -> Handler:
     function, documented = target, [target]
+    mark = _mark(target) or Mark("action")
     if inspect.isclass(target):
         function = getattr(target(), method, None)
         documented = [function, target]
         if not callable(function):
             raise NoHandler(f"the class {_name(target)} has no method {method}")
+    signature = _signature(function)
+    taken = annotation(function, signature.input_name) if signature.input_name else None
+    try:
+        input, read = of_input(mark.input, taken)
+        output = of_output(mark.output, annotation(function, "return"))
+    except Inexpressible as error:
+        raise NoHandler(str(error)) from None
     return Handler(
         function=function,
-        signature=_signature(function),
+        signature=signature,
         is_async=_is_async(function),
         description=next(filter(None, map(_first_line, documented)), None),
+        input=input,
+        output=output,
+        read=read,
     )
 
 
@@ -144,6 +193,7 @@ def _signature(function: Callable[..., Any]) -> Signature:
         absent=None if first is None or first.default is first.empty else first.default,
         takes_context=by_name or by_place,
         context_by_name=by_name,
+        input_name=first.name if first else None,
     )
 
 
@@ -152,12 +202,18 @@ def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
-def _mark(value: Any) -> Any:
+def _mark(value: Any) -> Mark | None:
     # Of the value itself: a class derived from a decorated one is not decorated, and a mock has it all.
     try:
-        return vars(value).get(_MARK)
+        mark = vars(value).get(_MARK)
     except Exception:
         return None
+    return mark if isinstance(mark, Mark) else None
+
+
+def _kind(value: Any) -> Kind | None:
+    mark = _mark(value)
+    return mark.kind if mark else None
 
 
 def _unique(values: Any) -> list[Any]:

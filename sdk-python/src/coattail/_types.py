@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from .errors import CallFailed, call_failed
+
 T = TypeVar("T")
 
 
@@ -37,6 +39,13 @@ class Entry:
     description: str | None = None
     #: Why it cannot be run.
     problem: str | None = None
+    #: JSON Schemas of what it takes and of what it returns, if it says so.
+    input: Any = None
+    output: Any = None
+    #: How its workers are: `cold`, `starting`, `ready`, `backing-off`, `broken`.
+    state: str | None = None
+    #: Why, if they are not well.
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +131,59 @@ class Subscriber:
     last_error: str | None = None
 
 
+@dataclass(frozen=True)
+class LogLine:
+    """A line that a call has logged."""
+
+    #: `debug`, `info`, `warn` or `error`.
+    level: str
+    message: str
+    #: When (RFC 3339); None while it is followed: now.
+    time: str | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a call has got, as it says itself."""
+
+    #: From 0 to 1.
+    fraction: float | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call that the daemon keeps on disk, and what became of it."""
+
+    id: str
+    action: str
+    #: `queued`, `running`, `succeeded`, `failed`, `refused`, `timed-out`, `cancelled` or `lost`.
+    state: str
+    #: When it was stored, begun and ended (RFC 3339).
+    created: str
+    started: str | None = None
+    finished: str | None = None
+    #: Where it is performed; None for this instance.
+    peer: str | None = None
+    key: str | None = None
+    result: Any = None
+    #: Why it did not succeed.
+    error: CallFailed | None = None
+    publication: Published | None = None
+    publication_error: str | None = None
+    progress: Progress | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more becomes of it."""
+        return self.state not in ("queued", "running")
+
+
+def milliseconds(seconds: float | None) -> int | None:
+    """Return a time as on the wire."""
+    return None if seconds is None else max(int(seconds * 1000), 1)
+
+
 def read(kind: type[T], answer: Any) -> T:
     """Make one of these from what was answered."""
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
@@ -131,6 +193,19 @@ def read(kind: type[T], answer: Any) -> T:
 def read_list(kind: type[T], answer: Any) -> list[T]:
     """Make a list of these from what was answered."""
     return [read(kind, one) for one in answer]
+
+
+def read_job(answer: Any) -> Job:
+    """Make a `Job`, parts of which are objects of their own."""
+    made = dict(answer)
+    for name, make in (
+        ("error", call_failed),
+        ("publication", lambda one: read(Published, one)),
+        ("progress", lambda one: read(Progress, one)),
+    ):
+        if made.get(name) is not None:
+            made[name] = make(made[name])
+    return read(Job, made)
 
 
 def read_performed(answer: Any) -> Performed:

@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import inspect
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,12 @@ from ._context import AsyncContext, Context, Source
 from ._json import NotJson, encode
 from ._load import load, print_traceback
 from ._plugin import METHODS, Handler, Kind
-from ._session import INVALID_INPUT, Session, WireError
+from ._schema import Mismatch
+from ._session import INVALID_INPUT, Session, Threaded, WireError
 from ._types import ABSENT
 from ._version import PROTOCOL, SOFTWARE
 from .errors import Reject, RetryLater
 
-#: Plain functions that run at once: as many as the daemon sends to one worker by default.
-THREADS = 16
 #: Calls under way at once; more are refused as busy. The daemon keeps to far fewer.
 MAX_CALLS = 1024
 #: Characters of an exception's message, and of its arguments as JSON, that are passed on.
@@ -42,14 +40,15 @@ class Worker:
     def __init__(self, file: Path, session: Session) -> None:
         self._file = file
         self._session = session
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="coattail")
         self._calls: dict[str, Call] = {}
         self._kind: Kind = "action"
         self._instance = Path()
         self._handler: Handler | None = None
         self._stopping = False
+        #: What a file has set while it was loaded, and every call begins with.
+        self._loaded = contextvars.copy_context()
 
-    def request(self, method: str, params: Any) -> Coroutine[Any, Any, str]:
+    def request(self, method: str, params: Any) -> Coroutine[Any, Any, str] | Threaded:
         """Start the work for a request."""
         params = params if isinstance(params, dict) else {}
         if method == "initialize":
@@ -75,17 +74,23 @@ class Worker:
         given = params.get("context") or {}
         if not isinstance(given, dict):
             raise WireError(INVALID_INPUT, "context is no object")
-        context = self._context(self._handler, call, given, source)
-        # Here and not in the coroutine, which starts later: `cancel` may be the very next line.
+        handler = self._handler
+        context = self._context(handler, call, given, source) if handler.signature.takes_context else None
+        # Here and not in the work, which starts later: `cancel` may be the very next line.
         self._calls[call.id] = call
-        return self._run(self._handler, call, params.get("input", ABSENT), context)
+        input = params.get("input", ABSENT)
+        if handler.is_async:
+            return self._run(call, lambda: handler(input, context))
+        return Threaded(
+            lambda: self._loaded.copy().run(self._run_in_thread, call, handler, input, context), call
+        )
 
     def notification(self, method: str, params: Any) -> None:
         """Take `cancel`; anything else is of a newer daemon."""
         if method == "cancel" and isinstance(params, dict):
             call = self._calls.get(str(params.get("call")))
             if call:
-                call.cancel()
+                self._session.cancel(call)
 
     async def _initialize(self, params: dict[str, Any]) -> str:
         if self._handler is not None:
@@ -99,9 +104,13 @@ class Worker:
         self._kind = kind
         self._instance = Path(_text(params, "instance"))
         self._handler = load(self._file, self._kind)
+        self._loaded = contextvars.copy_context()
+        if not self._handler.is_async:
+            self._session.read_in_threads()
         answer = {"protocol": PROTOCOL, "software": SOFTWARE}
-        if self._handler.description:
-            answer["description"] = self._handler.description
+        for name in ("description", "input", "output"):
+            if (said := getattr(self._handler, name)) is not None:
+                answer[name] = said
         return encode(answer, "the answer to initialize")
 
     async def _shutdown(self) -> str:
@@ -109,60 +118,50 @@ class Worker:
         self._session.stop()
         return "{}"
 
-    async def _run(self, handler: Handler, call: Call, input: Any, context: Any) -> str:
-        encoded = self._encoder()
+    async def _run(self, call: Call, work: Callable[[], Any]) -> str:
+        """Run what is awaited, on the loop."""
         current_call.set(call)
-        try:
-            if call.cancelled:
-                raise asyncio.CancelledError
-            if handler.is_async:
-                return encoded(await self._on_loop(call, handler(input, context)))
-            result = await self._in_thread(call, lambda: handler(input, context), encoded)
-            if isinstance(result, str):
-                return result
-            # A plain function, such as a decorator's, may wrap an asynchronous one.
-            return encoded(await self._on_loop(call, result))
-        except BaseException as error:
-            # Also SystemExit and KeyboardInterrupt: they end this call, not the worker.
-            raise _failure(error, call) from None
-        finally:
-            del self._calls[call.id]
-
-    async def _on_loop(self, call: Call, work: Any) -> Any:
-        # The answer is made without waiting again, so a cancellation cannot hit anything but the
-        # user's code.
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
         call.watch(task.cancel)
         try:
-            return await work
-        finally:
-            call.unwatch(task.cancel)
-
-    async def _in_thread(self, call: Call, run: Callable[[], Any], encoded: Callable[[Any], str]) -> Any:
-        def work() -> tuple[Any, WireError | None]:
-            # It is turned into an answer here: neither a future nor a coroutine can carry any exception.
+            if call.cancelled:
+                raise asyncio.CancelledError
             try:
-                result = run()
-                return result if inspect.iscoroutine(result) else encoded(result), None
-            except BaseException as error:
-                return None, _failure(error, call)
-
-        future = self._threads.submit(contextvars.copy_context().run, work)
-        # Ends it while it waits for a thread. What runs cannot be ended from outside.
-        call.watch(future.cancel)
-        try:
-            result, error = await asyncio.wrap_future(future)
+                result = await work()
+            finally:
+                # From here on nothing waits, so that a cancellation hits nothing but the user's code.
+                call.unwatch(task.cancel)
+            return self._encoded(result)
+        except BaseException as error:
+            # Also SystemExit and KeyboardInterrupt: they end this call, not the worker.
+            raise self._failure(error, call) from None
         finally:
-            call.unwatch(future.cancel)
-        if error is not None:
-            raise error
-        return result
+            del self._calls[call.id]
 
-    def _encoder(self) -> Callable[[Any], str]:
-        if self._kind == "receiver":
-            return lambda _result: "{}"
-        return lambda result: "{}" if result is ABSENT else f'{{"output":{encode(result, "the result")}}}'
+    def _run_in_thread(
+        self, call: Call, handler: Handler, input: Any, context: Any
+    ) -> str | Coroutine[Any, Any, str]:
+        """Run what is called."""
+        current_call.set(call)
+        goes_on = False
+        try:
+            if call.cancelled:
+                raise asyncio.CancelledError
+            result = handler(input, context)
+            # A plain function, such as a decorator's, may wrap an asynchronous one.
+            goes_on = inspect.iscoroutine(result)
+            return self._run(call, lambda: result) if goes_on else self._encoded(result)
+        except BaseException as error:
+            raise self._failure(error, call) from None
+        finally:
+            if not goes_on:
+                del self._calls[call.id]
+
+    def _encoded(self, result: Any) -> str:
+        if result is ABSENT or self._kind == "receiver":
+            return "{}"
+        return f'{{"output":{encode(result, "the result")}}}'
 
     def _context(
         self, handler: Handler, call: Call, given: dict[str, Any], source: Source | None
@@ -182,28 +181,31 @@ class Worker:
             return AsyncContext(**common, coattail=AsyncCoattail(self._session, call))
         return Context(**common, coattail=Coattail(self._session, call))
 
-
-def _failure(error: BaseException, call: Call) -> WireError:
-    if isinstance(error, WireError):
-        return error
-    if call.cancelled:
-        return WireError(CANCELLED, "cancelled")
-    message = _message(error)
-    if isinstance(error, Reject):
-        return WireError(REJECTED, message)
-    if isinstance(error, RetryLater):
-        return WireError(RETRY_LATER, message)
-    if isinstance(error, NotJson):
-        return WireError(FAILED, message, {"hint": "return plain values: dicts, lists, strings, numbers"})
-    print_traceback(error)
-    thrown: dict[str, Any] = {"type": type(error).__name__}
-    try:
-        arguments = encode(list(error.args), "the arguments")
-        if error.args and len(arguments) <= MAX_ARGUMENTS:
-            thrown["args"] = list(error.args)
-    except Exception:  # noqa: S110
-        pass  # They are an extra: the type and the message say what matters.
-    return WireError(FAILED, message, {"thrown": thrown})
+    def _failure(self, error: BaseException, call: Call) -> WireError:
+        if isinstance(error, WireError):
+            return error
+        if call.cancelled:
+            return WireError(CANCELLED, "cancelled")
+        message = _message(error)
+        if isinstance(error, Reject):
+            return WireError(REJECTED, message)
+        if isinstance(error, RetryLater):
+            wait = None if error.after is None else {"retry_after_ms": round(error.after * 1000)}
+            return WireError(RETRY_LATER, message, wait)
+        if isinstance(error, Mismatch):
+            # A publication that has another shape has it at every attempt.
+            return WireError(REJECTED if self._kind == "receiver" else INVALID_INPUT, message)
+        if isinstance(error, NotJson):
+            return WireError(FAILED, message, {"hint": "return plain values: dicts, lists, strings, numbers"})
+        print_traceback(error)
+        thrown: dict[str, Any] = {"type": type(error).__name__}
+        try:
+            arguments = encode(list(error.args), "the arguments")
+            if error.args and len(arguments) <= MAX_ARGUMENTS:
+                thrown["args"] = list(error.args)
+        except Exception:  # noqa: S110
+            pass  # They are an extra: the type and the message say what matters.
+        return WireError(FAILED, message, {"thrown": thrown})
 
 
 def _message(error: BaseException) -> str:

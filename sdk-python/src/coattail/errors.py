@@ -21,6 +21,9 @@ A failure with any other code is a plain `CallFailed`: `code` tells which.
 
 from __future__ import annotations
 
+import math
+import re
+from datetime import timedelta
 from typing import Any, ClassVar
 
 __all__ = [
@@ -51,7 +54,16 @@ class Reject(CoattailError):
 
 
 class RetryLater(CoattailError):
-    """Raise it in a receiver: the publication comes back later."""
+    """Raise it in a receiver: the publication comes back later.
+
+    `after` says when: a number of seconds, a `timedelta`, or text such as "30s", "5m" or "2h". Without it the
+    daemon's schedule does.
+    """
+
+    def __init__(self, message: str = "", *, after: float | timedelta | str | None = None) -> None:
+        super().__init__(message)
+        #: In how many seconds.
+        self.after = None if after is None else _seconds(after)
 
 
 class NotServing(CoattailError):
@@ -63,7 +75,15 @@ class CallFailed(CoattailError):
 
     _code: ClassVar[int | None] = None
 
-    def __init__(self, message: str, *, code: int = 16, hint: str | None = None, thrown: Any = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int = 16,
+        hint: str | None = None,
+        thrown: Any = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         #: What kind of failure it is; programs decide by this, never by the message.
         self.code = code if self._code is None else self._code
@@ -71,6 +91,8 @@ class CallFailed(CoattailError):
         self.hint = hint
         #: What the action threw, if that is more than a message.
         self.thrown = thrown
+        #: In how many seconds it may be tried again, if the other side says so.
+        self.retry_after = retry_after
 
     @property
     def is_temporary(self) -> bool:
@@ -147,14 +169,33 @@ def call_failed(error: Any) -> CallFailed:
     data = data if isinstance(data, dict) else {}
     kind = _BY_CODE.get(_JSON_RPC_CODES.get(code, code), CallFailed)
     message = error.get("message")
+    wait = data.get("retry_after_ms")
     return kind(
         message if isinstance(message, str) else "the daemon gave no reason",
         code=_JSON_RPC_CODES.get(code, code),
         hint=data.get("hint"),
         thrown=data.get("thrown"),
+        retry_after=wait / 1000 if isinstance(wait, int) else None,
     )
 
 
+def _seconds(after: float | timedelta | str) -> float:
+    if isinstance(after, timedelta):
+        seconds = after.total_seconds()
+    elif isinstance(after, str):
+        found = _DURATION.fullmatch(after.strip())
+        seconds = float(found[1]) * _UNITS[found[2] or "s"] if found else math.nan
+    else:
+        seconds = float(after)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(
+            f"{after!r} is no time to wait; 30, timedelta(minutes=5), '30s', '5m' and '2h' are some"
+        )
+    return seconds
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d)?", re.ASCII)
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BY_CODE: dict[int, type[CallFailed]] = {
     kind._code: kind for kind in CallFailed.__subclasses__() if kind._code is not None
 }

@@ -30,8 +30,8 @@ def raises(input):
             raise coattail.RetryLater("not now")
         case "cancelled":
             raise asyncio.CancelledError
-        case "nan":
-            return {"x": [float("nan")]}
+        case "infinity":
+            return {"x": [float("inf")]}
         case "object":
             return {"x": object()}
         case "circular":

@@ -10,6 +10,7 @@
 mod deadline;
 mod error;
 mod frame;
+mod gate;
 mod line;
 mod memory;
 mod pending;
@@ -22,6 +23,7 @@ pub use error::{CallError, Ended};
 #[doc(hidden)]
 pub use frame::is_frame;
 pub use frame::{MAX_DEPTH, is_deeper_than};
+pub use gate::Admission;
 pub use line::{Limit, Line, LineCodec, LineError};
 pub use memory::pair;
 pub use service::{Facts, Service, Stray};

@@ -8,13 +8,15 @@ use jsonrpsee::types::{ErrorObjectOwned, Id, Params};
 use jsonrpsee::{ConnectionId, Extensions, Methods, RpcModule};
 use serde_json::value::RawValue;
 
+use super::gate::{Admission, Gate};
 use crate::wire::{ErrorCode, Failure, Method, Raw};
 
 /// The methods that one side of a session serves, and what their handlers may know of the connection.
 #[derive(Clone, Default)]
 pub struct Service {
     methods: Methods,
-    facts: Extensions,
+    facts: Facts,
+    gate: Option<Gate>,
 }
 
 impl fmt::Debug for Service {
@@ -42,7 +44,7 @@ impl fmt::Debug for Stray {
 }
 
 /// What a handler may know of the connection that a call came through: values by their type.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub struct Facts(Extensions);
 
 impl Facts {
@@ -116,7 +118,20 @@ impl Service {
     /// Tells the handlers something about the connection.
     #[must_use]
     pub fn fact<T: Clone + Send + Sync + 'static>(mut self, fact: T) -> Self {
-        self.facts.insert(fact);
+        self.facts.0.insert(fact);
+        self
+    }
+
+    /// Has this decide about every frame of the other side that asks for work, whatever it asks for: requests,
+    /// notifications, and answers that nobody waits for. It must not block.
+    #[must_use]
+    pub fn gate<C, F>(mut self, context: &Arc<C>, decide: F) -> Self
+    where
+        C: Send + Sync + 'static,
+        F: Fn(&C, &Facts, Option<&'static str>) -> Admission + Send + Sync + 'static,
+    {
+        let context = context.clone();
+        self.gate = Some(Gate::new(move |facts, method| decide(&context, facts, method)));
         self
     }
 
@@ -125,15 +140,22 @@ impl Service {
         self.methods.method_names()
     }
 
+    /// What is to be done about a frame. Without a method, it is an answer that nobody waits for.
+    pub(super) fn admit(&self, method: Option<&str>) -> Admission {
+        let Some(gate) = &self.gate else { return Admission::default() };
+        let known = method.and_then(|method| self.methods.method_with_name(method));
+        gate.admit(&self.facts, known.map(|(name, _)| name))
+    }
+
     /// Starts to answer. `id` is null for a notification, whose answer is thrown away.
     pub(super) fn answer(&self, id: Id<'_>, method: &str, params: Option<&RawValue>, max_response: usize) -> Answer {
         let params = Params::new(params.map(RawValue::get));
         match self.methods.method(method) {
             Some(MethodCallback::Sync(callback)) => {
-                Answer::Now(callback(id, params, max_response, self.facts.clone()).into_json())
+                Answer::Now(callback(id, params, max_response, self.facts.0.clone()).into_json())
             }
             Some(MethodCallback::Async(callback)) => Answer::Later(
-                callback(id.into_owned(), params.into_owned(), ConnectionId(0), max_response, self.facts.clone())
+                callback(id.into_owned(), params.into_owned(), ConnectionId(0), max_response, self.facts.0.clone())
                     .map(MethodResponse::into_json)
                     .boxed(),
             ),

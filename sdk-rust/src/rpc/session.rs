@@ -1,10 +1,11 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::deadline::Deadline;
 use super::error::{CallError, Ended};
 use super::frame::{Frame, NotAFrame, classify};
+use super::gate::Admission;
 use super::pending::Pending;
 use super::service::{Answer, Service, Stray, refusal};
 use super::{Limit, Line, LineCodec, LineError};
@@ -60,6 +62,7 @@ struct Shared {
     outgoing: mpsc::Sender<Outgoing>,
     budget: Arc<Semaphore>,
     limits: Limits,
+    heard: AtomicU64,
     // Replaced when the other side has authenticated; never held over an await.
     service: RwLock<Arc<Service>>,
     cancel: CancellationToken,
@@ -94,6 +97,7 @@ impl Session {
             outgoing,
             budget: Arc::new(Semaphore::new(limits.outgoing)),
             limits,
+            heard: AtomicU64::new(0),
             service: RwLock::new(Arc::new(service)),
             cancel,
             drain: CancellationToken::new(),
@@ -184,6 +188,12 @@ impl Session {
         self.shared.ended.is_cancelled() || self.shared.cancel.is_cancelled()
     }
 
+    /// How many frames have come from the other side. Whoever is heard of is there, even if its answers wait behind what
+    /// else it has sent.
+    pub fn heard(&self) -> u64 {
+        self.shared.heard.load(Ordering::Relaxed)
+    }
+
     /// How many of our calls wait for an answer.
     pub fn waiting_calls(&self) -> usize {
         self.shared.pending.len()
@@ -228,6 +238,18 @@ impl Shared {
     /// A frame larger than the whole budget takes all of it, and so goes alone.
     fn share(&self, frame: &str) -> u32 {
         u32::try_from(frame.len().clamp(1, self.limits.outgoing)).unwrap_or(u32::MAX)
+    }
+
+    /// Lets the other side wait, unless the session is to end.
+    async fn rest(&self, rest: Duration) {
+        if !rest.is_zero() {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => {}
+                () = self.drain.cancelled() => {}
+                () = sleep(rest) => {}
+            }
+        }
     }
 
     fn service(&self) -> Arc<Service> {
@@ -326,6 +348,7 @@ where
                 None => return Ended::Closed,
             },
         };
+        shared.heard.fetch_add(1, Ordering::Relaxed);
         let sorted = match &line {
             Line::Text(text) => classify(text),
             Line::Garbled(_) => Err(NotAFrame::Malformed("not UTF-8".to_owned())),
@@ -334,20 +357,23 @@ where
             Ok(Frame::Response { id, outcome }) => {
                 if let Err(count) = shared.pending.settle(id, outcome) {
                     tracing::debug!(id, count, "dropped an answer that nobody waits for");
+                    let Admission { rest, .. } = shared.service().admit(None);
+                    shared.rest(rest).await;
                 }
             }
             Ok(Frame::Request { id, method, params }) => {
+                let service = shared.service();
+                let Admission { refusal: refused, rest } = service.admit(Some(&method));
                 let most = shared.limits.in_flight.get();
-                if handlers.len() >= most {
-                    let busy =
-                        Failure::busy(format!("{most} requests are under way on this connection, that is the limit"));
-                    if shared.send(refusal(id, busy).get().to_owned()).await.is_err() {
-                        return Ended::Cancelled;
-                    }
-                    continue;
-                }
-                let max_response = shared.limits.frame.get();
-                match shared.service().answer(id, &method, params, max_response) {
+                let refused = refused.or_else(|| {
+                    let busy = || format!("{most} requests are under way on this connection, that is the limit");
+                    (handlers.len() >= most).then(|| Failure::busy(busy()))
+                });
+                let answer = match refused {
+                    Some(failure) => Answer::Now(refusal(id, failure)),
+                    None => service.answer(id, &method, params, shared.limits.frame.get()),
+                };
+                match answer {
                     Answer::Now(answer) => {
                         if shared.send(to_line(answer)).await.is_err() {
                             return Ended::Cancelled;
@@ -365,11 +391,15 @@ where
                         });
                     }
                 }
+                // After the answer: whoever sends too fast is told so at once.
+                shared.rest(rest).await;
             }
             Ok(Frame::Notification { method, params }) => {
-                let answer =
-                    shared.service().answer(jsonrpsee::types::Id::Null, &method, params, shared.limits.frame.get());
-                if let Answer::Later(work) = answer
+                let service = shared.service();
+                let Admission { refusal: refused, rest } = service.admit(Some(&method));
+                if refused.is_none()
+                    && let Answer::Later(work) =
+                        service.answer(jsonrpsee::types::Id::Null, &method, params, shared.limits.frame.get())
                     && handlers.len() < shared.limits.in_flight.get()
                 {
                     let cancel = shared.cancel.clone();
@@ -377,6 +407,7 @@ where
                         cancel.run_until_cancelled(work).await;
                     });
                 }
+                shared.rest(rest).await;
             }
             Err(error) => match stray {
                 Stray::Line(pass_on) => match &line {

@@ -46,4 +46,4 @@ pub(super) const RELAY: Plugin = plugin!("waterfall", "receivers/relay.js");
 pub(super) const SHELL_SCORE: Plugin = plugin!("waterfall", "actions/Health Score.sh");
 pub(super) const SHELL_RELAY: Plugin = plugin!("waterfall", "receivers/relay.sh");
 /// Keeps a table and draws a page, in Python.
-pub(super) const BOARD: Plugin = plugin!("python-receiver", "receivers/board.py");
+pub(super) const BOARD: Plugin = plugin!("waterfall", "receivers/board.py");

@@ -22,6 +22,11 @@ struct Note {
 }
 crate::wire::method!(Note, "note", crate::wire::Done);
 
+/// Served by nobody.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Hello {}
+crate::wire::method!(Hello, "hello", crate::wire::Done);
+
 #[derive(Default)]
 struct Seen {
     notes: Mutex<Vec<u32>>,
@@ -90,6 +95,41 @@ async fn one_request_too_many_is_refused_as_busy_and_the_others_go_on() {
     assert!(futures::poll!(&mut first).is_pending() && futures::poll!(&mut second).is_pending());
     let Err(CallError::Refused(busy)) = left.call(&Hang {}).await else { panic!("not refused") };
     assert_eq!(busy.code, ErrorCode::Busy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_told_to_wait_is_answered_first_and_read_later() {
+    const REST: Duration = Duration::from_secs(60);
+    let seen = Arc::new(Seen::default());
+    let gated = service(&seen).gate(&seen, |seen: &Seen, _, method| {
+        let refusal = (method == Some(Note::NAME)).then(|| Failure::busy("too fast"));
+        let is_over = method.is_none() || refusal.is_some();
+        if is_over {
+            seen.notes.lock().unwrap().push(0);
+        }
+        Admission { refusal, rest: if is_over { REST } else { Duration::ZERO } }
+    });
+    let cancel = CancellationToken::new();
+    let ((left, run_left), (right, run_right)) = pair(Service::new(), gated, &Limits::default(), &cancel);
+    let tasks = TaskTracker::new();
+    tasks.spawn(run_left);
+    tasks.spawn(run_right);
+    let start = tokio::time::Instant::now();
+    let Err(CallError::Refused(busy)) = left.call(&Note { n: 1 }).await else { panic!("not refused") };
+    assert_eq!((busy.code, start.elapsed()), (ErrorCode::Busy, Duration::ZERO));
+    // Notifications are no way around it, nor are methods that do not exist.
+    left.notify(&Note { n: 2 }).await.unwrap();
+    assert!(matches!(left.call(&Hello {}).await, Err(CallError::Refused(_))));
+    assert_eq!(start.elapsed(), 2 * REST);
+    assert_eq!(left.call(&Echo { value: raw("1") }).await.unwrap().get(), "1");
+    assert_eq!(start.elapsed(), 3 * REST);
+    assert_eq!(*seen.notes.lock().unwrap(), [0; 3], "nothing that was refused was done");
+    // An end does not wait.
+    left.notify(&Note { n: 3 }).await.unwrap();
+    right.close();
+    tasks.close();
+    tasks.wait().await;
+    assert_eq!(start.elapsed(), 3 * REST);
 }
 
 #[tokio::test]
