@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -68,7 +69,7 @@ impl Client {
     async fn open(instance: &Path, parent: Option<CallId>) -> Result<Self> {
         let cancel = CancellationToken::new();
         let (session, drive) = control::connect(instance, cancel.clone()).await?;
-        let followers = std::sync::Arc::<Followers>::default();
+        let followers = Arc::<Followers>::default();
         session.serve(followers.service());
         let driving = TaskTracker::new();
         driving.spawn(drive);

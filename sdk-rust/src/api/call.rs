@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Said;
 use super::coattail::{Coattail, action_name, json};
 use super::followers::Hear;
-use super::{Followers, Said};
 use crate::Result;
 use crate::id::CallId;
 use crate::key::Key;
@@ -90,7 +90,7 @@ impl<'a> Call<'a> {
             parent: coattail.parent,
         };
         let mut guard = CancelOnDrop { session: &coattail.session, call, armed: !is_keyed };
-        let done = Followers::during(&coattail.followers, call, hear, coattail.ask(perform)).await;
+        let done = coattail.followers.during(call, hear, coattail.ask(perform)).await;
         guard.armed = false;
         done
     }

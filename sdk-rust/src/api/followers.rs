@@ -64,14 +64,9 @@ impl Followers {
 
     /// Waits for an answer, and hears meanwhile what is said of the call. Frames are read in order, so that whatever
     /// was said before the answer is heard before it is returned.
-    pub(super) async fn during<T>(
-        followers: &Self,
-        call: CallId,
-        hear: Option<Hear<'_>>,
-        answer: impl Future<Output = T>,
-    ) -> T {
+    pub(super) async fn during<T>(&self, call: CallId, hear: Option<Hear<'_>>, answer: impl Future<Output = T>) -> T {
         let Some(mut hear) = hear else { return answer.await };
-        let mut following = followers.begin(call);
+        let mut following = self.begin(call);
         tokio::pin!(answer);
         loop {
             tokio::select! {
@@ -144,7 +139,7 @@ mod tests {
             7
         };
         let hear: Hear<'_> = Box::new(|said| heard.push(said));
-        assert_eq!(Followers::during(&followers, call, Some(hear), answer).await, 7);
+        assert_eq!(followers.during(call, Some(hear), answer).await, 7);
         assert_eq!(heard, [line(0), line(1), line(2)]);
         assert!(followers.lock().is_empty(), "it is followed no longer");
     }
@@ -154,7 +149,7 @@ mod tests {
         let (followers, call) = (Followers::default(), CallId::new());
         let mut heard = Vec::new();
         let answer = async { (0..WAITING + 5).for_each(|n| followers.pass_on(call, line(n))) };
-        Followers::during(&followers, call, Some(Box::new(|said| heard.push(said))), answer).await;
+        followers.during(call, Some(Box::new(|said| heard.push(said))), answer).await;
         assert_eq!(heard.len(), WAITING + 1);
         let Some(Said::Log { level: Level::Warn, message }) = heard.last() else { panic!("{:?}", heard.last()) };
         assert!(message.starts_with("5 messages"), "{message}");

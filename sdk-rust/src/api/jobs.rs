@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Coattail, Followers, Said};
+use super::{Coattail, Said};
 use crate::Result;
 use crate::id::CallId;
 use crate::wire::control::LogLine;
@@ -37,7 +37,7 @@ impl<'a> Jobs<'a> {
     /// Waits until one has ended, and hears what it says meanwhile.
     pub async fn follow(&self, job: CallId, hear: impl FnMut(Said) + Send) -> Result<Job> {
         let answer = self.coattail.ask(WaitForJob { job, timeout_ms: None, follow: true });
-        Followers::during(&self.coattail.followers, job, Some(Box::new(hear)), answer).await
+        self.coattail.followers.during(job, Some(Box::new(hear)), answer).await
     }
 
     /// Ends one. One that has ended stays as it is.
