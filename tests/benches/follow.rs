@@ -67,6 +67,7 @@ async fn follow(effort: &Effort, what: &str, session: Session, peer: Option<Peer
                 input: None,
                 publish: false,
                 timeout_ms: None,
+                key: None,
                 start_timeout_ms: None,
                 follow: true,
                 parent: None,

@@ -104,14 +104,17 @@ fn dropping_a_call_or_its_client_cancels_the_action() {
         for drops_client in [false, true] {
             let _ = std::fs::remove_file(&cancelled);
             let client = Client::connect(instance.folder()).await.expect("the service runs");
-            let (begun, has_begun) = tokio::sync::oneshot::channel();
-            let mut begun = Some(begun);
-            let tell = move |_| drop(begun.take());
-            let call = client.coattail().call("Wait").follow(tell).perform();
+            let coattail = client.coattail().clone();
             // The sender is dropped when the action has said that it has begun.
-            tokio::select! { _ = call => panic!("it waits"), _ = has_begun => {} }
+            let (begun, has_begun) = tokio::sync::oneshot::channel::<()>();
+            let mut begun = Some(begun);
+            let mut call = Box::pin(coattail.call("Wait").follow(move |_| drop(begun.take())).perform());
+            tokio::select! { _ = &mut call => panic!("it waits"), _ = has_begun => {} }
             if drops_client {
                 drop(client);
+                assert_eq!(call.await.unwrap_err().code, ErrorCode::Lost);
+            } else {
+                drop(call);
             }
             until("it is cancelled", || cancelled.exists().then_some(()));
         }

@@ -282,6 +282,7 @@ fn perform(peer: Option<&str>, action: &str) -> Perform {
         timeout_ms: None,
         start_timeout_ms: None,
         follow: false,
+        key: None,
         parent: None,
     }
 }

@@ -34,7 +34,7 @@ impl<'a> Jobs<'a> {
         self.coattail.ask(WaitForJob { job, timeout_ms, follow: false }).await
     }
 
-    /// Waits until one has ended, and hears what it says meanwhile.
+    /// Waits until one has ended, and hears what it says meanwhile. Over one connection a job is followed once at a time.
     pub async fn follow(&self, job: CallId, hear: impl FnMut(Said) + Send) -> Result<Job> {
         let answer = self.coattail.ask(WaitForJob { job, timeout_ms: None, follow: true });
         self.coattail.followers.during(job, Some(Box::new(hear)), answer).await
