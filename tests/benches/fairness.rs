@@ -155,9 +155,9 @@ async fn perform(session: &Session) -> bool {
         input: Some(input()),
         publish: false,
         timeout_ms: None,
-        key: None,
         start_timeout_ms: None,
         follow: false,
+        key: None,
     };
     session.call(&perform).await.is_ok()
 }

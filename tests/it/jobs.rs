@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use coattail_tests::instance::binary;
-use coattail_tests::{Cluster, Instance, plugin, until, within};
+use coattail_tests::{Cluster, Instance, Proxy, plugin, until, within};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -96,6 +96,8 @@ fn a_job_is_done_though_nobody_waits_and_its_outcome_is_kept() {
 fn a_job_exits_as_its_action_ended() {
     let instance = running("instance");
     let failed = detach(&instance, "native", &["--data", "{\"do\":\"fail\",\"why\":\"so\"}"]);
+    // One after the other: they share a worker.
+    becomes(&instance, &failed, "failed");
     let crashed = detach(&instance, "native", &["--data", "{\"do\":\"crash\"}"]);
     let missing = detach(&instance, "missing", &[]);
     let late = detach(&instance, "work", &["--timeout", "200ms"]);
@@ -105,10 +107,9 @@ fn a_job_exits_as_its_action_ended() {
         (&missing, "refused", 5, "not-found"),
         (&late, "timed-out", 124, "timed-out"),
     ] {
-        let waited = instance.run(&["job", "wait", job, "--json"]);
-        assert_eq!(waited.json()["state"], state, "{waited:?}");
-        assert_eq!(waited.json()["error"]["code"], kind);
-        waited.failed(code, kind);
+        instance.run(&["job", "wait", job, "--json"]).failed(code, kind);
+        let shown = instance.json(&["job", "show", job]);
+        assert_eq!((&shown["state"], &shown["error"]["code"]), (&json!(state), &json!(kind)), "{shown}");
         instance.run(&["job", "result", job, "--json"]).failed(code, kind);
     }
 }
@@ -276,6 +277,25 @@ fn a_job_at_a_peer_survives_the_end_of_its_own_service_and_is_done_once() {
 }
 
 #[test]
+fn a_job_at_a_peer_is_done_once_also_if_the_connection_is_cut() {
+    let mut cluster = pair();
+    let proxy = Proxy::to(cluster.publisher.port());
+    let address = format!("net:127.0.0.1:{}~tls", proxy.port());
+    let _ = cluster.subscriber.run(&["peer", "set-address", &cluster.peer, &address]).ok();
+    // A session that was open before does not go through it.
+    cluster.subscriber.stop();
+    cluster.subscriber.start();
+    let job = detach(&cluster.subscriber, "work", &["--peer", &cluster.peer, "--data", "7"]);
+    begins(&cluster.publisher, 1);
+    assert!(proxy.cut() > 0, "the job was sent through the proxy");
+    assert_eq!(state(&cluster.subscriber, &job), "running");
+    go(&cluster.publisher);
+    let waited = cluster.subscriber.json(&["job", "wait", &job]);
+    assert_eq!((&waited["state"], &waited["result"]), (&json!("succeeded"), &json!(7)));
+    assert_eq!(runs(&cluster.publisher), 1);
+}
+
+#[test]
 fn a_job_at_a_peer_is_lost_with_the_service_of_the_peer() {
     let mut cluster = pair();
     let job = detach(&cluster.subscriber, "work", &["--peer", &cluster.peer]);
@@ -308,7 +328,7 @@ fn a_job_at_a_peer_is_cancelled_there_and_its_log_is_kept_here() {
     let cluster = pair();
     cluster.publisher.plugin(
         "actions/talk.sh",
-        "#!/bin/sh\ncoattail log 'on purpose'\necho private >&2\ntouch \"$COATTAIL_INSTANCE/ran\"\nsleep 1000\n",
+        "#!/bin/sh\ncoattail-under-test log 'on purpose'\necho private >&2\ntouch \"$COATTAIL_INSTANCE/ran\"\nsleep 1000\n",
     );
     let job = detach(&cluster.subscriber, "talk", &["--peer", &cluster.peer]);
     let said = || -> Vec<Value> { cluster.subscriber.json(&["job", "logs", &job]).as_array().expect("a list").clone() };

@@ -32,7 +32,7 @@ pub(super) fn run(context: &Context, command: JobCommand) -> Result<ExitStatus, 
 pub(super) fn start(context: &Context, call: &StartJob) -> Result<ExitStatus, Failure> {
     let job = context.talk(async |daemon| daemon.call(call).await)?;
     context.printer.value(&job.id.to_string(), &Shown::from(&job))?;
-    context.printer.note(&format!("`coattail job wait {}` waits for it", job.id));
+    context.printer.note(&format!("to wait for it: coattail job wait {}", job.id));
     Ok(ExitStatus::Done)
 }
 
@@ -121,7 +121,9 @@ fn wait(context: &Context, args: &args::WaitForJob) -> Result<ExitStatus, Failur
         let _ = follow::listen(daemon, context, None);
         daemon.session().call(&call).await.map_err(Failure::from)
     })?;
-    context.printer.record(&Shown::from(&job))?;
+    if job.error.is_none() {
+        context.printer.record(&Shown::from(&job))?;
+    }
     Ok(conclude(context, &job))
 }
 

@@ -69,6 +69,7 @@ async fn list(parts: &Parts, kind: Kind, peer: Option<PeerId>, schemas: bool) ->
     Ok(parts.actions.list(kind))
 }
 
+/// Over one connection: a worker's, or that of a command.
 async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Performed, Failure> {
     let Perform { call, peer, action, input, publish, timeout_ms, start_timeout_ms, follow, key, parent } = request;
     let session: SessionId = fact(facts)?;

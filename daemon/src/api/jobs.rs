@@ -60,7 +60,7 @@ pub(super) async fn perform_keyed(
     let asked = parts.jobs.ask(request).await?;
     let id = asked.id();
     // Whoever asks knows it by the id that they have given it.
-    asked.follow(wire, follower.of_call(call))?;
+    let _following = asked.follow(wire, follower.of_call(call))?;
     match parts.calls.run(session, call, asked.outcome()).await {
         Ok(result) => Ok((id, result)),
         Err(failure) => {

@@ -6,7 +6,7 @@ use coattail::name::ActionName;
 use coattail::rpc::{Admission, Facts, Service, Session};
 use coattail::wire::peer::{
     Attach, Cancel, Deliver, IssueSubscription, ListActions, ListReceivers, Perform, Performed, Ping, Publish,
-    RemoteAction, Revoke, Subscribe, Unsubscribe, Whereabouts,
+    RemoteAction, Revoke, Subscribe, Unsubscribe, Whereabouts, Working,
 };
 use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, ErrorCode, Failure, Method as _};
@@ -95,12 +95,13 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
 }
 
 /// Counts whatever comes against the caller's rate, before anything else. Over it, `session.ping` is still answered, since
-/// a refusal would look like a dead side, and `actions.cancel` still done, since it ends work; they make wait, too.
+/// a refusal would look like a dead side, `actions.cancel` still done, since it ends work, and `working` still heard, since
+/// the call would end without it; they make wait, too.
 fn admit(parts: &Parts, facts: &Facts, method: Option<&'static str>) -> Admission {
     let Some(caller) = facts.get::<Arc<Caller>>() else { return Admission::default() };
     let Err(Excess { failure, rest }) = caller.rate.spend() else { return Admission::default() };
     let refusal = match method {
-        Some(Ping::NAME | Cancel::NAME) => None,
+        Some(Ping::NAME | Cancel::NAME | Working::NAME) => None,
         Some(method) => {
             parts.audit.record(caller.sign(Fact::refused(method, "rate")));
             Some(failure)

@@ -42,7 +42,7 @@ pub(super) fn said_service(parts: &Arc<Parts>) -> Service {
 }
 
 /// What a peer says of the calls that we made there on the very session; of any other it is dropped, and nobody is
-/// told. It is not counted against the peer's rate, since it asks for no work.
+/// told.
 pub(super) fn said_by_peer(parts: &Arc<Parts>) -> Service {
     let say = |parts: &Parts, facts: &Facts, call, event| {
         parts.feeds.say(&Speaker::Peer(fact::<Session>(facts)?), call, event);

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::live::{Live, Ticket, Watch};
 use super::outcome::shown;
 use super::run::{Runner, now};
-use super::said::{job_of_file, log_file};
+use super::said::{Following, job_of_file, log_file};
 use crate::actions::{Actions, Remote};
 use crate::config::{Limits, RetrySchedule};
 use crate::feeds::{Feeds, Sink};
@@ -86,10 +86,10 @@ impl Asked {
     }
 
     /// Tells somebody what it says from now on.
-    pub(crate) fn follow(&self, session: Session, sink: Sink) -> Result<(), Failure> {
+    pub(crate) fn follow(&self, session: Session, sink: Sink) -> Result<Option<Following>, Failure> {
         match self {
-            Self::Live(watch) => watch.said.follow(session, sink),
-            Self::Ended(_) => Ok(()),
+            Self::Live(watch) => watch.said.follow(session, sink).map(Some),
+            Self::Ended(_) => Ok(None),
         }
     }
 
@@ -224,9 +224,7 @@ impl Jobs {
                 return Ok(shown(row));
             }
             let Some(watch) = self.shared.live.watch(id) else { continue };
-            if let Some((session, sink)) = follower {
-                watch.said.follow(session, sink)?;
-            }
+            let _following = follower.map(|(session, sink)| watch.said.follow(session, sink)).transpose()?;
             match limit {
                 None => _ = watch.ended().await,
                 Some(limit) => _ = timeout(limit, watch.ended()).await,

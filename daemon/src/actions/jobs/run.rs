@@ -45,8 +45,11 @@ pub(super) struct Runner {
     /// Cancelled when the service stops: nothing more begins.
     pub(super) stop: CancellationToken,
     // A std mutex: never held over an await.
-    pub(super) lines: Mutex<HashMap<(Option<PeerId>, ActionName), Arc<Semaphore>>>,
+    pub(super) lines: Mutex<Lines>,
 }
+
+/// Where the jobs of each action wait, here or at a peer.
+type Lines = HashMap<(Option<PeerId>, ActionName), Arc<Semaphore>>;
 
 /// What becomes of a job.
 pub(super) enum Fate {

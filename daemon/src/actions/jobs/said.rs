@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::CallId;
@@ -20,8 +20,8 @@ const QUEUE: usize = 1_024;
 /// Lines that are written at once.
 const BATCH: usize = 256;
 
-/// Sessions that follow one job.
-const FOLLOWERS: usize = 64;
+/// Who may follow one job at once: as many as may wait for it over one connection.
+const FOLLOWERS: usize = 1_024;
 
 /// What a job says while somebody works on it: to those who follow it, and into its log. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -32,9 +32,25 @@ pub(super) struct Said {
 
 #[derive(Debug, Default)]
 struct State {
-    followers: Vec<(Session, Sink)>,
+    followers: Vec<Follower>,
+    /// How many have followed it; names the next.
+    named: u64,
     progress: Option<JobProgress>,
     log: Option<mpsc::Sender<Command>>,
+}
+
+#[derive(Debug)]
+struct Follower {
+    name: u64,
+    session: Session,
+    sink: Sink,
+}
+
+/// Follows a job until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Following {
+    said: Said,
+    name: u64,
 }
 
 #[derive(Debug)]
@@ -45,12 +61,12 @@ enum Command {
 }
 
 /// Where a job's log is. An id is a file name: nobody else chooses its characters.
-pub(super) fn log_file(folder: &std::path::Path, id: CallId) -> LogFile {
+pub(super) fn log_file(folder: &Path, id: CallId) -> LogFile {
     LogFile::new(folder.join(format!("{id}.log")), FILE)
 }
 
 /// The job whose log a file is, if it is one.
-pub(super) fn job_of_file(path: &PathBuf) -> Option<CallId> {
+pub(super) fn job_of_file(path: &Path) -> Option<CallId> {
     path.file_name()?.to_str()?.split('.').next()?.parse().ok()
 }
 
@@ -65,14 +81,21 @@ impl Said {
     }
 
     /// Tells somebody what is said from now on.
-    pub(super) fn follow(&self, session: Session, sink: Sink) -> Result<(), Failure> {
+    pub(super) fn follow(&self, session: Session, sink: Sink) -> Result<Following, Failure> {
+        let name = self.add(session, sink)?;
+        Ok(Following { said: self.clone(), name })
+    }
+
+    fn add(&self, session: Session, sink: Sink) -> Result<u64, Failure> {
         let mut state = self.lock();
-        state.followers.retain(|(session, _)| !session.is_closed());
+        state.followers.retain(|follower| !follower.session.is_closed());
         if state.followers.len() >= FOLLOWERS {
             return Err(Failure::busy(format!("the job is followed by {FOLLOWERS} already")));
         }
-        state.followers.push((session, sink));
-        Ok(())
+        let name = state.named;
+        state.named += 1;
+        state.followers.push(Follower { name, session, sink });
+        Ok(name)
     }
 
     /// What was logged so far; somebody else is told what comes after exactly that. Nothing if no log is kept now.
@@ -87,7 +110,7 @@ impl Said {
         };
         // Between the two a line can be told twice, in the answer and after it; none is missed.
         if let Some((session, sink)) = follower {
-            self.follow(session, sink)?;
+            self.add(session, sink)?;
         }
         let gone = |_| Failure::new(ErrorCode::Internal, "the log of the job could not be read");
         answer.await.map(Some).map_err(gone)
@@ -126,14 +149,20 @@ impl Said {
             // No room: those who follow it have heard it, or are told that they have not.
             let _ = log.try_send(Command::Write(LogLine { time, level, message: message.clone(), call: None }));
         }
-        for (_, sink) in state.followers.iter().filter(|(_, sink)| sink.wants(event)) {
+        for follower in state.followers.iter().filter(|follower| follower.sink.wants(event)) {
             // Who is too slow misses it; the file has it.
-            sink.send(call, event);
+            follower.sink.send(call, event);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.said.lock().followers.retain(|follower| follower.name != self.name);
     }
 }
 
