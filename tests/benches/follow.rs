@@ -70,7 +70,6 @@ async fn follow(effort: &Effort, what: &str, session: Session, peer: Option<Peer
                 key: None,
                 start_timeout_ms: None,
                 follow: true,
-                key: None,
                 parent: None,
             };
             session.call(&perform).await.expect("it succeeds");
