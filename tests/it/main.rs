@@ -14,6 +14,7 @@ mod bad_tokens;
 mod cli_doctor;
 mod cli_ends;
 mod cli_faults;
+mod client;
 mod delivery;
 mod durability;
 mod following;
