@@ -20,11 +20,11 @@ use crate::config::{Config, RetrySchedule};
 use crate::door::Door;
 use crate::feeds::Feeds;
 use crate::instance::{Instance, InstanceLock};
-use crate::own_keys::InstanceKeys;
+use crate::own_keys::{InstanceKeys, own_identities};
 use crate::parts::Parts;
 use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
-    Causes, Delivery, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
+    Causes, Delivery, History, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
 };
 use crate::session::{OwnKeys, SessionSettings, Sessions};
 use crate::store::Store;
@@ -190,6 +190,7 @@ impl Daemon {
         let actions = Actions::new(plugins.clone(), publishing, causes.clone());
         let remote = Remote::new(store.clone(), sessions.clone(), feeds.clone(), limits.remote_call);
         let jobs = Jobs::new(store.clone(), actions.clone(), remote.clone(), feeds.clone(), instance.jobs(), &limits);
+        let history = History::new(store.clone(), delivery.clone(), own_identities(&identity, &retired)?);
         let parts = Arc::new(Parts {
             instance: instance.root().to_owned(),
             store: store.clone(),
@@ -201,6 +202,7 @@ impl Daemon {
             journals,
             calls: Calls::default(),
             jobs: jobs.clone(),
+            history,
             inbox: Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers),
             subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
             tokens: Tokens::new(issuer, store.clone(), sessions.clone(), jobs.clone(), publisher.clone()),

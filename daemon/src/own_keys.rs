@@ -65,6 +65,15 @@ impl InstanceKeys {
     }
 }
 
+/// The identity and all earlier ones, by which an instance knows what it has published itself.
+pub(crate) fn own_identities(identity: &Identity, retired: &[RetiredKey]) -> Result<Vec<PublicIdentity>, Failure> {
+    let mut identities = vec![identity.public().clone()];
+    for key in retired.iter().filter(|key| key.kind == KeyKind::Identity) {
+        identities.push(PublicIdentity::from_pem(&key.public)?);
+    }
+    Ok(identities)
+}
+
 /// A key that was replaced is not taken up again: nobody who knows its successor takes it any more.
 fn check_not_retired<'a>(
     mut retired: impl Iterator<Item = &'a RetiredKey>,

@@ -43,7 +43,7 @@ fn rewrite(text: &str) -> impl FnOnce(&Path) {
 }
 
 #[track_caller]
-fn python(script: &str, arguments: &[&Path]) -> Child {
+pub(super) fn python(script: &str, arguments: &[&Path]) -> Child {
     #[expect(clippy::disallowed_methods, reason = "another program than the one under test")]
     let mut command = Command::new("python3");
     command.arg("-c").arg(script).args(arguments);

@@ -29,6 +29,7 @@ mod orphans;
 mod outcomes;
 mod permissions;
 mod protocol;
+mod published;
 mod raw_peer;
 mod rotation;
 mod schemas;

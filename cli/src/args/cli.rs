@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
     ActionCommand, Audit, Completions, DataCommand, Demo, JobCommand, KeysCommand, Log, Man, PeerCommand, Progress,
-    RetryAfter, ServiceCommand, SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
+    PublicationsCommand, RetryAfter, ServiceCommand, SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -65,6 +65,9 @@ pub(crate) enum Command {
     /// Instances that gave this one a token
     #[command(subcommand, arg_required_else_help = true)]
     Peer(PeerCommand),
+    /// What this instance has published
+    #[command(subcommand, arg_required_else_help = true)]
+    Publications(PublicationsCommand),
     /// Who is subscribed to this instance
     #[command(subcommand, arg_required_else_help = true)]
     Subscribers(SubscribersCommand),

@@ -12,6 +12,7 @@ mod keys;
 mod man;
 mod names;
 mod peer;
+mod publications;
 mod said;
 mod service;
 mod subscribers;
@@ -35,6 +36,9 @@ pub(crate) use job::{JobCommand, JobLogs, WaitForJob};
 pub(crate) use keys::{KeysCommand, TlsCommand};
 pub(crate) use man::Man;
 pub(crate) use peer::{AddPeer, PeerCommand, SetAddress};
+pub(crate) use publications::{
+    ListPublications, PublicationsCommand, ShowPublication, TailPublications, VerifyPublications,
+};
 pub(crate) use said::{Log, Progress, RetryAfter};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
 pub(crate) use subscribers::SubscribersCommand;

@@ -113,6 +113,12 @@ fn what_is_beyond_the_original_is_understood() {
         "coattail job result id",
         "coattail job cancel id",
         "coattail job logs id -f",
+        "coattail publications list",
+        "coattail publications list x --since 1h --limit 5",
+        "coattail publications show id",
+        "coattail publications show x 7",
+        "coattail publications tail x -f --lines 5 --json",
+        "coattail publications verify x",
         "coattail completions zsh",
         "coattail man",
         "coattail man dir",
@@ -161,6 +167,9 @@ fn c4_what_is_not_understood_is_refused() {
         "coattail action perform x --detach --follow",
         "coattail action perform x --idempotency-key ",
         "coattail job wait",
+        "coattail publications list --limit 0",
+        "coattail publications show",
+        "coattail publications tail",
     ] {
         assert!(parse(line).is_err(), "{line}");
     }

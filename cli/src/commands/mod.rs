@@ -20,6 +20,7 @@ mod new;
 mod peer;
 mod performed;
 mod plugin;
+mod publications;
 mod said;
 mod service;
 mod subscribers;
@@ -43,6 +44,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Action(command) => action::run(context, command),
         Command::Job(command) => job::run(context, command),
         Command::Peer(command) => peer::run(context, command),
+        Command::Publications(command) => publications::run(context, command),
         Command::Subscribers(command) => subscribers::run(context, command),
         Command::Token(command) => token::run(context, command),
         Command::Validation(command) => validation::run(context, command),

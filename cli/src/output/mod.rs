@@ -24,4 +24,4 @@ pub(crate) use color::Color;
 pub(crate) use printer::{Format, Printer};
 pub(crate) use show::{Field, Record, Row, list_or, yes_no};
 pub(crate) use time::{ago, when};
-pub(crate) use visible::visible;
+pub(crate) use visible::{visible, visible_json};

@@ -8,6 +8,7 @@ use coattail::wire::control::{
 };
 use coattail::wire::doctor::Doctor;
 use coattail::wire::plugins::{ReloadPlugins, ShowPlugin};
+use coattail::wire::publications::{ListPublications, ReadPublications, ShowPublication, VerifyPublications};
 use coattail::wire::{Done, Method as _};
 
 use super::fact;
@@ -103,6 +104,12 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
         .on_in_order(parts, |parts: &Parts, _, request: ShowPlugin| parts.plugins.show(request.kind, &request.name))
         .on(parts, |parts: Arc<Parts>, _, request: ReloadPlugins| async move {
             parts.plugins.reload(request.kind, request.name.as_deref()).await
+        })
+        .on(parts, |parts: Arc<Parts>, _, request: ListPublications| async move { parts.history.list(request).await })
+        .on(parts, |parts: Arc<Parts>, _, request: ShowPublication| async move { parts.history.show(request).await })
+        .on(parts, |parts: Arc<Parts>, _, request: ReadPublications| async move { parts.history.read(request).await })
+        .on(parts, |parts: Arc<Parts>, _, request: VerifyPublications| async move {
+            parts.history.verify(request.action).await
         })
         .on_in_order(parts, |parts: &Parts, _, _: ListKeys| Ok(parts.keys.list()))
         .on(parts, |parts: Arc<Parts>, _, request: RotateKey| async move {

@@ -5,7 +5,7 @@ use coattail::id::{IssuerHash, SubscriptionId};
 use coattail::name::ActionName;
 use coattail::rpc::Session;
 use coattail::wire::Failure;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +31,8 @@ struct Inner {
     retry: RetrySchedule,
     // Held for map operations, never over an await.
     state: Mutex<State>,
+    /// Told whenever there is something new in a log.
+    published: watch::Sender<()>,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -50,6 +52,7 @@ impl Delivery {
             sessions,
             retry,
             state: Mutex::default(),
+            published: watch::Sender::default(),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
         };
@@ -67,11 +70,22 @@ impl Delivery {
 
     /// There is something new in the log of an action.
     pub(crate) fn wake(&self, action: &ActionName) {
+        self.inner.published.send_replace(());
         for ((_, of), lane) in &self.state().lanes {
             if of == action {
                 lane.notify_one();
             }
         }
+    }
+
+    /// Tells from now on when there is something new in a log.
+    pub(super) fn news(&self) -> watch::Receiver<()> {
+        self.inner.published.subscribe()
+    }
+
+    /// Cancelled when nothing is delivered any more, since the service stops.
+    pub(super) fn closing(&self) -> &CancellationToken {
+        &self.inner.cancel
     }
 
     /// Somebody has subscribed, or come back: a lane that waits looks again.

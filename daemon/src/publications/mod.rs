@@ -6,6 +6,7 @@
 
 mod cause;
 mod delivery;
+mod history;
 mod inbox;
 mod lane;
 mod links;
@@ -13,9 +14,11 @@ mod publish;
 mod runner;
 mod signature;
 mod subscribe;
+mod verification;
 
 pub(crate) use cause::{Cause, Causes};
 pub(crate) use delivery::Delivery;
+pub(crate) use history::History;
 pub(crate) use inbox::Inbox;
 pub(crate) use links::{Links, Unconfirmed};
 pub(crate) use publish::Publisher;

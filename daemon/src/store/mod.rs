@@ -16,6 +16,7 @@
 //! | `peers`, `tokens`, `validations` | who gave us a token, whom we gave one, whose key we know |
 //! | `keys`, `remotes` | keys of ours that were replaced; where others are, and which keys of theirs were replaced |
 //! | `subscriptions`, `publications`, `retention`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
+//! | `history` | what stands in the logs, without payloads |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
 //! | `jobs` | calls that outlive whoever asked for them |
 //! | `audit` | who was let in or refused |
@@ -28,6 +29,7 @@ mod dead_letters;
 mod error;
 mod group;
 mod handle;
+mod history;
 mod inbox;
 mod jobs;
 mod keys;
@@ -49,6 +51,7 @@ pub use dead_letters::DeadLetter;
 pub use error::Error;
 pub use group::Signer;
 pub use handle::Store;
+pub use history::Listed;
 pub use inbox::{InboxItem, InboxLane, Taken};
 pub use jobs::{Added, Asker, JobDraft, JobEnd, JobResult, JobRow, LOST_HINT, MostJobs};
 pub use keys::{RetiredKey, retired_keys};

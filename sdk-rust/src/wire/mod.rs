@@ -12,6 +12,7 @@
 //! | [`control`] | the command line | the daemon: administration |
 //! | [`doctor`] | the command line | the daemon: what is wrong |
 //! | [`plugins`] | the command line | the daemon: how its plugins are |
+//! | [`publications`] | the command line | the daemon: what it has published |
 
 pub mod control;
 pub mod doctor;
@@ -22,6 +23,7 @@ pub mod peer;
 pub mod plugin;
 pub mod plugins;
 mod publication;
+pub mod publications;
 pub mod raw;
 mod version;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use coattail::wire::{ErrorCode, Method, control, doctor, host, jobs, peer, plugin, plugins};
+use coattail::wire::{ErrorCode, Method, control, doctor, host, jobs, peer, plugin, plugins, publications};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -48,7 +48,9 @@ fn checks() -> Vec<Check> {
         check::<doctor::Doctor>("control"), check::<plugins::ShowPlugin>("control"),
         check::<plugins::ReloadPlugins>("control"), check::<jobs::StartJob>("host"), check::<jobs::ListJobs>("host"),
         check::<jobs::ShowJob>("host"), check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"),
-        check::<jobs::JobLogs>("host"),
+        check::<jobs::JobLogs>("host"), check::<publications::ListPublications>("control"),
+        check::<publications::ShowPublication>("control"), check::<publications::ReadPublications>("control"),
+        check::<publications::VerifyPublications>("control"),
     ]);
     checks
 }
@@ -105,6 +107,7 @@ fn every_method_has_an_example() {
         ("control", "control"),
         ("doctor", "control"),
         ("plugins", "control"),
+        ("publications", "control"),
     ] {
         let path = document::root().join(format!("sdk-rust/src/wire/{file}.rs"));
         let source = fs::read_to_string(path).expect("each wire has its file");

@@ -1,0 +1,125 @@
+//! From the command line to the daemon of an instance: what it has published.
+//!
+//! Served on the control socket, as everything in [`control`](super::control) is.
+
+use serde::{Deserialize, Serialize};
+
+use super::method;
+use super::raw::{Raw, present};
+use crate::id::{IssuerHash, PublicationId};
+use crate::name::ActionName;
+
+/// Lists what was published and is still kept: the newest, the oldest of them first. Without payloads.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListPublications {
+    /// In whose log; absent: in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionName>,
+    /// What was published since, in milliseconds since 1970-01-01 UTC; absent: everything that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
+    /// How many at most: 100 if absent, 10,000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+method!(ListPublications, "publications.list", Vec<Entry>);
+
+/// Shows one publication: named by its id, or by action and sequence.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ShowPublication {
+    /// Its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<PublicationId>,
+    /// In whose log it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionName>,
+    /// Its place there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+}
+method!(ShowPublication, "publications.show", Entry);
+
+/// Reads on in the log of an action.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReadPublications {
+    /// Whose log.
+    pub action: ActionName,
+    /// What comes after this sequence; absent: the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// How many at most: 100 if absent, 1,000 at most. They may be fewer, if they are large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// How many milliseconds to wait if there is none: not at all if absent, 30,000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+}
+method!(ReadPublications, "publications.read", Stretch);
+
+/// A stretch of a log.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Stretch {
+    /// What stands there, in order, with payloads.
+    pub publications: Vec<Entry>,
+    /// After which sequence to read on.
+    pub after: u64,
+    /// The last sequence of the log when it was read.
+    pub head: u64,
+}
+
+/// A publication of this instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entry {
+    /// The same at its origin and at everyone who gets it.
+    pub id: PublicationId,
+    /// In whose log.
+    pub action: ActionName,
+    /// Its place there; the first is 1.
+    pub sequence: u64,
+    /// When it was accepted (RFC 3339).
+    pub time: String,
+    /// What its payload takes.
+    pub bytes: u64,
+    /// How many publications led to it.
+    pub hops: u8,
+    /// The publication that was being handled when it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<PublicationId>,
+    /// The identity that signed it: this instance, under the key that it had then.
+    pub signed_by: IssuerHash,
+    /// What was published; absent in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub payload: Option<Raw>,
+}
+
+/// Computes leaf, inclusion path and signature of every publication anew. Reads whole logs, so that it may take a while.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct VerifyPublications {
+    /// In whose log; absent: in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionName>,
+}
+method!(VerifyPublications, "publications.verify", Verified);
+
+/// What was found.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Verified {
+    /// How many publications hold.
+    pub hold: u64,
+    /// What does not: the first 1,000.
+    pub faults: Vec<Fault>,
+}
+
+/// What does not hold in a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// In whose log.
+    pub action: ActionName,
+    /// Where, or where it begins.
+    pub sequence: u64,
+    /// Which publication, if it can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<PublicationId>,
+    /// What is wrong.
+    pub message: String,
+}

@@ -1,0 +1,139 @@
+//! What an instance has published can be looked at, followed as it comes, and verified.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use coattail_tests::{Control, Instance, plugin};
+use serde_json::{Value, json};
+
+use super::bad_storage::python;
+
+#[test]
+fn what_was_published_is_listed_and_shown() {
+    let instance = publishing();
+    let control = Control::connect(&instance);
+    for n in 1..=3 {
+        control.publish("feed", &json!({ "n": n })).expect("accepted");
+    }
+    control.publish("other", &json!("last")).expect("accepted");
+
+    let all = instance.json(&["publications", "list"]);
+    let places = |listed: &Value| -> Vec<(Value, Value)> {
+        let rows = listed.as_array().expect("a list").iter();
+        rows.map(|row| (row["action"].clone(), row["sequence"].clone())).collect()
+    };
+    let wanted = [("feed", 1), ("feed", 2), ("feed", 3), ("other", 1)];
+    assert_eq!(places(&all), wanted.map(|(action, n)| (json!(action), json!(n))));
+    assert_eq!(places(&instance.json(&["publications", "list", "feed", "--limit", "1"])), [(json!("feed"), json!(3))]);
+    assert_eq!(places(&instance.json(&["publications", "list", "--since", "1h"])).len(), 4);
+    let issuer = instance.run(&["token", "issuer"]).ok().stdout;
+    assert_eq!(all[1]["signed_by"], issuer.trim());
+    assert_eq!(all[1]["payload"], Value::Null, "a list has no payloads");
+
+    let id = all[1]["id"].as_str().expect("an id");
+    for named in [vec!["feed", "2"], vec![id], vec!["feed", id]] {
+        let shown = instance.json(&[&["publications", "show"], named.as_slice()].concat());
+        assert_eq!((&shown["id"], &shown["payload"], &shown["bytes"]), (&json!(id), &json!({"n": 2}), &json!(7)));
+    }
+    for named in [vec!["feed", "0"], vec!["feed", "4"], vec!["other", id]] {
+        let show = [&["publications", "show", "--json"], named.as_slice()].concat();
+        instance.run(&show).failed(5, "not-found");
+    }
+    instance.run(&["publications", "show", "feed", "--json"]).failed(2, "usage");
+}
+
+#[test]
+fn a_log_is_followed_as_it_grows() {
+    let instance = publishing();
+    let control = Control::connect(&instance);
+    for n in 1..=4 {
+        control.publish("feed", &json!(n)).expect("accepted");
+    }
+    let tail = instance.run(&["publications", "tail", "feed", "--lines", "2", "--json"]).ok().stdout;
+    assert_eq!(tail.lines().map(payload_of).collect::<Vec<_>>(), [3, 4]);
+
+    let folder = instance.folder().display().to_string();
+    let mut following = instance
+        .command(&["publications", "tail", "feed", "-f", "--lines", "1", "--json", "--instance", &folder])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program can be started");
+    let mut lines = BufReader::new(following.stdout.take().expect("piped")).lines();
+    let mut next = || payload_of(&lines.next().expect("a line").expect("text"));
+    assert_eq!(next(), 4);
+    for n in 5..=6 {
+        control.publish("other", &json!("not for it")).expect("accepted");
+        control.publish("feed", &json!(n)).expect("accepted");
+        assert_eq!(next(), n);
+    }
+    following.kill().expect("it runs");
+    following.wait().expect("it ends");
+}
+
+#[test]
+fn whoever_follows_a_log_does_not_hold_up_the_end_of_the_service() {
+    let mut instance = publishing();
+    let folder = instance.folder().display().to_string();
+    Control::connect(&instance).publish("feed", &json!(1)).expect("accepted");
+    let mut following = instance
+        .command(&["publications", "tail", "feed", "-f", "--instance", &folder])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program can be started");
+    let mut lines = BufReader::new(following.stdout.take().expect("piped")).lines();
+    lines.next().expect("a line").expect("text");
+    instance.stop();
+    following.wait().expect("it ends");
+}
+
+#[test]
+fn what_was_changed_in_a_log_is_named() {
+    let mut instance = publishing();
+    let control = Control::connect(&instance);
+    for n in 1..=9 {
+        control.publish("feed", &json!(n)).expect("accepted");
+    }
+    control.close();
+    // What an earlier key of its own has signed holds, too.
+    let _ = instance.run(&["keys", "rotate", "identity", "--yes"]).ok();
+    Control::connect(&instance).publish("other", &json!(1)).expect("accepted");
+    let verified = instance.json(&["publications", "verify"]);
+    assert_eq!(verified, json!({ "hold": 10, "faults": [] }));
+
+    instance.stop();
+    let script = "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1])\nfor change in [\n\
+        \"UPDATE publications SET payload = '22' WHERE payload = '2'\",\n\
+        \"UPDATE publications SET payload = 'garbage' WHERE payload = '4'\",\n\
+        \"DELETE FROM publications WHERE payload IN ('6', '7')\",\n\
+        \"UPDATE publications SET time = time + 1 WHERE payload = '8'\",\n\
+        \"DELETE FROM publications WHERE payload = '9'\",\n\
+        ]:\n    assert db.execute(change).rowcount > 0, change\ndb.commit()\n";
+    assert!(python(script, &[&instance.path("data.db")]).wait().expect("it ends").success());
+    // Without the service, too.
+    let answer = instance.run(&["publications", "verify", "--json"]).exited(1).json();
+    assert_eq!(answer["hold"], 4, "{answer:#}");
+    let faults = answer["faults"].as_array().expect("a list");
+    let found: Vec<_> =
+        faults.iter().map(|fault| (fault["sequence"].as_u64(), fault["message"].as_str().expect("a text"))).collect();
+    let wanted =
+        [(2, "signature"), (4, "cannot be read"), (6, "the next 1 are missing"), (8, "signature"), (9, "missing")];
+    assert_eq!(found.len(), wanted.len(), "{found:?}");
+    for ((sequence, message), (at, word)) in found.iter().zip(wanted) {
+        assert!(*sequence == Some(at) && message.contains(word), "{found:?}");
+    }
+    assert_eq!(instance.json(&["publications", "verify", "other"])["hold"], 1);
+    instance.run(&["publications", "verify", "none", "--json"]).failed(5, "not-found");
+}
+
+fn publishing() -> Instance {
+    let instance = Instance::running("publisher");
+    instance.plugin("actions/feed.sh", plugin::ECHO_SH);
+    instance.plugin("actions/other.sh", plugin::ECHO_SH);
+    instance
+}
+
+fn payload_of(line: &str) -> u64 {
+    let publication: Value = serde_json::from_str(line).expect("one object in a line");
+    publication["payload"].as_u64().expect("a number")
+}
