@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use coattail_tests::{Control, Instance, plugin};
+use coattail_tests::{Cluster, Control, Instance, plugin};
 use serde_json::{Value, json};
 
 use super::bad_storage::python;
@@ -124,6 +124,33 @@ fn what_was_changed_in_a_log_is_named() {
     }
     assert_eq!(instance.json(&["publications", "verify", "other"])["hold"], 1);
     instance.run(&["publications", "verify", "none", "--json"]).failed(5, "not-found");
+}
+
+#[test]
+fn what_is_published_again_with_the_same_id_is_stored_once() {
+    let mut cluster = Cluster::pair();
+    cluster.publisher.plugin("actions/feed.sh", plugin::ECHO_SH);
+    let publish = ["action", "publish", "feed", "--id", "monday", "--data"];
+    let first = cluster.publisher.json(&[publish.as_slice(), &["{\"n\": 1}"]].concat());
+    assert_eq!((&first["sequence"], &first["duplicate"]), (&json!(1), &Value::Null));
+    // After a kill, too: it is a row.
+    cluster.publisher.kill();
+    cluster.publisher.start();
+    let again = cluster.publisher.json(&[publish.as_slice(), &["{\"n\": 1}"]].concat());
+    assert_eq!((&again["id"], &again["sequence"], &again["duplicate"]), (&first["id"], &json!(1), &json!(true)));
+    let other = cluster.publisher.run(&[publish.as_slice(), &["2", "--json"]].concat()).failed(1, "already-exists");
+    assert!(other["message"].to_string().contains("`monday`"), "{other}");
+
+    // A peer has ids of its own: it cannot take those of others.
+    let there = [publish.as_slice(), &["2", "--peer", &cluster.peer]].concat();
+    let (one, two) = (cluster.subscriber.json(&there), cluster.subscriber.json(&there));
+    assert_eq!((&one["sequence"], &one["duplicate"]), (&json!(2), &Value::Null));
+    assert_eq!((&two["id"], &two["duplicate"]), (&one["id"], &json!(true)));
+    let there = [publish.as_slice(), &["3", "--peer", &cluster.peer, "--json"]].concat();
+    cluster.subscriber.run(&there).failed(1, "already-exists");
+    assert_eq!(cluster.publisher.counts()["published"], 2);
+    let empty = ["action", "publish", "feed", "--data", "1", "--id", "", "--json"];
+    cluster.publisher.run(&empty).failed(2, "usage");
 }
 
 fn publishing() -> Instance {

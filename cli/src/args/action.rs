@@ -33,6 +33,8 @@ pub(crate) enum ActionCommand {
     )]
     Logs(ActionLogs),
     /// Publish a value for an action without performing it
+    #[command(after_help = "Examples:\n  coattail action publish backup -d '{\"n\": 1}'\n  \
+                            coattail action publish backup -d @report.json --id 2026-11-20")]
     Publish(PublishAction),
     /// Subscribe a receiver of this instance to an action of a peer
     Subscribe(SubscribeAction),
@@ -201,6 +203,9 @@ pub(crate) struct PublishAction {
     /// At this peer [default: at this instance]
     #[arg(short, long, value_name = "ID", add = ArgValueCompleter::new(candidates::peers))]
     pub(crate) peer: Option<String>,
+    /// What you call it: the same is stored once, however often it is published with the same id
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) id: Option<Key>,
 }
 
 /// `coattail action subscribe`

@@ -96,14 +96,18 @@ fn perform(context: &Context, args: PerformAction) -> Result<ExitStatus, Failure
 
 impl Record for Published {
     fn fields(&self) -> Vec<Field> {
-        vec![("id", self.id.to_string()), ("sequence", self.sequence.to_string())]
+        let mut fields = vec![("id", self.id.to_string()), ("sequence", self.sequence.to_string())];
+        if self.duplicate {
+            fields.push(("duplicate", yes_no(true)));
+        }
+        fields
     }
 }
 
 fn publish(context: &Context, args: PublishAction) -> Result<(), Failure> {
     let peer = context.peer(args.peer.as_deref())?;
     let input = input::read_json(&args.data)?;
-    let call = Publish { peer, action: args.action.get(), input, parent: context.parent_call() };
+    let call = Publish { peer, action: args.action.get(), input, id: args.id, parent: context.parent_call() };
     let published = context.talk(async |daemon| daemon.call(&call).await)?;
     context.printer.record(&published)
 }

@@ -314,7 +314,7 @@ fn subscriptions_begin_and_end() {
     let instance = Instance::new();
     let publication = PublicationId::new();
     let _daemon = Canned::new()
-        .on(move |_: Publish| Ok(Published { id: publication, sequence: 7 }))
+        .on(move |_: Publish| Ok(Published { id: publication, sequence: 7, duplicate: false }))
         .on(|call: Subscribe| {
             let id = ID.parse().expect("an id");
             Ok(Subscription { id, peer: call.peer, action: call.action, receiver: call.receiver, cursor: Some(3) })

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::feeds::Sink;
 use crate::plugins::{Begin, Found, PerformCall, Plugins};
 use crate::publications::{Cause, Causes, Publisher};
+use crate::store::Name;
 
 /// The actions of this instance. Cheap to clone.
 #[derive(Clone)]
@@ -61,7 +62,7 @@ impl Actions {
             return Ok(Performed { result, publication: None, publication_error: None });
         }
         let payload = result.clone().unwrap_or_else(null);
-        let (publication, publication_error) = match self.publisher.publish(action, payload, cause).await {
+        let (publication, publication_error) = match self.publisher.publish(action, payload, None, cause).await {
             Ok(published) => (Some(published), None),
             Err(failure) => (None, Some(failure.to_string())),
         };
@@ -73,10 +74,11 @@ impl Actions {
         &self,
         action: ActionName,
         payload: Raw,
+        name: Option<Name>,
         cause: Option<Cause>,
     ) -> Result<Published, Failure> {
         self.plugins.check(Kind::Action, action.as_str())?;
-        self.publisher.publish(action, payload, cause).await
+        self.publisher.publish(action, payload, name, cause).await
     }
 
     /// Whether there is an action of this name, whatever may be wrong with it.

@@ -74,8 +74,8 @@ impl Remote {
     }
 
     /// Publishes a value for an action of a peer.
-    pub(crate) async fn publish(&self, peer: PeerId, action: ActionName, input: Raw) -> Result<Published, Failure> {
-        self.session(peer).await?.call_within(self.timeout, &Publish { action, input }).await
+    pub(crate) async fn publish(&self, peer: PeerId, publish: &Publish) -> Result<Published, Failure> {
+        self.session(peer).await?.call_within(self.timeout, publish).await
     }
 
     /// What a peer offers to us.

@@ -8,7 +8,7 @@ use coattail::wire::host::{
     RevokeSubscriber, ShowPeer, Subscribe, Unsubscribe,
 };
 use coattail::wire::plugin::Kind;
-use coattail::wire::{Done, Failure, Method as _};
+use coattail::wire::{Done, Failure, Method as _, peer};
 
 use super::fact;
 use super::jobs::{jobs_service, perform_keyed};
@@ -17,7 +17,7 @@ use crate::actions::{JobRequest, LocalCall, RemoteCall};
 use crate::audit::Fact;
 use crate::feeds::Sink;
 use crate::parts::Parts;
-use crate::store::JobResult;
+use crate::store::{JobResult, Name};
 
 /// The Coattail API, for workers and for the command line: they act with the rights of the instance.
 pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
@@ -34,10 +34,13 @@ pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
             Ok(Done {})
         })
         .on(parts, |parts: Arc<Parts>, _, request: Publish| async move {
-            let Publish { peer, action, input, parent } = request;
+            let Publish { peer, action, input, id, parent } = request;
             match peer {
-                None => parts.actions.publish(action, input, parts.causes.of(parent)).await,
-                Some(peer) => parts.remote.publish(peer, action, input).await,
+                None => {
+                    let name = id.map(|name| Name { publisher: None, name });
+                    parts.actions.publish(action, input, name, parts.causes.of(parent)).await
+                }
+                Some(peer) => parts.remote.publish(peer, &peer::Publish { action, input, id }).await,
             }
         })
         .on(parts, |parts: Arc<Parts>, _, request: Subscribe| async move { parts.subscriber.subscribe(request).await })

@@ -21,7 +21,7 @@ use crate::feeds::Sink;
 use crate::parts::Parts;
 use crate::plugins::LAST_OUTPUT;
 use crate::session::Caller;
-use crate::store::{Asker, JobResult};
+use crate::store::{Asker, JobResult, Name};
 use crate::tokens::{Operation, authorize};
 
 /// What a peer may call, once it has authenticated. Everything is refused unless [`authorize`] says yes.
@@ -51,8 +51,11 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
         })
         .on(parts, |parts, facts, request: Perform| async move { perform(&parts, &facts, request).await })
         .on(parts, |parts: Arc<Parts>, facts, request: Publish| async move {
-            allow(&parts, &facts, Publish::NAME, &request.action, &Operation::Publish(&request.action))?;
-            parts.actions.publish(request.action, request.input, None).await.map_err(for_a_peer)
+            let Publish { action, input, id } = request;
+            let caller = allow(&parts, &facts, Publish::NAME, &action, &Operation::Publish(&action))?;
+            // Each peer has names of its own, so that none can take those of another.
+            let name = id.map(|name| Name { publisher: Some(caller.issuer()), name });
+            parts.actions.publish(action, input, name, None).await.map_err(for_a_peer)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Subscribe| async move {
             let operation = Operation::Subscribe(&request.action);

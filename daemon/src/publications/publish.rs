@@ -7,7 +7,7 @@ use coattail::wire::{ErrorCode, Failure, Raw};
 
 use super::cause::Cause;
 use super::delivery::Delivery;
-use crate::store::{Draft, Store};
+use crate::store::{Appended, Draft, Name, Store};
 
 /// Room in a frame for what surrounds a payload when it is delivered.
 const ENVELOPE: usize = 64 * 1024;
@@ -30,15 +30,33 @@ impl Publisher {
         Self { store, delivery, hops, max_payload: frame.saturating_sub(ENVELOPE) }
     }
 
-    /// Once this returns, the publication is on disk, and will be delivered to everyone who is subscribed now.
+    /// Once this returns, the publication is on disk, and will be delivered to everyone who is subscribed now. One of a
+    /// name that is there already was on disk before.
     pub(crate) async fn publish(
         &self,
         action: ActionName,
         payload: Raw,
+        name: Option<Name>,
         cause: Option<Cause>,
     ) -> Result<Published, Failure> {
-        Cause::check(cause, self.hops)
-            .inspect_err(|failure| tracing::warn!(%action, %failure, "refused to publish"))?;
+        self.check_hops(&action, cause)?;
+        let draft = self.draft(&action, payload, name, cause)?;
+        let appended = self.store.append(draft).await?;
+        self.delivery.wake(&action);
+        Ok(published(appended))
+    }
+
+    fn check_hops(&self, action: &ActionName, cause: Option<Cause>) -> Result<(), Failure> {
+        Cause::check(cause, self.hops).inspect_err(|failure| tracing::warn!(%action, %failure, "refused to publish"))
+    }
+
+    fn draft(
+        &self,
+        action: &ActionName,
+        payload: Raw,
+        name: Option<Name>,
+        cause: Option<Cause>,
+    ) -> Result<Draft, Failure> {
         // What is signed are these very bytes, and they travel in lines.
         let payload = one_line(payload);
         let size = payload.get().len();
@@ -52,13 +70,19 @@ impl Publisher {
             let message = format!("the value is nested deeper than {PAYLOAD_DEPTH} levels");
             return Err(Failure::new(ErrorCode::InvalidInput, message).hint("publish it flatter, or as a text"));
         }
-        let draft = Draft::new(PublicationId::new(), action.clone(), payload, jiff::Timestamp::now().as_millisecond());
-        let draft = match cause {
-            Some(cause) => draft.caused_by(cause.publication, cause.hops),
-            None => draft,
-        };
-        let appended = self.store.append(draft).await?;
-        self.delivery.wake(&action);
-        Ok(Published { id: appended.id, sequence: appended.sequence })
+        let mut draft =
+            Draft::new(PublicationId::new(), action.clone(), payload, jiff::Timestamp::now().as_millisecond());
+        if let Some(cause) = cause {
+            draft = draft.caused_by(cause.publication, cause.hops);
+        }
+        if let Some(name) = name {
+            draft = draft.named(name);
+        }
+        Ok(draft)
     }
+}
+
+fn published(appended: Appended) -> Published {
+    let Appended { id, sequence, duplicate } = appended;
+    Published { id, sequence, duplicate }
 }

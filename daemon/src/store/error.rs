@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use coattail::key::Key;
 use coattail::wire::ErrorCode;
 use rusqlite::ffi;
 
@@ -56,6 +57,9 @@ pub enum Error {
     /// There is one already.
     #[error("{0} exists already")]
     Exists(&'static str),
+    /// Something else was published under this name.
+    #[error("another publication has the id `{0}`: what it published is something else")]
+    OtherPayload(Key),
     /// There is none.
     #[error("there is no such {0}")]
     Missing(&'static str),
@@ -80,7 +84,7 @@ impl Error {
             Self::Full(_) => ErrorCode::StorageFull,
             Self::Locked(_) => ErrorCode::Busy,
             Self::Newer { .. } | Self::Older { .. } => ErrorCode::UnsupportedVersion,
-            Self::Exists(_) => ErrorCode::AlreadyExists,
+            Self::Exists(_) | Self::OtherPayload(_) => ErrorCode::AlreadyExists,
             Self::Missing(_) => ErrorCode::NotFound,
             Self::Unordered => ErrorCode::InvalidInput,
             Self::Closed => ErrorCode::ShuttingDown,
@@ -105,6 +109,9 @@ impl Error {
             Self::Open { .. } => Some("run `coattail data migrate` if it was never made, or check who owns the file"),
             Self::Newer { .. } => Some("use the newer version of coattail that made it"),
             Self::Older { .. } => Some("run `coattail data migrate latest`"),
+            Self::OtherPayload(_) => {
+                Some("choose an id for each publication, and the same only to publish the same again")
+            }
             _ => None,
         }
     }

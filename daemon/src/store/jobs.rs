@@ -356,7 +356,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<JobRow> {
 
 fn result(row: &Row<'_>) -> rusqlite::Result<JobResult> {
     let publication = match parsed_if_any(row, "publication")? {
-        Some(id) => Some(Published { id, sequence: unsigned(row, "sequence")? }),
+        Some(id) => Some(Published { id, sequence: unsigned(row, "sequence")?, duplicate: false }),
         None => None,
     };
     let publication_error = row.get("publication_error")?;
@@ -397,7 +397,7 @@ mod tests {
     }
 
     fn done(json: &str, finished: i64) -> JobEnd {
-        let publication = Some(Published { id: PublicationId::new(), sequence: 4 });
+        let publication = Some(Published { id: PublicationId::new(), sequence: 4, duplicate: false });
         let outcome = Ok(JobResult { result: Some(raw(json)), publication, publication_error: None });
         JobEnd { state: JobState::Succeeded, outcome, untouched: false, finished }
     }

@@ -16,6 +16,7 @@
 //! | `peers`, `tokens`, `validations` | who gave us a token, whom we gave one, whose key we know |
 //! | `keys`, `remotes` | keys of ours that were replaced; where others are, and which keys of theirs were replaced |
 //! | `subscriptions`, `publications`, `retention`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
+//! | `names` | what publishers call their publications, so that none is stored twice |
 //! | `history` | what stands in the logs, without payloads |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
 //! | `jobs` | calls that outlive whoever asked for them |
@@ -35,6 +36,7 @@ mod jobs;
 mod keys;
 pub mod merkle;
 mod migrate;
+mod names;
 mod peers;
 mod publications;
 mod remotes;
@@ -56,6 +58,7 @@ pub use inbox::{InboxItem, InboxLane, Taken};
 pub use jobs::{Added, Asker, JobDraft, JobEnd, JobResult, JobRow, LOST_HINT, MostJobs};
 pub use keys::{RetiredKey, retired_keys};
 pub use migrate::{Migrated, Migration, migrate};
+pub use names::Name;
 pub use peers::{Peer, PeerRemoved};
 pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};

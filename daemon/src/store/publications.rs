@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::columns::{parsed, parsed_if_any, payload, signed, unsigned};
 use super::group::{Group, Signer};
 use super::merkle::{Hash, Tree, leaf_hash};
+use super::names::Name;
 use super::{Error, Store};
 
 /// A publication that has no place in its log yet.
@@ -24,19 +25,27 @@ pub struct Draft {
     sha256: Hash,
     cause: Option<PublicationId>,
     hops: u8,
+    name: Option<Name>,
 }
 
 impl Draft {
     /// Hashes the payload, here, so that the writing thread need not. `time` is in milliseconds.
     pub fn new(id: PublicationId, action: ActionName, payload: Raw, time: i64) -> Self {
         let sha256 = Sha256::digest(payload.get()).into();
-        Self { id, action, time, payload, sha256, cause: None, hops: 0 }
+        Self { id, action, time, payload, sha256, cause: None, hops: 0, name: None }
     }
 
     /// Says which publication was being handled, and how many led to this one.
     #[must_use]
     pub fn caused_by(mut self, cause: PublicationId, hops: u8) -> Self {
         (self.cause, self.hops) = (Some(cause), hops);
+        self
+    }
+
+    /// Says what whoever publishes it calls it: a second one of that name is not stored.
+    #[must_use]
+    pub fn named(mut self, name: Name) -> Self {
+        self.name = Some(name);
         self
     }
 
@@ -52,6 +61,8 @@ pub struct Appended {
     pub id: PublicationId,
     /// Its place; the first is 1, and each is one more than the one before.
     pub sequence: u64,
+    /// Whether one of the same name was there already: this is that one, and nothing was stored.
+    pub duplicate: bool,
 }
 
 /// How far an action's log reaches.
@@ -131,12 +142,16 @@ impl Store {
 pub(super) struct Appends {
     accepted: Vec<(Draft, u64)>,
     ids: HashSet<PublicationId>,
+    names: HashMap<(ActionName, Name), usize>,
     heads: HashMap<ActionName, u64>,
     bytes: u64,
 }
 
 impl Group<'_> {
     fn append(&mut self, draft: Draft) -> Result<Appended, Error> {
+        if let Some(first) = self.published_before(&draft)? {
+            return Ok(first);
+        }
         let id = draft.id;
         let known = "SELECT 1 FROM publications WHERE id = ?1";
         let is_known = self.db().prepare_cached(known)?.exists([id.to_string()])?;
@@ -152,9 +167,26 @@ impl Group<'_> {
         *head += 1;
         let sequence = *head;
         self.appends.ids.insert(id);
+        if let Some(name) = &draft.name {
+            self.appends.names.insert((draft.action.clone(), name.clone()), self.appends.len());
+        }
         self.appends.bytes += draft.bytes();
         self.appends.accepted.push((draft, sequence));
-        Ok(Appended { id, sequence })
+        Ok(Appended { id, sequence, duplicate: false })
+    }
+
+    /// The publication of the same name, on disk or in this very group, if there is one.
+    fn published_before(&self, draft: &Draft) -> Result<Option<Appended>, Error> {
+        let Some(name) = &draft.name else { return Ok(None) };
+        let first = match self.appends.names.get(&(draft.action.clone(), name.clone())) {
+            Some(at) => {
+                let (first, sequence) = &self.appends.accepted[*at];
+                let appended = Appended { id: first.id, sequence: *sequence, duplicate: false };
+                Some((appended, first.sha256 == draft.sha256))
+            }
+            None => name.find(self.db(), &draft.action, draft.payload.get())?,
+        };
+        first.map(|(first, is_same)| name.again(first, is_same)).transpose()
     }
 }
 
@@ -179,6 +211,9 @@ impl Appends {
             let Some((draft, sequence)) = self.accepted.pop() else { return };
             self.ids.remove(&draft.id);
             self.bytes -= draft.bytes();
+            if let Some(name) = draft.name {
+                self.names.remove(&(draft.action.clone(), name));
+            }
             self.heads.insert(draft.action, sequence - 1);
         }
     }
@@ -201,8 +236,9 @@ impl Appends {
         let signed_group = db.last_insert_rowid();
         let logs = self.advance_logs(db)?;
         let mut insert = db.prepare_cached(
-            "INSERT INTO publications (log, sequence, id, time, payload, cause, hops, signed_group, leaf, path)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO publications (log, sequence, id, time, payload, cause, hops, signed_group, leaf, path, name,
+                 publisher)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?;
         for (leaf, (draft, sequence)) in self.accepted.iter().enumerate() {
             insert.execute(params![
@@ -216,6 +252,8 @@ impl Appends {
                 signed_group,
                 signed(leaf as u64),
                 tree.path(leaf),
+                draft.name.as_ref().map(|name| name.name.as_str()),
+                draft.name.as_ref().map(Name::publisher).unwrap_or_default(),
             ])?;
         }
         group.tally.published += i64::from(size);

@@ -7,6 +7,7 @@ use serde_json::value::to_raw_value;
 use super::{Call, Followers, Jobs};
 use crate::Result;
 use crate::id::{CallId, PeerId, SubscriptionId};
+use crate::key::Key;
 use crate::name::{ActionName, InvalidName, ReceiverName};
 use crate::rpc::Session;
 use crate::wire::host::{self, Entry, Peer, Subscriber, Subscription, Unsubscribed};
@@ -56,7 +57,14 @@ impl Coattail {
     /// Publishes a value for an action without performing it. It is on disk when this returns.
     pub async fn publish(&self, action: &str, value: &impl Serialize) -> Result<Published> {
         let (action, input) = (action_name(action)?, json(value)?);
-        self.ask(host::Publish { peer: self.peer, action, input, parent: self.parent }).await
+        self.ask(host::Publish { peer: self.peer, action, input, id: None, parent: self.parent }).await
+    }
+
+    /// As [`publish`](Self::publish), under an id of the caller's choice: who publishes the same again with the same id
+    /// gets the first answer, and nothing is stored twice.
+    pub async fn publish_once(&self, action: &str, id: Key, value: &impl Serialize) -> Result<Published> {
+        let (action, input) = (action_name(action)?, json(value)?);
+        self.ask(host::Publish { peer: self.peer, action, input, id: Some(id), parent: self.parent }).await
     }
 
     /// Lists the actions that may be used.

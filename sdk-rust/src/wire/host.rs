@@ -188,6 +188,10 @@ pub struct Publish {
     pub action: ActionName,
     /// What to publish.
     pub input: Raw,
+    /// What the caller calls it: a second publication of the same id is recognised for as long as the first is kept, and
+    /// stored once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Key>,
     /// As in [`Perform`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<CallId>,

@@ -209,6 +209,9 @@ pub struct Published {
     pub id: PublicationId,
     /// Its place in the action's log.
     pub sequence: u64,
+    /// Whether it was published before under the same id: this is the answer of that time, and nothing was stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub duplicate: bool,
 }
 
 /// Ends a call of this session. The call itself is answered as cancelled.
@@ -261,6 +264,10 @@ pub struct Publish {
     pub action: ActionName,
     /// What to publish.
     pub input: Raw,
+    /// What the caller calls it: a second publication of the same id is recognised for as long as the first is kept, and
+    /// stored once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Key>,
 }
 method!(Publish, "actions.publish", Published);
 

@@ -1,0 +1,3 @@
+DROP INDEX publications_name;
+ALTER TABLE publications DROP COLUMN publisher;
+ALTER TABLE publications DROP COLUMN name;
