@@ -153,6 +153,34 @@ fn what_is_published_again_with_the_same_id_is_stored_once() {
     cluster.publisher.run(&empty).failed(2, "usage");
 }
 
+#[test]
+fn a_batch_is_published_whole_or_not_at_all() {
+    let instance = publishing();
+    let batch = ["action", "publish", "feed", "--batch", "-", "--id", "monday", "--json"];
+    let published = instance.run_with(&batch, "1\n{\"n\": 2}\n\"three\"\n").ok().json();
+    let row = |n: usize| (published[n]["sequence"].clone(), published[n]["duplicate"].clone());
+    assert_eq!([row(0), row(2)], [(json!(1), Value::Null), (json!(3), Value::Null)], "{published}");
+    let log = instance.json(&["publications", "show", "feed", "2"]);
+    assert_eq!(log["payload"], json!({"n": 2}));
+
+    // Again, with a line more: what was stored is recognised.
+    let _ = instance.run_with(&batch, "1\n{\"n\": 2}\n\"three\"\n4").ok();
+    for (lines, code, kind, says) in [
+        ("5\n6\nno JSON\n", 2, "usage", "line 3 of stdin"),
+        ("5\n\n6\n", 2, "usage", "line 2 of stdin"),
+        ("1\n{\"n\": 2}\n\"other\"\n", 1, "already-exists", "`monday/3`"),
+        (&format!("5\n{}\n", "[".repeat(125)), 2, "usage", "line 2 of stdin"),
+        (&"1\n".repeat(10_001), 1, "too-large", "10001"),
+        (&format!("\"{}\"\n", "x".repeat(5 << 20)), 1, "too-large", "stdin"),
+    ] {
+        let error = instance.run_with(&batch, lines).failed(code, kind);
+        assert!(error["message"].to_string().contains(says), "{error}");
+    }
+    assert_eq!(instance.counts()["published"], 4, "nothing of what was refused is there");
+    let none = instance.run_with(&["action", "publish", "feed", "--batch", "-", "--json"], "").ok().json();
+    assert_eq!(none, json!([]));
+}
+
 fn publishing() -> Instance {
     let instance = Instance::running("publisher");
     instance.plugin("actions/feed.sh", plugin::ECHO_SH);

@@ -34,7 +34,8 @@ pub(crate) enum ActionCommand {
     Logs(ActionLogs),
     /// Publish a value for an action without performing it
     #[command(after_help = "Examples:\n  coattail action publish backup -d '{\"n\": 1}'\n  \
-                            coattail action publish backup -d @report.json --id 2026-11-20")]
+                            coattail action publish backup -d @report.json --id 2026-11-20\n  \
+                            coattail action publish backup --batch reports.jsonl")]
     Publish(PublishAction),
     /// Subscribe a receiver of this instance to an action of a peer
     Subscribe(SubscribeAction),
@@ -198,12 +199,16 @@ pub(crate) struct PublishAction {
     #[command(flatten)]
     pub(crate) action: WhichAction,
     /// What to publish: JSON, @FILE, or - for stdin
-    #[arg(short, long, value_name = "JSON", allow_hyphen_values = true)]
-    pub(crate) data: Input,
+    #[arg(short, long, value_name = "JSON", allow_hyphen_values = true, required_unless_present = "batch")]
+    pub(crate) data: Option<Input>,
+    /// Publish each line of a file of JSON lines, or of - for stdin: all of them, or none
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "peer"])]
+    pub(crate) batch: Option<Lines>,
     /// At this peer [default: at this instance]
     #[arg(short, long, value_name = "ID", add = ArgValueCompleter::new(candidates::peers))]
     pub(crate) peer: Option<String>,
-    /// What you call it: the same is stored once, however often it is published with the same id
+    /// What you call it: the same is stored once, however often it is published with the same id. Line 7 of a batch is
+    /// called ID/7
     #[arg(long, value_name = "TEXT")]
     pub(crate) id: Option<Key>,
 }
@@ -263,6 +268,21 @@ pub(crate) enum TypesLanguage {
     Ts,
     /// Python 3.10 and later
     Py,
+}
+
+/// Where lines of JSON are read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// This file.
+    File(std::path::PathBuf),
+    /// `-`
+    Stdin,
+}
+
+impl From<String> for Lines {
+    fn from(text: String) -> Self {
+        if text == "-" { Self::Stdin } else { Self::File(text.into()) }
+    }
 }
 
 /// Where JSON is read from.

@@ -24,8 +24,8 @@ mod validity;
 mod which;
 
 pub(crate) use action::{
-    ActionCommand, ActionLogs, ActionTypes, CreateAction, Input, Language, ListActions, PerformAction, PublishAction,
-    ReloadAction, ShowAction, SubscribeAction, TypesLanguage, UnsubscribeAction,
+    ActionCommand, ActionLogs, ActionTypes, CreateAction, Input, Language, Lines, ListActions, PerformAction,
+    PublishAction, ReloadAction, ShowAction, SubscribeAction, TypesLanguage, UnsubscribeAction,
 };
 pub(crate) use audit::Audit;
 pub(crate) use cli::{Cli, Command, Global, Help, New};

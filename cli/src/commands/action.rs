@@ -1,6 +1,9 @@
 use coattail::id::{CallId, PeerId};
+use coattail::key::Key;
+use coattail::name::ActionName;
 use coattail::wire::host::{
-    Entry, ListActions, ListReceivers, Perform, Performed, Publish, Subscribe, Subscription, Unsubscribe,
+    Entry, Item, ListActions, ListReceivers, Perform, Performed, Publish, PublishBatch, Subscribe, Subscription,
+    Unsubscribe,
 };
 use coattail::wire::jobs::StartJob;
 use coattail::wire::peer::Published;
@@ -9,9 +12,9 @@ use serde::Serialize;
 
 use super::job::{self, milliseconds};
 use super::{create, follow, input, logs, performed, plugin, types};
-use crate::args::{self, ActionCommand, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
+use crate::args::{self, ActionCommand, Lines, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
 use crate::context::Context;
-use crate::error::ExitStatus;
+use crate::error::{ExitStatus, because};
 use crate::output::{Field, Record, Row, yes_no};
 
 pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatus, Failure> {
@@ -105,11 +108,34 @@ impl Record for Published {
 }
 
 fn publish(context: &Context, args: PublishAction) -> Result<(), Failure> {
+    if let Some(lines) = &args.batch {
+        return publish_batch(context, lines, args.action.get(), args.id.as_ref());
+    }
     let peer = context.peer(args.peer.as_deref())?;
-    let input = input::read_json(&args.data)?;
+    let input = input::read_json(args.data.as_ref().expect("clap asks for one of the two"))?;
     let call = Publish { peer, action: args.action.get(), input, id: args.id, parent: context.parent_call() };
     let published = context.talk(async |daemon| daemon.call(&call).await)?;
     context.printer.record(&published)
+}
+
+impl Row for Published {
+    const COLUMNS: &'static [&'static str] = &["id", "sequence", "duplicate"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.id.to_string(), self.sequence.to_string(), yes_no(self.duplicate)]
+    }
+}
+
+fn publish_batch(context: &Context, lines: &Lines, action: ActionName, id: Option<&Key>) -> Result<(), Failure> {
+    let item = |(number, input)| {
+        let id = id.map(|id| format!("{id}/{number}").parse()).transpose();
+        let too_long = |error| because(ErrorCode::Usage, format!("the id of line {number} cannot be used"), error);
+        Ok(Item { input, id: id.map_err(too_long)? })
+    };
+    let publications = (1..).zip(input::read_lines(lines)?).map(item).collect::<Result<_, Failure>>()?;
+    let call = PublishBatch { action, publications, parent: context.parent_call() };
+    let published = context.talk(async |daemon| daemon.call(&call).await)?;
+    context.printer.list(&published, "there was nothing to publish")
 }
 
 impl Record for Subscription {

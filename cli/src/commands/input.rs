@@ -7,11 +7,14 @@ use std::path::Path;
 use coattail::rpc::{MAX_DEPTH, is_deeper_than};
 use coattail::wire::{ErrorCode, Failure, Raw};
 
-use crate::args::Input;
+use crate::args::{Input, Lines};
 use crate::error::because;
 
 /// The most that is read, in bytes: the longest frame that the control socket takes.
 const MAX_INPUT: u64 = 8 * 1024 * 1024;
+
+/// The most that is read in lines, in bytes: one frame has all of them, with what surrounds each.
+const MAX_LINES: usize = 4 * 1024 * 1024;
 
 /// How deep it may be nested, so that every frame that will carry it stays within [`MAX_DEPTH`].
 const INPUT_DEPTH: usize = MAX_DEPTH - 8;
@@ -23,11 +26,28 @@ pub(super) fn read_json(input: &Input) -> Result<Raw, Failure> {
         Input::File(path) => (read_file(path)?, format!("`{}`", path.display())),
         Input::Stdin => (read_stdin()?, "stdin".to_owned()),
     };
-    if is_deeper_than(INPUT_DEPTH, &text) {
+    parse(&text, &place)
+}
+
+/// Reads JSON, one value in each line, from where it was said to be.
+pub(super) fn read_lines(lines: &Lines) -> Result<Vec<Raw>, Failure> {
+    let (text, place) = match lines {
+        Lines::File(path) => (read_file(path)?, format!("`{}`", path.display())),
+        Lines::Stdin => (read_stdin()?, "stdin".to_owned()),
+    };
+    if text.len() > MAX_LINES {
+        return Err(Failure::new(ErrorCode::TooLarge, format!("{place} has more than {MAX_LINES} bytes"))
+            .hint("publish it in several batches"));
+    }
+    (1..).zip(text.lines()).map(|(number, line)| parse(line, &format!("line {number} of {place}"))).collect()
+}
+
+fn parse(text: &str, place: &str) -> Result<Raw, Failure> {
+    if is_deeper_than(INPUT_DEPTH, text) {
         return Err(Failure::new(ErrorCode::Usage, format!("{place} is nested deeper than {INPUT_DEPTH} levels"))
             .hint("give it flatter, or pass on where the data is"));
     }
-    serde_json::from_str(&text).map_err(|error| {
+    serde_json::from_str(text).map_err(|error| {
         because(ErrorCode::Usage, format!("{place} is no JSON"), error).hint(
             "give JSON (a text needs its double quotes: '\"text\"'), `@FILE` for the content of a file, or `-` for stdin",
         )

@@ -81,6 +81,17 @@ impl Actions {
         self.publisher.publish(action, payload, name, cause).await
     }
 
+    /// Publishes several values, all of them or none.
+    pub(crate) async fn publish_all(
+        &self,
+        action: ActionName,
+        values: Vec<(Raw, Option<Name>)>,
+        cause: Option<Cause>,
+    ) -> Result<Vec<Published>, Failure> {
+        self.plugins.check(Kind::Action, action.as_str())?;
+        self.publisher.publish_all(action, values, cause).await
+    }
+
     /// Whether there is an action of this name, whatever may be wrong with it.
     pub(crate) fn has(&self, action: &ActionName) -> bool {
         self.plugins.list(Kind::Action).iter().any(|found| found.name == action.as_str())

@@ -4,8 +4,8 @@ use std::time::Duration;
 use coattail::id::{CallId, PeerId, SessionId};
 use coattail::rpc::{Facts, Service, Session};
 use coattail::wire::host::{
-    Cancel, Entry, ListActions, ListPeers, ListReceivers, ListSubscribers, Perform, Performed, Publish,
-    RevokeSubscriber, ShowPeer, Subscribe, Unsubscribe,
+    Cancel, Entry, Item, ListActions, ListPeers, ListReceivers, ListSubscribers, Perform, Performed, Publish,
+    PublishBatch, RevokeSubscriber, ShowPeer, Subscribe, Unsubscribe,
 };
 use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, Failure, Method as _, peer};
@@ -42,6 +42,12 @@ pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
                 }
                 Some(peer) => parts.remote.publish(peer, &peer::Publish { action, input, id }).await,
             }
+        })
+        .on(parts, |parts: Arc<Parts>, _, request: PublishBatch| async move {
+            let PublishBatch { action, publications, parent } = request;
+            let named = |Item { input, id }| (input, id.map(|name| Name { publisher: None, name }));
+            let values = publications.into_iter().map(named).collect();
+            parts.actions.publish_all(action, values, parts.causes.of(parent)).await
         })
         .on(parts, |parts: Arc<Parts>, _, request: Subscribe| async move { parts.subscriber.subscribe(request).await })
         .on(

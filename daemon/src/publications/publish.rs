@@ -15,6 +15,9 @@ const ENVELOPE: usize = 64 * 1024;
 /// How deep a payload may be nested, so that the frame which delivers it stays within [`MAX_DEPTH`].
 const PAYLOAD_DEPTH: usize = MAX_DEPTH - 8;
 
+/// Values that are published at once, at the most: other writes wait for them.
+const MOST_VALUES: usize = 10_000;
+
 /// Makes values public: one row in the action's log. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Publisher {
@@ -44,6 +47,28 @@ impl Publisher {
         let appended = self.store.append(draft).await?;
         self.delivery.wake(&action);
         Ok(published(appended))
+    }
+
+    /// Publishes all of them, in one transaction, or none. An error names the value, counted from 1.
+    pub(crate) async fn publish_all(
+        &self,
+        action: ActionName,
+        values: Vec<(Raw, Option<Name>)>,
+        cause: Option<Cause>,
+    ) -> Result<Vec<Published>, Failure> {
+        if values.len() > MOST_VALUES {
+            let message = format!("there are {} values, at most {MOST_VALUES} are published at once", values.len());
+            return Err(Failure::new(ErrorCode::TooLarge, message).hint("publish them in several batches"));
+        }
+        self.check_hops(&action, cause)?;
+        let draft = |(at, (payload, name))| {
+            self.draft(&action, payload, name, cause)
+                .map_err(|failure| Failure { message: format!("value {at}: {}", failure.message), ..failure })
+        };
+        let drafts = (1..).zip(values).map(draft).collect::<Result<Vec<_>, _>>()?;
+        let appended = self.store.append_all(drafts).await?;
+        self.delivery.wake(&action);
+        Ok(appended.into_iter().map(published).collect())
     }
 
     fn check_hops(&self, action: &ActionName, cause: Option<Cause>) -> Result<(), Failure> {

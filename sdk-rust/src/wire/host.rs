@@ -198,6 +198,29 @@ pub struct Publish {
 }
 method!(Publish, "actions.publish", Published);
 
+/// Publishes several values for an action of this instance: all of them, or none.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PublishBatch {
+    /// In whose log.
+    pub action: ActionName,
+    /// What to publish, in this order: 10,000 at most.
+    pub publications: Vec<Item>,
+    /// As in [`Perform`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<CallId>,
+}
+method!(PublishBatch, "actions.publish_batch", Vec<Published>);
+
+/// One of several values.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Item {
+    /// What to publish.
+    pub input: Raw,
+    /// As in [`Publish`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Key>,
+}
+
 /// Subscribes a receiver of this instance to an action of a peer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Subscribe {

@@ -37,7 +37,7 @@ fn checks() -> Vec<Check> {
         peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Log Progress Working Publish Subscribe
             IssueSubscription Attach Unsubscribe Revoke Deliver Whereabouts;
         plugin: Initialize Perform Receive Cancel Shutdown;
-        host: ListActions ListReceivers Perform Cancel Publish Subscribe Unsubscribe ListPeers ShowPeer
+        host: ListActions ListReceivers Perform Cancel Publish PublishBatch Subscribe Unsubscribe ListPeers ShowPeer
             ListSubscribers RevokeSubscriber Log Progress Working RetryAfter;
         control: Status Stop Issuer IssueToken ListTokens ShowToken RevokeToken AddPeer ShowPeerToken RemovePeer
             IssueValidation AddValidation ListValidations ShowValidation RemoveValidation ListAudit
