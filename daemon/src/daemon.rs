@@ -24,7 +24,8 @@ use crate::own_keys::{InstanceKeys, own_identities};
 use crate::parts::Parts;
 use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
-    Causes, Delivery, History, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
+    Causes, Delivery, History, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, Schedule, SubscriberSide,
+    signer,
 };
 use crate::session::{OwnKeys, SessionSettings, Sessions};
 use crate::store::Store;
@@ -187,7 +188,8 @@ impl Daemon {
         let receivers = ReceiverSettings { timeout: limits.local_call, retry: config.receiver_retry.clone() };
         let publisher =
             PublisherSide::new(identity.clone(), store.clone(), sessions.clone(), delivery.clone(), plugins.clone());
-        let actions = Actions::new(plugins.clone(), publishing, causes.clone());
+        let schedule = Schedule::new(store.clone(), delivery.clone(), publishing.clone());
+        let actions = Actions::new(plugins.clone(), publishing, schedule.clone(), causes.clone());
         let remote = Remote::new(store.clone(), sessions.clone(), feeds.clone(), limits.remote_call);
         let jobs = Jobs::new(store.clone(), actions.clone(), remote.clone(), feeds.clone(), instance.jobs(), &limits);
         let history = History::new(store.clone(), delivery.clone(), own_identities(&identity, &retired)?);
@@ -203,6 +205,7 @@ impl Daemon {
             calls: Calls::default(),
             jobs: jobs.clone(),
             history,
+            schedule,
             inbox: Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers),
             subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
             tokens: Tokens::new(issuer, store.clone(), sessions.clone(), jobs.clone(), publisher.clone()),
@@ -314,6 +317,7 @@ impl Daemon {
         self.tracker.spawn(announcer.run(self.cancel.clone()));
         // Starts what is to be warm.
         self.tracker.spawn(self.plugins.clone().watch(self.cancel.clone()));
+        self.tracker.spawn(self.parts.schedule.clone().run(self.cancel.clone()));
         self.tracker.spawn(crate::expiry::run(self.parts.tokens.clone(), self.cancel.clone()));
         self.tracker.spawn(crate::retention::run(
             self.parts.store.clone(),

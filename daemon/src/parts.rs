@@ -12,7 +12,7 @@ use crate::audit::Audit;
 use crate::config::Limits;
 use crate::feeds::Feeds;
 use crate::plugins::{Journals, Plugins};
-use crate::publications::{Causes, History, Inbox, PublisherSide, SubscriberSide};
+use crate::publications::{Causes, History, Inbox, PublisherSide, Schedule, SubscriberSide};
 use crate::session::Sessions;
 use crate::store::Store;
 
@@ -32,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) jobs: Jobs,
     pub(crate) causes: Causes,
     pub(crate) history: History,
+    pub(crate) schedule: Schedule,
     pub(crate) inbox: Inbox,
     pub(crate) publisher: PublisherSide,
     pub(crate) subscriber: SubscriberSide,

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use coattail_tests::{Cluster, Control, Instance, plugin};
+use coattail_tests::{Cluster, Control, Instance, plugin, until};
 use serde_json::{Value, json};
 
 use super::bad_storage::python;
@@ -179,6 +179,40 @@ fn a_batch_is_published_whole_or_not_at_all() {
     assert_eq!(instance.counts()["published"], 4, "nothing of what was refused is there");
     let none = instance.run_with(&["action", "publish", "feed", "--batch", "-", "--json"], "").ok().json();
     assert_eq!(none, json!([]));
+}
+
+#[test]
+fn what_is_to_be_published_later_survives_a_kill_and_is_published_once() {
+    let mut instance = publishing();
+    let publish = |instance: &Instance, data: &str, when: [&str; 2]| {
+        instance.json(&[["action", "publish", "feed", "--data", data].as_slice(), &when].concat())
+    };
+    let soon = publish(&instance, "\"soon\"", ["--in", "1s"]);
+    let late = publish(&instance, "\"late\"", ["--in", "1h"]);
+    let never = publish(&instance, "\"never\"", ["--at", "2100-01-01T00:00:00Z"]);
+    assert_eq!(never["due"], "2100-01-01T00:00:00Z");
+    instance.kill();
+    instance.start();
+    until("the one that is due", || {
+        let listed = instance.json(&["publications", "list", "feed"]);
+        listed.as_array().is_some_and(|listed| listed.len() == 1).then_some(())
+    });
+    let shown = instance.json(&["publications", "show", soon["id"].as_str().expect("an id")]);
+    assert_eq!((&shown["sequence"], &shown["payload"]), (&json!(1), &json!("soon")));
+    let text = |time: &Value| time.as_str().expect("a time").parse::<jiff::Timestamp>().expect("a time");
+    assert!(text(&shown["time"]) >= text(&soon["due"]), "{shown}");
+    let ids = |listed: &Value| -> Vec<Value> {
+        listed.as_array().expect("a list").iter().map(|row| row["id"].clone()).collect()
+    };
+    assert_eq!(ids(&instance.json(&["publications", "scheduled"])), [late["id"].clone(), never["id"].clone()]);
+
+    let unschedule = ["publications", "unschedule", never["id"].as_str().expect("an id"), "--json"];
+    assert_eq!(instance.run(&unschedule).ok().json()["id"], never["id"]);
+    instance.run(&unschedule).failed(5, "not-found");
+    assert_eq!(ids(&instance.json(&["publications", "scheduled"])), [late["id"].clone()]);
+    let unknown = ["action", "publish", "none", "--data", "1", "--in", "1s", "--json"];
+    instance.run(&unknown).failed(5, "not-found");
+    assert_eq!(instance.json(&["publications", "verify"])["hold"], 1);
 }
 
 fn publishing() -> Instance {

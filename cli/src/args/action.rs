@@ -35,7 +35,8 @@ pub(crate) enum ActionCommand {
     /// Publish a value for an action without performing it
     #[command(after_help = "Examples:\n  coattail action publish backup -d '{\"n\": 1}'\n  \
                             coattail action publish backup -d @report.json --id 2026-11-20\n  \
-                            coattail action publish backup --batch reports.jsonl")]
+                            coattail action publish backup --batch reports.jsonl\n  \
+                            coattail action publish backup -d '\"weekly\"' --in 5m")]
     Publish(PublishAction),
     /// Subscribe a receiver of this instance to an action of a peer
     Subscribe(SubscribeAction),
@@ -207,6 +208,12 @@ pub(crate) struct PublishAction {
     /// At this peer [default: at this instance]
     #[arg(short, long, value_name = "ID", add = ArgValueCompleter::new(candidates::peers))]
     pub(crate) peer: Option<String>,
+    /// Publish it after this time, such as 5m or 2 days
+    #[arg(long = "in", value_name = "DURATION", value_parser = parse_wait, conflicts_with_all = ["batch", "peer", "id"])]
+    pub(crate) delay: Option<Duration>,
+    /// Publish it at this time, such as 2026-11-20T18:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["delay", "batch", "peer", "id"])]
+    pub(crate) at: Option<jiff::Timestamp>,
     /// What you call it: the same is stored once, however often it is published with the same id. Line 7 of a batch is
     /// called ID/7
     #[arg(long, value_name = "TEXT")]

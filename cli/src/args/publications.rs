@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 use coattail::name::ActionName;
 
+use super::Which;
 use super::duration::parse_wait;
 use crate::candidates;
 
@@ -21,6 +22,10 @@ pub(crate) enum PublicationsCommand {
     #[command(after_help = "Examples:\n  coattail publications tail backup -f\n  \
                             coattail publications tail backup --lines 5 --json")]
     Tail(TailPublications),
+    /// List what is to be published later: `action publish --in` and `--at` make it
+    Scheduled,
+    /// Take back what is to be published later
+    Unschedule(Which),
     /// Compute hash, path and signature of every publication anew; exits with 1 if one does not hold
     Verify(VerifyPublications),
 }

@@ -7,7 +7,9 @@ use coattail::wire::host::{
 };
 use coattail::wire::jobs::StartJob;
 use coattail::wire::peer::Published;
+use coattail::wire::publications::SchedulePublication;
 use coattail::wire::{ErrorCode, Failure};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::job::{self, milliseconds};
@@ -113,9 +115,20 @@ fn publish(context: &Context, args: PublishAction) -> Result<(), Failure> {
     }
     let peer = context.peer(args.peer.as_deref())?;
     let input = input::read_json(args.data.as_ref().expect("clap asks for one of the two"))?;
+    if let Some(due_ms) = due(&args) {
+        let call = SchedulePublication { action: args.action.get(), input, due_ms, parent: context.parent_call() };
+        let scheduled = context.talk(async |daemon| daemon.call(&call).await)?;
+        return context.printer.record(&scheduled);
+    }
     let call = Publish { peer, action: args.action.get(), input, id: args.id, parent: context.parent_call() };
     let published = context.talk(async |daemon| daemon.call(&call).await)?;
     context.printer.record(&published)
+}
+
+/// When to publish it, if not now.
+fn due(args: &PublishAction) -> Option<i64> {
+    let after = |delay| Timestamp::now().as_millisecond().saturating_add(i64::try_from(delay).unwrap_or(i64::MAX));
+    args.at.map(Timestamp::as_millisecond).or_else(|| args.delay.map(|delay| after(delay.as_millis())))
 }
 
 impl Row for Published {

@@ -1,11 +1,13 @@
 use coattail::id::PublicationId;
 use coattail::name::ActionName;
 use coattail::wire::publications::{
-    Entry, Fault, ListPublications, ReadPublications, ShowPublication, VerifyPublications,
+    Entry, Fault, ListPublications, ListScheduled, ReadPublications, Scheduled, ShowPublication, UnschedulePublication,
+    VerifyPublications,
 };
 use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
 
+use super::ids;
 use crate::args::{self, PublicationsCommand};
 use crate::context::{Context, Daemon};
 use crate::error::ExitStatus;
@@ -19,6 +21,15 @@ pub(super) fn run(context: &Context, command: PublicationsCommand) -> Result<Exi
         PublicationsCommand::List(args) => list(context, args)?,
         PublicationsCommand::Show(args) => show(context, &args)?,
         PublicationsCommand::Tail(args) => tail(context, &args)?,
+        PublicationsCommand::Scheduled => {
+            let waiting = context.talk(async |daemon| daemon.call(&ListScheduled {}).await)?;
+            context.printer.list(&waiting, "nothing is to be published later")?;
+        }
+        PublicationsCommand::Unschedule(which) => {
+            let id = ids::parse(which.id(), "publication", "publications scheduled")?;
+            let taken = context.talk(async |daemon| daemon.call(&UnschedulePublication { id }).await)?;
+            context.printer.record(&taken)?;
+        }
         PublicationsCommand::Verify(args) => return verify(context, args),
     }
     Ok(ExitStatus::Done)
@@ -54,6 +65,25 @@ impl Record for Entry {
         fields.push(("signed by", self.signed_by.to_string()));
         fields.extend(self.payload.as_ref().map(|payload| ("payload", payload.get().to_owned())));
         fields
+    }
+}
+
+impl Row for Scheduled {
+    const COLUMNS: &'static [&'static str] = &["id", "action", "due", "bytes"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.id.to_string(), self.action.to_string(), self.due.clone(), self.bytes.to_string()]
+    }
+}
+
+impl Record for Scheduled {
+    fn fields(&self) -> Vec<Field> {
+        vec![
+            ("id", self.id.to_string()),
+            ("action", self.action.to_string()),
+            ("due", when(&self.due)),
+            ("bytes", self.bytes.to_string()),
+        ]
     }
 }
 

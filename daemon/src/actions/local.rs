@@ -5,13 +5,14 @@ use coattail::name::ActionName;
 use coattail::wire::host::Entry;
 use coattail::wire::peer::{Performed, Published};
 use coattail::wire::plugin::Kind;
+use coattail::wire::publications::Scheduled;
 use coattail::wire::{Failure, Raw};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::feeds::Sink;
 use crate::plugins::{Begin, Found, PerformCall, Plugins};
-use crate::publications::{Cause, Causes, Publisher};
+use crate::publications::{Cause, Causes, Publisher, Schedule};
 use crate::store::Name;
 
 /// The actions of this instance. Cheap to clone.
@@ -19,6 +20,7 @@ use crate::store::Name;
 pub(crate) struct Actions {
     plugins: Plugins,
     publisher: Publisher,
+    schedule: Schedule,
     causes: Causes,
 }
 
@@ -43,8 +45,8 @@ pub(crate) struct LocalCall {
 }
 
 impl Actions {
-    pub(crate) fn new(plugins: Plugins, publisher: Publisher, causes: Causes) -> Self {
-        Self { plugins, publisher, causes }
+    pub(crate) fn new(plugins: Plugins, publisher: Publisher, schedule: Schedule, causes: Causes) -> Self {
+        Self { plugins, publisher, schedule, causes }
     }
 
     /// Performs an action. It ends in exactly one way; dropping the future cancels it, down to the process.
@@ -90,6 +92,18 @@ impl Actions {
     ) -> Result<Vec<Published>, Failure> {
         self.plugins.check(Kind::Action, action.as_str())?;
         self.publisher.publish_all(action, values, cause).await
+    }
+
+    /// Keeps a value that is published when its time has come.
+    pub(crate) async fn schedule(
+        &self,
+        action: ActionName,
+        payload: Raw,
+        due: i64,
+        cause: Option<Cause>,
+    ) -> Result<Scheduled, Failure> {
+        self.plugins.check(Kind::Action, action.as_str())?;
+        self.schedule.add(action, payload, due, cause).await
     }
 
     /// Whether there is an action of this name, whatever may be wrong with it.

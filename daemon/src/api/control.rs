@@ -8,7 +8,10 @@ use coattail::wire::control::{
 };
 use coattail::wire::doctor::Doctor;
 use coattail::wire::plugins::{ReloadPlugins, ShowPlugin};
-use coattail::wire::publications::{ListPublications, ReadPublications, ShowPublication, VerifyPublications};
+use coattail::wire::publications::{
+    ListPublications, ListScheduled, ReadPublications, SchedulePublication, ShowPublication, UnschedulePublication,
+    VerifyPublications,
+};
 use coattail::wire::{Done, Method as _};
 
 use super::fact;
@@ -108,6 +111,14 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
         .on(parts, |parts: Arc<Parts>, _, request: ListPublications| async move { parts.history.list(request).await })
         .on(parts, |parts: Arc<Parts>, _, request: ShowPublication| async move { parts.history.show(request).await })
         .on(parts, |parts: Arc<Parts>, _, request: ReadPublications| async move { parts.history.read(request).await })
+        .on(parts, |parts: Arc<Parts>, _, request: SchedulePublication| async move {
+            let SchedulePublication { action, input, due_ms, parent } = request;
+            parts.actions.schedule(action, input, due_ms, parts.causes.of(parent)).await
+        })
+        .on(parts, |parts: Arc<Parts>, _, _: ListScheduled| async move { parts.schedule.list().await })
+        .on(parts, |parts: Arc<Parts>, _, request: UnschedulePublication| async move {
+            parts.schedule.remove(request.id).await
+        })
         .on(parts, |parts: Arc<Parts>, _, request: VerifyPublications| async move {
             parts.history.verify(request.action).await
         })

@@ -42,7 +42,6 @@ impl Publisher {
         name: Option<Name>,
         cause: Option<Cause>,
     ) -> Result<Published, Failure> {
-        self.check_hops(&action, cause)?;
         let draft = self.draft(&action, payload, name, cause)?;
         let appended = self.store.append(draft).await?;
         self.delivery.wake(&action);
@@ -60,7 +59,6 @@ impl Publisher {
             let message = format!("there are {} values, at most {MOST_VALUES} are published at once", values.len());
             return Err(Failure::new(ErrorCode::TooLarge, message).hint("publish them in several batches"));
         }
-        self.check_hops(&action, cause)?;
         let draft = |(at, (payload, name))| {
             self.draft(&action, payload, name, cause)
                 .map_err(|failure| Failure { message: format!("value {at}: {}", failure.message), ..failure })
@@ -71,17 +69,16 @@ impl Publisher {
         Ok(appended.into_iter().map(published).collect())
     }
 
-    fn check_hops(&self, action: &ActionName, cause: Option<Cause>) -> Result<(), Failure> {
-        Cause::check(cause, self.hops).inspect_err(|failure| tracing::warn!(%action, %failure, "refused to publish"))
-    }
-
-    fn draft(
+    /// Checks what is to be published. What it was caused by counts from now on, whenever it is published.
+    pub(super) fn draft(
         &self,
         action: &ActionName,
         payload: Raw,
         name: Option<Name>,
         cause: Option<Cause>,
     ) -> Result<Draft, Failure> {
+        Cause::check(cause, self.hops)
+            .inspect_err(|failure| tracing::warn!(%action, %failure, "refused to publish"))?;
         // What is signed are these very bytes, and they travel in lines.
         let payload = one_line(payload);
         let size = payload.get().len();

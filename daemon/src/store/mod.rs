@@ -17,6 +17,7 @@
 //! | `keys`, `remotes` | keys of ours that were replaced; where others are, and which keys of theirs were replaced |
 //! | `subscriptions`, `publications`, `retention`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
 //! | `names` | what publishers call their publications, so that none is stored twice |
+//! | `scheduled` | what is to be published later |
 //! | `history` | what stands in the logs, without payloads |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
 //! | `jobs` | calls that outlive whoever asked for them |
@@ -41,6 +42,7 @@ mod peers;
 mod publications;
 mod remotes;
 mod retention;
+mod scheduled;
 mod subscriptions;
 #[cfg(test)]
 mod testing;
@@ -63,6 +65,7 @@ pub use peers::{Peer, PeerRemoved};
 pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};
 pub use retention::Trimmed;
+pub use scheduled::Scheduled;
 pub use subscriptions::{Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
 pub use validations::{Validation, ValidationRemoved};

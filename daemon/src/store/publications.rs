@@ -18,13 +18,13 @@ use super::{Error, Store};
 /// A publication that has no place in its log yet.
 #[derive(Debug)]
 pub struct Draft {
-    id: PublicationId,
-    action: ActionName,
+    pub(super) id: PublicationId,
+    pub(super) action: ActionName,
     time: i64,
-    payload: Raw,
+    pub(super) payload: Raw,
     sha256: Hash,
-    cause: Option<PublicationId>,
-    hops: u8,
+    pub(super) cause: Option<PublicationId>,
+    pub(super) hops: u8,
     name: Option<Name>,
 }
 
@@ -49,7 +49,13 @@ impl Draft {
         self
     }
 
-    fn bytes(&self) -> u64 {
+    /// The id that it will have.
+    pub fn id(&self) -> PublicationId {
+        self.id
+    }
+
+    /// What its payload takes.
+    pub fn bytes(&self) -> u64 {
         self.payload.get().len() as u64
     }
 }
@@ -148,7 +154,7 @@ pub(super) struct Appends {
 }
 
 impl Group<'_> {
-    fn append(&mut self, draft: Draft) -> Result<Appended, Error> {
+    pub(super) fn append(&mut self, draft: Draft) -> Result<Appended, Error> {
         if let Some(first) = self.published_before(&draft)? {
             return Ok(first);
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::method;
 use super::raw::{Raw, present};
-use crate::id::{IssuerHash, PublicationId};
+use crate::id::{CallId, IssuerHash, PublicationId};
 use crate::name::ActionName;
 
 /// Lists what was published and is still kept: the newest, the oldest of them first. Without payloads.
@@ -122,4 +122,46 @@ pub struct Fault {
     pub id: Option<PublicationId>,
     /// What is wrong.
     pub message: String,
+}
+
+/// Publishes a value for an action of this instance later. It is on disk when this is answered, and in the log when its
+/// time has come; if the service does not run then, as soon as it does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SchedulePublication {
+    /// In whose log.
+    pub action: ActionName,
+    /// What to publish.
+    pub input: Raw,
+    /// When, in milliseconds since 1970-01-01 UTC.
+    pub due_ms: i64,
+    /// The call that a script is handling while it asks: carries cause and hops on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<CallId>,
+}
+method!(SchedulePublication, "publications.schedule", Scheduled);
+
+/// Lists what is to be published later, the next first.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListScheduled {}
+method!(ListScheduled, "publications.scheduled", Vec<Scheduled>);
+
+/// Takes back what is to be published later.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UnschedulePublication {
+    /// Which one.
+    pub id: PublicationId,
+}
+method!(UnschedulePublication, "publications.unschedule", Scheduled);
+
+/// A publication whose time has not come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// The id that it will have.
+    pub id: PublicationId,
+    /// In whose log it will stand.
+    pub action: ActionName,
+    /// When (RFC 3339).
+    pub due: String,
+    /// What its payload takes.
+    pub bytes: u64,
 }

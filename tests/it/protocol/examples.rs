@@ -50,7 +50,8 @@ fn checks() -> Vec<Check> {
         check::<jobs::ShowJob>("host"), check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"),
         check::<jobs::JobLogs>("host"), check::<publications::ListPublications>("control"),
         check::<publications::ShowPublication>("control"), check::<publications::ReadPublications>("control"),
-        check::<publications::VerifyPublications>("control"),
+        check::<publications::VerifyPublications>("control"), check::<publications::SchedulePublication>("control"),
+        check::<publications::ListScheduled>("control"), check::<publications::UnschedulePublication>("control"),
     ]);
     checks
 }
