@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use coattail::name::{ActionName, ReceiverName};
 
+use super::TestAction;
 use super::duration::parse_wait;
 use crate::candidates;
 
@@ -25,6 +26,10 @@ pub(crate) enum ActionCommand {
     #[command(after_help = "Examples:\n  coattail action perform 'My Action' -d '{\"n\": 1}'\n  \
                             coattail action perform backup -d @input.json --peer ID --notify")]
     Perform(PerformAction),
+    /// Run the present files of an action or a receiver once, or fixture by fixture
+    #[command(after_help = "Examples:\n  coattail action test Greet --data '{\"name\": \"Ada\"}'\n  \
+                            coattail action test keep --receiver --fixtures fixtures/keep")]
+    Test(TestAction),
     /// Publish a value for an action without performing it
     Publish(PublishAction),
     /// Subscribe a receiver of this instance to an action of a peer

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
-    ActionCommand, Audit, Completions, DataCommand, Demo, KeysCommand, Man, PeerCommand, ServiceCommand,
+    ActionCommand, Audit, Completions, DataCommand, Demo, Dev, KeysCommand, Man, PeerCommand, Record, ServiceCommand,
     SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
 };
 
@@ -80,6 +80,15 @@ pub(crate) enum Command {
     /// Show who was let in or refused, and what was changed
     #[command(after_help = "Examples:\n  coattail audit --since 1h\n  coattail audit --since 1d --json")]
     Audit(Audit),
+    /// Try the plugins of a folder out while they are written, in a temporary instance
+    #[command(after_help = "Examples:\n  coattail dev\n  \
+                            coattail dev plugins --perform Greet --data '{\"name\": \"Ada\"}' --replay\n\n\
+                            On a terminal: r or Enter repeats the last call, l lists, q quits.")]
+    Dev(Dev),
+    /// Write real publications as fixtures for `action test`
+    #[command(after_help = "Examples:\n  coattail record --action Greet --to fixtures/keep --count 5\n  \
+                            coattail record --receiver keep --to fixtures/keep --follow")]
+    Record(Record),
     /// The database of an instance
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),

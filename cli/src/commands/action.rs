@@ -37,10 +37,16 @@ pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatu
 
 /// An action or a receiver in a list. Its name is its id.
 #[derive(Serialize)]
-struct Listed {
+pub(super) struct Listed {
     id: String,
     #[serde(flatten)]
     entry: Entry,
+}
+
+impl From<Entry> for Listed {
+    fn from(entry: Entry) -> Self {
+        Self { id: entry.name.clone(), entry }
+    }
 }
 
 impl Row for Listed {
@@ -76,7 +82,7 @@ fn list(context: &Context, args: &args::ListActions) -> Result<(), Failure> {
         let actions = context.talk(async |daemon| daemon.call(&ListActions { peer, schemas }).await)?;
         (actions, "there are no actions; `coattail action create NAME` makes one")
     };
-    let listed: Vec<Listed> = entries.into_iter().map(|entry| Listed { id: entry.name.clone(), entry }).collect();
+    let listed: Vec<Listed> = entries.into_iter().map(Listed::from).collect();
     context.printer.list(&listed, empty)
 }
 

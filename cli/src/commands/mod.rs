@@ -6,7 +6,9 @@ mod completions;
 mod create;
 mod data;
 mod demo;
+mod dev;
 mod doctor;
+mod fixtures;
 mod headless;
 mod help;
 mod ids;
@@ -16,8 +18,10 @@ mod man;
 mod new;
 mod peer;
 mod plugin;
+mod record;
 mod service;
 mod subscribers;
+mod test;
 mod token;
 mod types;
 mod validation;
@@ -44,6 +48,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Tls(command) => keys::run_tls(context, &command),
         Command::Audit(args) => audit::run(context, &args),
         Command::Data(command) => data::run(context, command),
+        Command::Dev(args) => dev::run(context, &args),
+        Command::Record(args) => record::run(context, &args).map(|()| ExitStatus::Done),
         Command::Demo(args) => demo::run(context, &args),
         Command::Doctor => doctor::run(context),
         Command::Completions(args) => completions::run(context, &args),

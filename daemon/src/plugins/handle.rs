@@ -30,7 +30,7 @@ pub struct Plugins {
 
 pub(super) struct Shared {
     pub(super) settings: Arc<Settings>,
-    host: Host,
+    pub(super) host: Host,
     // A std mutex: held for a look and an insert, and never over an await.
     pools: Mutex<HashMap<PluginId, Arc<Pool>>>,
     /// What was found, and the folder in which it was. Held as `pools` is.
@@ -38,11 +38,11 @@ pub(super) struct Shared {
     /// The calls under way.
     calls: TaskTracker,
     /// The processes, and what waits for their end.
-    workers: TaskTracker,
+    pub(super) workers: TaskTracker,
     /// No new calls.
     pub(super) stopping: CancellationToken,
     /// Calls under way end, too.
-    closing: CancellationToken,
+    pub(super) closing: CancellationToken,
     /// Processes are killed.
     kill: CancellationToken,
 }
