@@ -16,11 +16,11 @@ use coattail::rpc::{Limits, Service, Session, pair};
 use coattail::wire::doctor::Finding;
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
+pub(crate) use coattail_daemon::LogEvent;
 use coattail_daemon::config::Config;
 use coattail_daemon::config::template::NewConfig;
 use coattail_daemon::instance::Instance;
 use coattail_daemon::store;
-pub(crate) use coattail_daemon::LogEvent;
 use coattail_daemon::{Daemon, Purpose, RunningService};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -155,7 +155,8 @@ pub(crate) async fn serve_in_process(
 fn talk_to(daemon: Daemon) -> InProcess {
     let cancel = CancellationToken::new();
     let limits = Limits::default();
-    let ((ours, run_ours), (_, run_theirs)) = pair(Service::new(), daemon.control(), &limits, &cancel);
+    let ((ours, run_ours), (theirs, run_theirs)) = pair(Service::new(), Service::new(), &limits, &cancel);
+    daemon.serve_on(&theirs);
     let tasks = TaskTracker::new();
     tasks.spawn(run_ours);
     tasks.spawn(run_theirs);

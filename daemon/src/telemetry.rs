@@ -4,9 +4,9 @@ use std::io::IsTerminal as _;
 use coattail::wire::host::Level;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::EnvFilter;
 
 /// Sends the log to stderr. `COATTAIL_LOG` sets what is shown, as `info`, `debug`, or `warn,plugin=debug`.
 pub fn log_to_stderr(default: &str) {

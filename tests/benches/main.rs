@@ -9,6 +9,7 @@ mod delivery;
 mod effort;
 mod fairness;
 mod floor;
+mod follow;
 mod load;
 mod machine;
 mod memory;
@@ -30,11 +31,12 @@ const END: &str = "<!-- measured: end -->\n";
 
 type Measure = fn(&Effort) -> Section;
 
-const SECTIONS: [(&str, Measure); 9] = [
+const SECTIONS: [(&str, Measure); 10] = [
     ("Floors", floor::measure),
     ("Remote perform", calls::remote),
     ("Remote perform, without the caller's daemon", calls::direct),
     ("Local perform", calls::local),
+    ("Follow", follow::measure),
     ("Fairness", fairness::measure),
     ("Publish", publish::measure),
     ("Delivery", delivery::measure),

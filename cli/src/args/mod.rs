@@ -8,10 +8,12 @@ mod data;
 mod demo;
 mod dev;
 mod duration;
+mod job;
 mod keys;
 mod man;
 mod names;
 mod peer;
+mod said;
 mod service;
 mod subscribers;
 #[cfg(test)]
@@ -22,8 +24,8 @@ mod validity;
 mod which;
 
 pub(crate) use action::{
-    ActionCommand, ActionTypes, CreateAction, Input, Language, ListActions, PerformAction, PublishAction, ReloadAction,
-    ShowAction, SubscribeAction, TypesLanguage, UnsubscribeAction,
+    ActionCommand, ActionLogs, ActionTypes, CreateAction, Input, Language, ListActions, PerformAction, PublishAction,
+    ReloadAction, ShowAction, SubscribeAction, TypesLanguage, UnsubscribeAction,
 };
 pub(crate) use audit::Audit;
 pub(crate) use cli::{Cli, Command, Global, Help, New};
@@ -31,9 +33,11 @@ pub(crate) use completions::Completions;
 pub(crate) use data::{DataCommand, Migration};
 pub(crate) use demo::Demo;
 pub(crate) use dev::{Dev, Record, TestAction};
+pub(crate) use job::{JobCommand, JobLogs, WaitForJob};
 pub(crate) use keys::{KeysCommand, TlsCommand};
 pub(crate) use man::Man;
 pub(crate) use peer::{AddPeer, PeerCommand, SetAddress};
+pub(crate) use said::{Log, Progress, RetryAfter};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
 pub(crate) use subscribers::SubscribersCommand;
 pub(crate) use token::{IssueToken, TokenCommand};

@@ -9,16 +9,21 @@ mod demo;
 mod dev;
 mod doctor;
 mod fixtures;
+mod follow;
 mod headless;
 mod help;
 mod ids;
 mod input;
+mod job;
 mod keys;
+mod logs;
 mod man;
 mod new;
 mod peer;
+mod performed;
 mod plugin;
 mod record;
+mod said;
 mod service;
 mod subscribers;
 mod test;
@@ -40,6 +45,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Version => version::run(context),
         Command::Service(command) => service::run(context, command),
         Command::Action(command) => action::run(context, command),
+        Command::Job(command) => job::run(context, command),
         Command::Peer(command) => peer::run(context, command),
         Command::Subscribers(command) => subscribers::run(context, command),
         Command::Token(command) => token::run(context, command),
@@ -47,6 +53,10 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Keys(command) => keys::run(context, &command),
         Command::Tls(command) => keys::run_tls(context, &command),
         Command::Audit(args) => audit::run(context, &args),
+        Command::Log(args) => said::log(context, &args),
+        Command::Progress(args) => said::progress(context, &args),
+        Command::Working => said::working(context),
+        Command::RetryAfter(args) => said::retry_after(context, &args),
         Command::Data(command) => data::run(context, command),
         Command::Dev(args) => dev::run(context, &args),
         Command::Record(args) => record::run(context, &args).map(|()| ExitStatus::Done),

@@ -1,11 +1,14 @@
 //! The tables of methods: each handler converts, authorizes, calls, converts.
 
 mod control;
+mod dev;
 mod host;
+mod jobs;
 mod peer;
+mod said;
 
 pub(crate) use control::control_service;
-pub(crate) use host::worker_service;
+pub(crate) use host::host_service;
 pub(crate) use peer::peer_service;
 
 use coattail::rpc::Facts;

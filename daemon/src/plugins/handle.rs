@@ -3,8 +3,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use coattail::id::CallId;
 use coattail::name::{ActionName, ReceiverName};
-use coattail::rpc::Service;
+use coattail::rpc::{Deadline, Service};
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
 use futures::{StreamExt as _, stream};
@@ -13,10 +14,11 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::call::{Answer, Job, Outcome, Wanted};
+use super::call::{Answer, Begin, Begun, Job, Outcome, Wanted};
 use super::pool::{Change, Pool};
 use super::spec::{Fingerprint, Found, Spec, Unusable};
-use super::{PerformCall, PluginId, ReceiveCall, Settings, discover};
+use super::{PerformCall, PluginId, ReceiveCall, Settings, Tap, discover};
+use crate::feeds::{Sink, Speaker};
 
 /// Makes the methods that a worker of this plugin may call: the Coattail API. Which plugin it is, is also a fact of
 /// each connection.
@@ -26,6 +28,16 @@ pub type Host = Arc<dyn Fn(&PluginId) -> Service + Send + Sync>;
 #[derive(Debug, Clone)]
 pub struct Plugins {
     pub(super) shared: Arc<Shared>,
+}
+
+/// What is asked of a call, whatever it is given.
+struct Asked {
+    call: CallId,
+    timeout: Option<Duration>,
+    start_timeout: Option<Duration>,
+    follower: Option<Sink>,
+    cancel: CancellationToken,
+    begin: Option<Begin>,
 }
 
 pub(super) struct Shared {
@@ -71,6 +83,11 @@ impl Plugins {
             shared.workers.wait().await;
         };
         (plugins, run)
+    }
+
+    /// Where one can look on what they are given.
+    pub(crate) fn tap(&self) -> &Tap {
+        &self.shared.settings.tap
     }
 
     /// Lists what is in the folder of a kind, also what cannot be run.
@@ -125,10 +142,17 @@ impl Plugins {
     /// # Errors
     /// `NotFound`, `PluginBroken`, `Busy`, `ShuttingDown`, `TooLarge`: nothing was done. `InvalidInput`, `Rejected`,
     /// `RetryLater`, `Failed`: what the action said. `TimedOut`, `Cancelled`, `Lost`: it may have been done in part.
-    pub async fn perform(&self, action: &ActionName, call: PerformCall) -> Outcome {
+    pub async fn perform(&self, action: &ActionName, mut call: PerformCall) -> Outcome {
         let id = PluginId { kind: Kind::Action, name: action.as_str().to_owned() };
-        let (timeout, cancel) = (call.timeout, call.cancel.clone());
-        self.start(id, timeout, cancel, |limit| Job::perform(call, limit)).await
+        let asked = Asked {
+            call: call.call,
+            timeout: call.timeout,
+            start_timeout: call.start_timeout,
+            follower: call.follower.clone(),
+            cancel: call.cancel.clone(),
+            begin: call.begin.take(),
+        };
+        self.start(id, asked, |limit| Job::perform(call, limit)).await
     }
 
     /// Gives a publication to a receiver. Dropping the future cancels the call.
@@ -137,8 +161,9 @@ impl Plugins {
     /// As [`perform`](Self::perform).
     pub async fn receive(&self, receiver: &ReceiverName, call: ReceiveCall) -> Result<(), Failure> {
         let id = PluginId { kind: Kind::Receiver, name: receiver.as_str().to_owned() };
-        let (timeout, cancel) = (call.timeout, call.cancel.clone());
-        self.start(id, timeout, cancel, |limit| Job::receive(call, limit)).await.map(drop)
+        let (timeout, follower, cancel) = (call.timeout, call.follower.clone(), call.cancel.clone());
+        let asked = Asked { call: call.call, timeout, start_timeout: None, follower, cancel, begin: None };
+        self.start(id, asked, |limit| Job::receive(call, limit)).await.map(drop)
     }
 
     /// Takes no more calls, and lets those under way finish for so long. Then it ends them, and every worker.
@@ -181,16 +206,10 @@ impl Plugins {
         pool.up().await
     }
 
-    async fn start(
-        &self,
-        id: PluginId,
-        asked: Option<Duration>,
-        cancel: CancellationToken,
-        job: impl FnOnce(Duration) -> Job,
-    ) -> Outcome {
+    async fn start(&self, id: PluginId, asked: Asked, job: impl FnOnce(Duration) -> Job) -> Outcome {
         let shared = &self.shared;
-        let found = shared.find(&id);
-        let (spec, is_usable) = match found {
+        let Asked { call, timeout, start_timeout, follower, cancel, begin } = asked;
+        let (spec, is_usable) = match shared.find(&id) {
             Ok(spec) => (spec, true),
             // What was broken by a change goes on as it was; what was taken away is not there any more.
             Err(unusable) => match shared.pools().get(&id).filter(|pool| pool.reject(&unusable)) {
@@ -198,12 +217,17 @@ impl Plugins {
                 None => return Err(unusable.into()),
             },
         };
-        let limit = match (asked, spec.manifest.timeout) {
+        let limit = match (timeout, spec.manifest.timeout) {
             (Some(asked), Some(most)) => asked.min(most),
             (one, other) => one.or(other).unwrap_or(shared.settings.timeout),
-        }
-        .min(LONGEST);
-        let job = job(limit);
+        };
+        let deadline = Deadline::new(limit);
+        let start = start_timeout.map(|limit| limit.min(deadline.limit())).map(|limit| (Instant::now() + limit, limit));
+        let origin = Speaker::Plugin(id.kind, id.name.clone());
+        // Dropped with this future: what is said after the answer is nobody's.
+        let feed = shared.settings.feeds.open(call, origin, deadline.clone(), follower)?;
+        let job = job(deadline.limit());
+        shared.settings.tap.given(&id, &job);
         spec.schemas.check_early(&id, job.input()).await?;
         let ran = Arc::<OnceLock<Arc<Spec>>>::default();
         // Cancelled when this future is dropped, but not the caller's own token.
@@ -220,10 +244,11 @@ impl Plugins {
                 if is_usable { shared.pool(&mut pools, &spec, Change::Perhaps) } else { pools.get(&id).cloned() };
             let pool = pool.ok_or_else(|| stopping(&id))?;
             let (place, turn) = pool.enter().inspect_err(|failure| pool.failed(failure))?;
-            let closing = shared.closing.clone();
-            let wanted = Wanted { id: id.clone(), limit, deadline: Instant::now() + limit, cancel, closing };
-            let answer = Answer::new(answer, place);
-            shared.calls.spawn(pool.clone().handle(turn, job, wanted.ended(), answer, ran.clone()));
+            let (closing, begun) = (shared.closing.clone(), Begun::default());
+            let answer = Answer::new(answer, place, begun.clone());
+            let (begin, begins) = begin.map(Begin::announced).unzip();
+            let wanted = Wanted { id: id.clone(), deadline, begins, start, begun, cancel, closing };
+            shared.calls.spawn(pool.clone().handle(turn, begin, job, wanted.ended(), answer, ran.clone()));
             pool
         };
         let lost = |_| Err(Failure::new(ErrorCode::Internal, "a call ended without an answer"));
@@ -232,7 +257,12 @@ impl Plugins {
             (Ok(output), Some(spec)) if id.kind == Kind::Action => spec.schemas.check_output(&id, output).await,
             (outcome, _) => outcome,
         };
-        outcome.inspect_err(|failure| pool.failed(failure))
+        outcome.inspect_err(|failure| pool.failed(failure)).map_err(|failure| match feed.retry_after() {
+            Some(after) if failure.code == ErrorCode::RetryLater && failure.retry_after_ms.is_none() => {
+                failure.retry_after(after)
+            }
+            _ => failure,
+        })
     }
 }
 
@@ -304,9 +334,6 @@ pub(super) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }
-
-/// The longest time a call may be given. A caller can ask for any number, and clocks end somewhere.
-pub(super) const LONGEST: Duration = Duration::from_hours(24 * 366);
 
 /// Bytes of schemas in one list: half of the frame that carries it to a peer. What finds no room any more has none.
 const LISTED: usize = 4 * 1024 * 1024;

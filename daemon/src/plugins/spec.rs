@@ -87,7 +87,7 @@ impl From<Unusable> for Failure {
 }
 
 impl Problem {
-    pub(super) fn new(message: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
         Self { message: message.into(), hint: hint.into(), is_withdrawn: false }
     }
 

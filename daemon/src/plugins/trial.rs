@@ -69,8 +69,16 @@ impl Plugins {
         let started = Instant::now();
         let outcome = match id.kind {
             Kind::Action => {
-                let call =
-                    PerformCall { call, input, caller: None, timeout, start_timeout: None, follower, cancel: end };
+                let call = PerformCall {
+                    call,
+                    input,
+                    caller: None,
+                    timeout,
+                    start_timeout: None,
+                    follower,
+                    cancel: end,
+                    begin: None,
+                };
                 alone.perform(&ActionName::new(&id.name)?, call).await
             }
             Kind::Receiver => {

@@ -3,14 +3,16 @@
 //! It acts with the rights of the instance itself: on the local instance anything, on a peer what the
 //! peer's token allows.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::peer::Published;
 use super::plugin::Kind;
 use super::raw::{Raw, present};
-use super::{Done, method};
+use super::{Done, ErrorCode, Failure, method};
 use crate::address::PeerAddress;
 use crate::id::{CallId, IssuerHash, PeerId, SubscriptionId};
+use crate::key::Key;
 use crate::name::{ActionName, ReceiverName};
 
 /// Lists actions, of this instance or of a peer.
@@ -122,6 +124,16 @@ pub struct Perform {
     /// Milliseconds to wait; absent: the default of the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Milliseconds to wait until a worker begins with it; after that nothing was done. Absent: as long as for the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_timeout_ms: Option<u64>,
+    /// Whether [`Log`] and [`Progress`] of this call are sent to the session that asks, before the answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follow: bool,
+    /// The idempotency key: whoever asks again with the same key joins this call, or gets its stored outcome, and nothing
+    /// is done twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
     /// The call that a worker is handling while it asks: carries cause and hops on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<CallId>,
@@ -142,6 +154,20 @@ pub struct Performed {
     /// Why the result could not be published, although the action succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publication_error: Option<String>,
+}
+
+impl Performed {
+    /// The result as this type. Nothing is read as `null`.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        read_result(self.result.as_ref())
+    }
+}
+
+/// What an action returned, as a type.
+pub(super) fn read_result<T: DeserializeOwned>(result: Option<&Raw>) -> Result<T, Failure> {
+    serde_json::from_str(result.map_or("null", |raw| raw.get())).map_err(|error| {
+        Failure::new(ErrorCode::Failed, format!("the result of the action is not what was expected: {error}"))
+    })
 }
 
 /// Ends a call that this connection made.
@@ -302,7 +328,7 @@ pub struct RevokeSubscriber {
 }
 method!(RevokeSubscriber, "subscribers.revoke", Unsubscribed);
 
-/// A worker's log line; a notification.
+/// What is said while a call is handled, or outside of any; a notification. From the daemon: of a call that is followed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Log {
     /// While handling which call; absent outside of any.
@@ -329,7 +355,19 @@ pub enum Level {
     Error,
 }
 
-/// How far a call has got; a notification.
+impl Level {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// How far a call has got; a notification. From the daemon: of a call that is followed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Progress {
     /// Which call.
@@ -342,3 +380,22 @@ pub struct Progress {
     pub message: Option<String>,
 }
 method!(Progress, "progress", Done);
+
+/// The call is still worked on: its time limit starts anew, with its whole length. From the daemon: that of a call which
+/// the session made has started anew.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Working {
+    /// Which call.
+    pub call: CallId,
+}
+method!(Working, "working", Done);
+
+/// When to try again, should the call end with `retry-later`: for what can tell no more than an exit status.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RetryAfter {
+    /// Which call.
+    pub call: CallId,
+    /// After how many milliseconds.
+    pub after_ms: u64,
+}
+method!(RetryAfter, "retry_after", Done);

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`peer`] | a daemon | another daemon |
 //! | [`plugin`] | the daemon | a worker of a plugin |
-//! | [`host`] | a worker, or the command line | the daemon: the Coattail API |
+//! | [`host`], [`jobs`] | a worker, or the command line | the daemon: the Coattail API |
 //! | [`control`] | the command line | the daemon: administration |
 //! | [`doctor`] | the command line | the daemon: what is wrong |
 //! | [`plugins`] | the command line | the daemon: how its plugins are |
@@ -19,6 +19,7 @@ pub mod dev;
 pub mod doctor;
 mod error;
 pub mod host;
+pub mod jobs;
 pub mod peer;
 pub mod plugin;
 pub mod plugins;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use coattail::wire::{ErrorCode, Method, control, doctor, host, peer, plugin, plugins};
+use coattail::wire::{ErrorCode, Method, control, doctor, host, jobs, peer, plugin, plugins};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -34,19 +34,22 @@ macro_rules! checks {
 #[rustfmt::skip]
 fn checks() -> Vec<Check> {
     let mut checks = checks! {
-        peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Publish Subscribe IssueSubscription
-            Attach Unsubscribe Revoke Deliver Whereabouts;
+        peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Log Progress Working Publish Subscribe
+            IssueSubscription Attach Unsubscribe Revoke Deliver Whereabouts;
         plugin: Initialize Perform Receive Cancel Shutdown;
         host: ListActions ListReceivers Perform Cancel Publish Subscribe Unsubscribe ListPeers ShowPeer
-            ListSubscribers RevokeSubscriber Log Progress;
+            ListSubscribers RevokeSubscriber Log Progress Working RetryAfter;
         control: Status Stop Issuer IssueToken ListTokens ShowToken RevokeToken AddPeer ShowPeerToken RemovePeer
             IssueValidation AddValidation ListValidations ShowValidation RemoveValidation ListAudit
-            RotateKey ListKeys SetPeerAddress;
+            RotateKey ListKeys SetPeerAddress PluginLogs LogLine;
     };
-    // In files of their own, on the same wire.
-    checks.push(check::<doctor::Doctor>("control"));
-    checks.push(check::<plugins::ShowPlugin>("control"));
-    checks.push(check::<plugins::ReloadPlugins>("control"));
+    // In files of their own, on the same wires.
+    checks.extend([
+        check::<doctor::Doctor>("control"), check::<plugins::ShowPlugin>("control"),
+        check::<plugins::ReloadPlugins>("control"), check::<jobs::StartJob>("host"), check::<jobs::ListJobs>("host"),
+        check::<jobs::ShowJob>("host"), check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"),
+        check::<jobs::JobLogs>("host"),
+    ]);
     checks
 }
 
@@ -98,6 +101,7 @@ fn every_method_has_an_example() {
         ("peer", "peer"),
         ("plugin", "plugin"),
         ("host", "host"),
+        ("jobs", "host"),
         ("control", "control"),
         ("doctor", "control"),
         ("plugins", "control"),

@@ -57,13 +57,7 @@ enum Event {
 }
 
 impl Rounds {
-    pub(super) fn new(
-        session: Session,
-        screen: Screen,
-        keys: Keys,
-        replay: bool,
-        first: Option<TestPlugin>,
-    ) -> Self {
+    pub(super) fn new(session: Session, screen: Screen, keys: Keys, replay: bool, first: Option<TestPlugin>) -> Self {
         let (queue, given) = mpsc::channel(QUEUE);
         let queue = Arc::new(queue);
         session.serve(Service::new().on_in_order(&queue, |queue: &mpsc::Sender<Given>, _, given: Given| {

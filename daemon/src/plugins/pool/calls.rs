@@ -11,7 +11,7 @@ use super::line::{Line, Turn};
 use super::takeover::{Next, Rejected};
 use super::tally::Tally;
 use crate::plugins::Settings;
-use crate::plugins::call::{Answer, Job};
+use crate::plugins::call::{Answer, Begin, Job};
 use crate::plugins::plain;
 use crate::plugins::spec::Spec;
 use crate::plugins::worker::Sent;
@@ -88,6 +88,7 @@ impl Pool {
     pub(in crate::plugins) async fn handle(
         self: Arc<Self>,
         mut turn: Turn,
+        begin: Option<Begin>,
         job: Job,
         unwanted: impl Future<Output = Failure>,
         mut answer: Answer,
@@ -99,6 +100,12 @@ impl Pool {
             why = &mut unwanted => return answer.give(Err(why)),
             // What it has come to is in `turn` itself, and given back with it.
             () = &mut turn => {}
+        }
+        if let Some(begin) = begin {
+            // To its end, whether or not the call is still wanted: nobody knows half a beginning.
+            if let Err(why) = begin.run().await {
+                return answer.give(Err(why));
+            }
         }
         let mut missed = 0;
         while missed < TRIES {

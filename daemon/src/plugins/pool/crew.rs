@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coattail::rpc::Service;
+use coattail::wire::host::Level;
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
 use tokio::sync::Notify;
@@ -250,6 +251,7 @@ impl Crew {
             state.ready.push(worker.clone());
         }
         self.changed.notify_waiters();
+        self.note(Level::Info, "a worker started");
         let idle = self.spec.manifest.idle.unwrap_or(settings.idle);
         let (mut look_at, mut is_over) = (Instant::now() + idle, false);
         let exit = loop {
@@ -268,6 +270,7 @@ impl Crew {
         };
         if worker.was_stopped() {
             tracing::debug!(plugin = %self.spec.id, %exit, "worker stopped");
+            self.note(Level::Info, &format!("a worker was stopped: {exit}"));
             self.ended(&worker);
         } else {
             self.crashed(&worker, worker.ending(&exit), &worker.last_words());
@@ -279,6 +282,7 @@ impl Crew {
         state.starting -= 1;
         if !self.retired.is_cancelled() {
             tracing::warn!(plugin = %self.spec.id, "{}", failure.message);
+            self.note(Level::Error, &failure.message);
             self.with.tally.crashed(&failure.message);
             state.breaker.crashed(Instant::now());
             state.failures += 1;
@@ -309,6 +313,7 @@ impl Crew {
     fn crashed(&self, worker: &Arc<Worker>, why: String, last_words: &str) {
         let message = format!("{} {CRASHED}{why}", self.spec.id);
         tracing::warn!(plugin = %self.spec.id, "worker ended: {why}");
+        self.note(Level::Warn, &format!("a worker ended: {why}"));
         self.with.tally.crashed(&format!("{message}{last_words}"));
         {
             let mut state = self.lock();
@@ -323,6 +328,11 @@ impl Crew {
         state.ready.retain(|other| !Arc::ptr_eq(other, worker));
         state.ending.retain(|other| !Arc::ptr_eq(other, worker));
         self.changed.notify_waiters();
+    }
+
+    /// Writes into the log of the plugin.
+    fn note(&self, level: Level, message: &str) {
+        self.with.settings.journals.write(&self.spec.id, level, None, message);
     }
 
     fn broken(&self, state: &State, until: Instant) -> Failure {
