@@ -13,9 +13,9 @@ use crate::context::Context;
 use crate::error::ExitStatus;
 use crate::local::{self, LogEvent};
 
-/// What is logged unless `COATTAIL_LOG` says otherwise: what plugins say, and what is wrong. What becomes of changed
-/// files is told by the rounds.
-const LOG: &str = "warn,plugin=debug,coattail_daemon::plugins::pool::takeover=off";
+/// What is logged unless `COATTAIL_LOG` says otherwise: what plugins say, and what is wrong. What becomes of workers is
+/// told by the rounds.
+const LOG: &str = "warn,plugin=debug,coattail_daemon::plugins::pool=off";
 
 /// Runs a temporary instance around the plugins of a folder, until it is told to end.
 pub(in crate::commands) fn run(context: &Context, args: &args::Dev) -> Result<ExitStatus, Failure> {
@@ -33,7 +33,7 @@ pub(in crate::commands) fn run(context: &Context, args: &args::Dev) -> Result<Ex
     let screen = Screen::new(context.printer.clone());
     let outcome = context.block_on(async |interrupt| {
         let log = screen.clone();
-        let tell = move |line: LogEvent| log.say(line.level, line.plugin.as_deref(), &line.message);
+        let tell = move |line: LogEvent| log.say(line.level, line.plugin.as_deref().map(name), &line.message);
         let daemon = interrupt.or(local::serve_in_process(stage.instance(), LOG, tell)).await?;
         let keys = Keys::new();
         screen.say(Level::Info, None, &format!("instance {}", stage.instance().display()));
@@ -55,4 +55,9 @@ pub(in crate::commands) fn run(context: &Context, args: &args::Dev) -> Result<Ex
         Err(failure) if failure.code == ErrorCode::Cancelled => Ok(ExitStatus::Done),
         outcome => outcome.map(|()| ExitStatus::Done),
     }
+}
+
+/// The name of a plugin in the log, where its kind stands before it.
+fn name(plugin: &str) -> &str {
+    plugin.split_once('`').map_or(plugin, |(_, name)| name.strip_suffix('`').unwrap_or(name))
 }
