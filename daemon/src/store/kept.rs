@@ -88,7 +88,6 @@ const WANTED: &str = "row IN (
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::store::testing::{receiver, with_waiting};
 
     #[tokio::test]
