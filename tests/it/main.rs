@@ -16,6 +16,7 @@ mod cli_ends;
 mod cli_faults;
 mod client;
 mod delivery;
+mod dev_loop;
 mod durability;
 mod following;
 mod idempotency;
