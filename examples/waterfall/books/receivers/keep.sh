@@ -9,14 +9,15 @@ command -v jq >/dev/null || {
 }
 
 # The id begins the line, and has nothing in it that means something to grep.
-line=$(jq -nce 'input
+order=$(jq -nre 'input
     | select(.status == "filled" and (.side == "buy" or .side == "sell"))
     | select((.id | test("\\A[A-Za-z0-9-]+\\z")) and ([.quantity, .amount_cents, .fee_cents] | all(. == floor)))
-    | {id, time, side, symbol, quantity, price, amount_cents, fee_cents}') || {
+    | {id, time, side, symbol, quantity, price, amount_cents, fee_cents}
+    | "\(.id) \(tojson)"') || {
     echo "it is no order that was filled" >&2
     exit 65
 }
-id=$(printf '%s' "$line" | jq -r .id)
+id=${order%% *} line=${order#* }
 
 # It comes twice if copier was killed at the wrong moment: as two publications, but as one order.
 if grep -qs "^{\"id\":\"$id\"," "$books"; then
