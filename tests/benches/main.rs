@@ -4,6 +4,7 @@
 //! or with words that the titles of sections contain, it only prints: `cargo bench -p coattail-tests -- --quick memory`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the tables, and how far it has got")]
 
+mod bad_children;
 mod calls;
 mod delivery;
 mod effort;
@@ -13,6 +14,8 @@ mod load;
 mod machine;
 mod memory;
 mod peer;
+mod pipe;
+mod plugins;
 mod publish;
 mod report;
 mod startup;
@@ -30,11 +33,13 @@ const END: &str = "<!-- measured: end -->\n";
 
 type Measure = fn(&Effort) -> Section;
 
-const SECTIONS: [(&str, Measure); 9] = [
+const SECTIONS: [(&str, Measure); 11] = [
     ("Floors", floor::measure),
     ("Remote perform", calls::remote),
     ("Remote perform, without the caller's daemon", calls::direct),
     ("Local perform", calls::local),
+    ("Plugins", plugins::measure),
+    ("Bad children", bad_children::measure),
     ("Fairness", fairness::measure),
     ("Publish", publish::measure),
     ("Delivery", delivery::measure),

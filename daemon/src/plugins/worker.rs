@@ -221,8 +221,12 @@ impl Worker {
                 self.session.drain();
                 tokio::select! { () = sleep(self.grace) => {}, () = kill.cancelled() => return process.kill() }
             }
-            // It has closed its stdout: nothing can be had from it any more.
-            () = session_over.cancelled() => {}
+            // It has closed its stdout: nothing can be had from it any more. One that is ending closes it, too: then how
+            // it ends says more.
+            () = session_over.cancelled() => {
+                tokio::select! { () = sleep(ENDING) => {}, () = kill.cancelled() => return process.kill() }
+                let _ = self.reason.set("it closed its stdout, and was stopped".to_owned());
+            }
         }
         // 2. TERM to its group.
         process.terminate();
@@ -292,8 +296,8 @@ impl Worker {
             Ok(output) => check_result(&self.id, output),
             // A plugin speaks for itself only: it cannot say that a token was refused or that a disk is full.
             Err(CallError::Refused(failure)) => Err(match failure.code {
-                ErrorCode::InvalidInput | ErrorCode::Rejected | ErrorCode::RetryLater => failure,
-                _ => Failure { code: ErrorCode::Failed, ..failure },
+                ErrorCode::InvalidInput | ErrorCode::Rejected | ErrorCode::RetryLater => self.said(failure),
+                _ => self.said(Failure { code: ErrorCode::Failed, ..failure }),
             }),
             Err(error @ CallError::TooLarge { .. }) => Err(error.into()),
             Err(CallError::Nonsense { source, .. }) => {
@@ -311,6 +315,14 @@ impl Worker {
         }
     }
 
+    /// A failure with a message, also if the plugin has given it none.
+    fn said(&self, mut failure: Failure) -> Failure {
+        if failure.message.trim().is_empty() {
+            failure.message = format!("{} failed and did not say why", self.id);
+        }
+        failure
+    }
+
     /// How it ended, once it has. Bounded: all steps of a stop, and what reading its last words may take.
     async fn exited(&self) -> Option<Exit> {
         let mut exit = self.exit.clone();
@@ -318,6 +330,9 @@ impl Worker {
         timeout(STOP_STEPS * self.grace + GUARD_TIME, ended).await.ok()?.ok()?.clone()
     }
 }
+
+/// From the end of a process's stdout to its own, if it is about to end.
+const ENDING: Duration = Duration::from_millis(100);
 
 /// Steps of a stop that each take a grace: goodbye, the end of stdin, TERM, and the reading of what is left.
 const STOP_STEPS: u32 = 4;

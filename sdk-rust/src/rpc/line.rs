@@ -113,10 +113,11 @@ impl Decoder for LineCodec {
 const FIRST_ROOM: usize = 8 * 1024;
 
 /// Makes room for the rest of a line in a buffer that is full, and never for more than `most`: left alone it would grow
-/// to twice its size, and then be filled with twice what a line may have.
+/// to twice its size, and then be filled with twice what a line may have. It is somewhat more than doubled, so that the
+/// last step begins at half of `most`, which may be just above a power of two, and not right below it.
 fn make_room(buffer: &mut BytesMut, most: usize) {
     if buffer.len() == buffer.capacity() {
-        let mut roomier = BytesMut::with_capacity((2 * buffer.len()).max(FIRST_ROOM).min(most));
+        let mut roomier = BytesMut::with_capacity((2 * buffer.len() + 1).max(FIRST_ROOM).min(most));
         roomier.extend_from_slice(buffer);
         *buffer = roomier;
     }
