@@ -14,6 +14,7 @@ use coattail::id::PeerId;
 use coattail::wire::Failure;
 use coattail::wire::control::{ListTokens, ListValidations};
 use coattail::wire::host::{Entry, ListActions, ListPeers, ListReceivers, ListSubscribers, Peer, ShowPeer};
+use coattail::wire::jobs::ListJobs;
 
 use crate::args::{Cli, Global};
 use crate::context::{Context, Daemon};
@@ -75,10 +76,11 @@ pub(crate) fn receivers(current: &OsStr) -> Vec<CompletionCandidate> {
     offer(current, async |daemon| Ok(entries(daemon.call(&ListReceivers { peer: None, schemas: false }).await?)))
 }
 
-/// Ids of what the command is about: peers, tokens or validation tokens.
+/// Ids of what the command is about: jobs, peers, tokens or validation tokens.
 pub(crate) fn ids(current: &OsStr) -> Vec<CompletionCandidate> {
     let words = Words::typed();
-    match words.first_of(&["peer", "token", "validation"]) {
+    match words.first_of(&["job", "peer", "token", "validation"]) {
+        Some("job") => jobs(current),
         Some("peer") => peers(current),
         Some("token") => tokens(current),
         Some("validation") => validations(current, ""),
@@ -100,6 +102,17 @@ pub(crate) fn subscriptions(current: &OsStr) -> Vec<CompletionCandidate> {
 /// Bearers: the validation tokens that are stored here.
 pub(crate) fn bearers(current: &OsStr) -> Vec<CompletionCandidate> {
     validations(current, "vt://")
+}
+
+fn jobs(current: &OsStr) -> Vec<CompletionCandidate> {
+    offer(current, async |daemon| {
+        let jobs = daemon.call(&ListJobs {}).await?;
+        Ok(jobs
+            .into_iter()
+            .rev()
+            .map(|job| (job.id.to_string(), format!("{} {}", job.action, job.state.name())))
+            .collect())
+    })
 }
 
 fn tokens(current: &OsStr) -> Vec<CompletionCandidate> {

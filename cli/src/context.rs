@@ -269,7 +269,8 @@ impl Context {
                 return Ok(link);
             }
             // With JSON, stderr has the error and nothing else, so that it can be parsed.
-            let log = if self.printer.format() == Format::Json { "off" } else { "warn" };
+            // What plugins say is for those who follow the call, as with a service.
+            let log = if self.printer.format() == Format::Json { "off" } else { "warn,plugin=off" };
             match local::open_in_process(instance, log).await {
                 Ok(opened) => {
                     self.explain("the service is not running: this command has opened the instance itself");

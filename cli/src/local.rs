@@ -138,7 +138,8 @@ pub(crate) async fn open_in_process(instance: &Path, log: &str) -> Result<InProc
     daemon.serve_commands()?;
     let cancel = CancellationToken::new();
     let limits = Limits::default();
-    let ((ours, run_ours), (_, run_theirs)) = pair(Service::new(), daemon.control(), &limits, &cancel);
+    let ((ours, run_ours), (theirs, run_theirs)) = pair(Service::new(), Service::new(), &limits, &cancel);
+    daemon.serve_on(&theirs);
     let tasks = TaskTracker::new();
     tasks.spawn(run_ours);
     tasks.spawn(run_theirs);

@@ -12,16 +12,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::{Announcer, Keys, Peers, TokenIssuer, Tokens, Validations};
-use crate::actions::{Actions, Calls, Remote};
+use crate::actions::{Actions, Calls, Jobs, Remote};
 use crate::admission::CallRates;
-use crate::api::{control_service, peer_service, worker_service};
+use crate::api::{control_service, host_service, peer_service};
 use crate::audit::Audit;
 use crate::config::{Config, RetrySchedule};
 use crate::door::Door;
+use crate::feeds::Feeds;
 use crate::instance::{Instance, InstanceLock};
 use crate::own_keys::InstanceKeys;
 use crate::parts::Parts;
-use crate::plugins::{self, Host, Plugins};
+use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
     Causes, Delivery, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
 };
@@ -98,7 +99,9 @@ impl Daemon {
         })?;
         let config = Config::load(instance.root())?;
         let kept = Kept { instance, lock, config, doors: None, started: jiff::Timestamp::now() };
-        Self::assemble(kept, executable)
+        let daemon = Self::assemble(kept, executable)?;
+        daemon.parts.jobs.recover().await?;
+        Ok(daemon)
     }
 
     /// Opens the instance anew and serves it, as after a restart, with the keys that it has now. Nobody else can get at
@@ -152,7 +155,16 @@ impl Daemon {
                 service.unwrap_or_default().fact(plugin.clone()).fact(SessionId::new())
             })
         };
-        let settings = plugin_settings(&instance, &config, identity.issuer(), executable);
+        let journals = Journals::new(instance.logs()).map_err(|error| {
+            Failure::new(ErrorCode::Internal, format!("the thread that keeps the logs could not start: {error}"))
+                .hint("look at the limits of this account: `ulimit -a`")
+        })?;
+        let feeds = Feeds::default();
+        let settings = plugins::Settings {
+            feeds: feeds.clone(),
+            journals: journals.clone(),
+            ..plugin_settings(&instance, &config, identity.issuer(), executable)
+        };
         let workers = CancellationToken::new();
         let (plugins, run_plugins) = Plugins::new(settings, host, workers.clone());
         let supervision = TaskTracker::new();
@@ -175,18 +187,24 @@ impl Daemon {
         let receivers = ReceiverSettings { timeout: limits.local_call, retry: config.receiver_retry.clone() };
         let publisher =
             PublisherSide::new(identity.clone(), store.clone(), sessions.clone(), delivery.clone(), plugins.clone());
+        let actions = Actions::new(plugins.clone(), publishing, causes.clone());
+        let remote = Remote::new(store.clone(), sessions.clone(), feeds.clone(), limits.remote_call);
+        let jobs = Jobs::new(store.clone(), actions.clone(), remote.clone(), feeds.clone(), instance.jobs(), &limits);
         let parts = Arc::new(Parts {
             instance: instance.root().to_owned(),
             store: store.clone(),
             sessions: sessions.clone(),
             plugins: plugins.clone(),
-            actions: Actions::new(plugins.clone(), publishing, causes.clone()),
-            remote: Remote::new(store.clone(), sessions.clone(), limits.remote_call),
+            actions,
+            remote,
+            feeds,
+            journals,
             calls: Calls::default(),
+            jobs: jobs.clone(),
             inbox: Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers),
             subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
-            tokens: Tokens::new(issuer, store.clone(), sessions.clone(), publisher.clone()),
-            validations: Validations::new(identity.clone(), store.clone(), sessions.clone(), publisher.clone()),
+            tokens: Tokens::new(issuer, store.clone(), sessions.clone(), jobs.clone(), publisher.clone()),
+            validations: Validations::new(identity.clone(), store.clone(), sessions.clone(), jobs, publisher.clone()),
             keys: Keys::new(config.clone(), identity.clone(), store.clone(), retired, renew.clone())?,
             peers: Peers::new(issuers, store, sessions.clone(), links.clone()),
             publisher,
@@ -199,7 +217,7 @@ impl Daemon {
             address,
         });
         sessions.serve(peer_service(&parts));
-        *table.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker_service(&parts));
+        *table.lock().unwrap_or_else(PoisonError::into_inner) = Some(host_service(&parts));
         Ok(Self {
             instance,
             parts,
@@ -241,6 +259,11 @@ impl Daemon {
         control_service(&self.parts).fact(SessionId::new())
     }
 
+    /// As [`control`](Self::control), served on a session that nobody drives yet.
+    pub fn serve_on(&self, session: &Session) {
+        session.serve(self.control().fact(session.clone()));
+    }
+
     /// Cancelled when somebody asks the service to stop.
     pub fn stop_requested(&self) -> CancellationToken {
         self.parts.stop.clone()
@@ -271,6 +294,7 @@ impl Daemon {
         self.parts.inbox.start().await?;
         self.delivery.start().await?;
         self.links.start().await?;
+        self.parts.jobs.serve().await?;
         let control = match kept {
             Some(doors) => doors.control,
             None => Arc::new(self.bind_control()?),
@@ -289,6 +313,7 @@ impl Daemon {
         self.tracker.spawn(crate::expiry::run(self.parts.tokens.clone(), self.cancel.clone()));
         self.tracker.spawn(crate::retention::run(
             self.parts.store.clone(),
+            self.parts.jobs.clone(),
             self.config.limits.clone(),
             self.cancel.clone(),
         ));
@@ -346,10 +371,10 @@ impl Daemon {
                     }
                 };
                 let (reader, writer) = stream.into_split();
-                let service = control_service(&parts).fact(SessionId::new());
                 let limits = Limits::default();
                 let (session, run) =
-                    Session::new(reader, writer, service, Stray::Close, limits, CancellationToken::new());
+                    Session::new(reader, writer, Service::new(), Stray::Close, limits, CancellationToken::new());
+                session.serve(control_service(&parts).fact(SessionId::new()).fact(session.clone()));
                 let stop = cancel.clone();
                 tracker.spawn(async move {
                     tokio::pin!(run);
@@ -368,7 +393,7 @@ impl Daemon {
 
     /// Stops: refuses new work, finishes what is under way until the deadline, ends the rest. May be called twice.
     pub async fn shutdown(&self, deadline: Duration) {
-        let Parts { sessions, inbox, store, audit, .. } = &*self.parts;
+        let Parts { sessions, inbox, jobs, store, audit, .. } = &*self.parts;
         drop(self.doors().take());
         let graceful = async {
             // 1. Nothing new comes in: no connections, no commands, no deliveries from here.
@@ -378,8 +403,8 @@ impl Daemon {
             self.links.close().await;
             // 2. Receivers that run finish; their outcome is on disk when this returns.
             inbox.close().await;
-            // 3. Calls under way are answered.
-            sessions.drain().await;
+            // 3. Calls under way are answered. Jobs that have begun here finish, the others stay for the next start.
+            tokio::join!(jobs.close(), sessions.drain());
             self.tracker.wait().await;
         };
         if tokio::time::timeout(deadline, graceful).await.is_err() {
@@ -390,9 +415,12 @@ impl Daemon {
         let (cancel, supervision) = &self.supervision;
         cancel.cancel();
         supervision.wait().await;
+        // What became of the jobs that did not finish, which is lost, is on disk when this returns.
+        jobs.close().await;
         // 5. Whatever is still there is dropped, and joined.
         sessions.close().await;
-        // 6. Nobody decides anything any more.
+        // 6. Nobody says or decides anything any more.
+        self.parts.journals.close().await;
         audit.close().await;
         drop(self.table.lock().unwrap_or_else(PoisonError::into_inner).take());
         store.close().await;

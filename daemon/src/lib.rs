@@ -19,6 +19,7 @@ mod daemon;
 mod door;
 mod expiry;
 mod failure;
+mod feeds;
 #[cfg(test)]
 mod legacy_vectors;
 mod own_keys;

@@ -7,10 +7,11 @@ use coattail::wire::control::ServiceStatus;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Keys, Peers, Tokens, Validations};
-use crate::actions::{Actions, Calls, Remote};
+use crate::actions::{Actions, Calls, Jobs, Remote};
 use crate::audit::Audit;
 use crate::config::Limits;
-use crate::plugins::Plugins;
+use crate::feeds::Feeds;
+use crate::plugins::{Journals, Plugins};
 use crate::publications::{Causes, Inbox, PublisherSide, SubscriberSide};
 use crate::session::Sessions;
 use crate::store::Store;
@@ -23,9 +24,12 @@ pub(crate) struct Parts {
     pub(crate) audit: Audit,
     pub(crate) sessions: Sessions,
     pub(crate) plugins: Plugins,
+    pub(crate) feeds: Feeds,
+    pub(crate) journals: Journals,
     pub(crate) actions: Actions,
     pub(crate) remote: Remote,
     pub(crate) calls: Calls,
+    pub(crate) jobs: Jobs,
     pub(crate) causes: Causes,
     pub(crate) inbox: Inbox,
     pub(crate) publisher: PublisherSide,

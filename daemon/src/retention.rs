@@ -2,18 +2,22 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::actions::Jobs;
 use crate::config::Limits;
 use crate::store::Store;
 
 /// How often what is past its retention is looked for.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Removes what is past its retention, until it is cancelled: publications (who has not had them is told of the gap)
-/// and the audit.
-pub(crate) async fn run(store: Store, limits: Limits, cancel: CancellationToken) {
+/// Removes what is past its retention, until it is cancelled: publications (who has not had them is told of the gap),
+/// the audit, and jobs that have ended.
+pub(crate) async fn run(store: Store, jobs: Jobs, limits: Limits, cancel: CancellationToken) {
     while cancel.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         if let Err(error) = trim(&store, &limits).await {
             tracing::warn!(%error, "what is past its retention could not be removed");
+        }
+        if let Err(failure) = jobs.trim().await {
+            tracing::warn!(%failure, "jobs past their retention could not be removed");
         }
     }
 }

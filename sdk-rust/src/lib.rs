@@ -14,6 +14,7 @@
 pub mod address;
 pub mod control;
 pub mod id;
+pub mod key;
 pub mod name;
 pub mod plugin;
 pub mod rpc;

@@ -46,8 +46,16 @@ pub(crate) fn direct(effort: &Effort) -> Section {
                     let (session, action) = (session.clone(), action.clone());
                     async move {
                         let call = CallId::new();
-                        let perform =
-                            peer::Perform { call, action, input: Some(input()), publish: false, timeout_ms: None };
+                        let perform = peer::Perform {
+                            call,
+                            action,
+                            input: Some(input()),
+                            publish: false,
+                            timeout_ms: None,
+                            key: None,
+                            start_timeout_ms: None,
+                            follow: false,
+                        };
                         session.call(&perform).await.expect("it echoes");
                     }
                 };
@@ -89,6 +97,9 @@ async fn through(
         input: Some(input()),
         publish: false,
         timeout_ms: None,
+        key: None,
+        start_timeout_ms: None,
+        follow: false,
         parent: None,
     };
     let call = move || {

@@ -149,7 +149,16 @@ fn neighbour(dialer: Dialer, beside: Beside, stop: CancellationToken) -> JoinHan
 /// Whether it was done.
 async fn perform(session: &Session) -> bool {
     let call = CallId::new();
-    let perform = Perform { call, action: name("rust"), input: Some(input()), publish: false, timeout_ms: None };
+    let perform = Perform {
+        call,
+        action: name("rust"),
+        input: Some(input()),
+        publish: false,
+        timeout_ms: None,
+        start_timeout_ms: None,
+        follow: false,
+        key: None,
+    };
     session.call(&perform).await.is_ok()
 }
 

@@ -10,6 +10,7 @@ mod delivery;
 mod effort;
 mod fairness;
 mod floor;
+mod follow;
 mod load;
 mod machine;
 mod memory;
@@ -33,13 +34,14 @@ const END: &str = "<!-- measured: end -->\n";
 
 type Measure = fn(&Effort) -> Section;
 
-const SECTIONS: [(&str, Measure); 11] = [
+const SECTIONS: [(&str, Measure); 12] = [
     ("Floors", floor::measure),
     ("Remote perform", calls::remote),
     ("Remote perform, without the caller's daemon", calls::direct),
     ("Local perform", calls::local),
     ("Plugins", plugins::measure),
     ("Bad children", bad_children::measure),
+    ("Follow", follow::measure),
     ("Fairness", fairness::measure),
     ("Publish", publish::measure),
     ("Delivery", delivery::measure),

@@ -126,7 +126,10 @@ fn s1_a_token_allows_what_it_lists_and_nothing_else() {
         ("peers.list", json!({}), ErrorCode::UnknownMethod),
         ("peers.add", json!({"token": token}), ErrorCode::UnknownMethod),
         ("subscribers.list", json!({}), ErrorCode::UnknownMethod),
-        ("log", json!({"level": "error", "message": "planted"}), ErrorCode::UnknownMethod),
+        ("plugins.logs", json!({"kind": "action", "name": "echo"}), ErrorCode::UnknownMethod),
+        ("retry_after", json!({"call": NOBODY, "after_ms": 1}), ErrorCode::UnknownMethod),
+        // A peer speaks of the calls that were made to it, and of nothing else.
+        ("log", json!({"level": "error", "message": "planted"}), ErrorCode::InvalidInput),
         ("session.hello", hello(&keys, &rand_nonce()), ErrorCode::UnknownMethod),
     ] {
         let shown: String = params.to_string().chars().take(100).collect();

@@ -332,6 +332,9 @@ async fn perform_at_once(instance: &Instance, peer: &str, calls: usize) -> Vec<R
                 input: Some(serde_json::from_str("1").expect("JSON")),
                 publish: false,
                 timeout_ms: None,
+                key: None,
+                start_timeout_ms: None,
+                follow: false,
                 parent: None,
             };
             control.call(&perform).await.map(drop).map_err(Failure::from)

@@ -10,6 +10,7 @@ pub mod control;
 pub mod instance;
 pub mod output;
 pub mod plugin;
+pub mod proxy;
 pub mod random;
 pub mod wait;
 
@@ -18,5 +19,6 @@ pub use cluster::Cluster;
 pub use control::Control;
 pub use instance::Instance;
 pub use output::Output;
+pub use proxy::Proxy;
 pub use random::Random;
 pub use wait::{moment, until, within};

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
+use coattail::key::Key;
 use coattail::name::{ActionName, ReceiverName};
 
 use super::duration::parse_wait;
@@ -16,8 +17,14 @@ pub(crate) enum ActionCommand {
     List(ListActions),
     /// Perform an action and print its result
     #[command(after_help = "Examples:\n  coattail action perform 'My Action' -d '{\"n\": 1}'\n  \
-                            coattail action perform backup -d @input.json --peer ID --notify")]
+                            coattail action perform backup -d @input.json --peer ID --notify\n  \
+                            coattail action perform backup --detach --idempotency-key monday")]
     Perform(PerformAction),
+    /// Show what an action said and printed, and when its workers came and went
+    #[command(
+        after_help = "Examples:\n  coattail action logs backup --lines 20\n  coattail action logs keep --receiver -f"
+    )]
+    Logs(ActionLogs),
     /// Publish a value for an action without performing it
     Publish(PublishAction),
     /// Subscribe a receiver of this instance to an action of a peer
@@ -123,6 +130,35 @@ pub(crate) struct PerformAction {
     /// How long to wait, such as 30s or 5m [default: what the configuration says]
     #[arg(long, value_name = "DURATION", value_parser = parse_wait)]
     pub(crate) timeout: Option<Duration>,
+    /// How long to wait until it begins; after that nothing was done [default: as long as for the rest]
+    #[arg(long, value_name = "DURATION", value_parser = parse_wait)]
+    pub(crate) start_timeout: Option<Duration>,
+    /// Show what it says on stderr while it runs [default: on a terminal]
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) follow: bool,
+    /// Store it as a job and print the id of that, instead of waiting
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Whoever asks again with the same key gets the same outcome, and nothing is done twice
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<Key>,
+}
+
+/// `coattail action logs`
+#[derive(Debug, Args)]
+pub(crate) struct ActionLogs {
+    /// Whose; one whose files are gone still has a log
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(candidates::actions))]
+    pub(crate) name: String,
+    /// NAME is a receiver
+    #[arg(short, long)]
+    pub(crate) receiver: bool,
+    /// Go on until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many lines [default: 100]
+    #[arg(long, value_name = "N")]
+    pub(crate) lines: Option<u32>,
 }
 
 /// `coattail action publish`

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
-    ActionCommand, Audit, Completions, DataCommand, Demo, KeysCommand, Man, PeerCommand, ServiceCommand,
-    SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
+    ActionCommand, Audit, Completions, DataCommand, Demo, JobCommand, KeysCommand, Log, Man, PeerCommand, Progress,
+    RetryAfter, ServiceCommand, SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -59,6 +59,9 @@ pub(crate) enum Command {
     /// Make, list and perform actions; publish for them and subscribe to them
     #[command(subcommand, arg_required_else_help = true)]
     Action(ActionCommand),
+    /// Calls that outlive whoever asked for them: `action perform --detach` makes them
+    #[command(subcommand, arg_required_else_help = true)]
+    Job(JobCommand),
     /// Instances that gave this one a token
     #[command(subcommand, arg_required_else_help = true)]
     Peer(PeerCommand),
@@ -80,6 +83,17 @@ pub(crate) enum Command {
     /// Show who was let in or refused, and what was changed
     #[command(after_help = "Examples:\n  coattail audit --since 1h\n  coattail audit --since 1d --json")]
     Audit(Audit),
+    /// In a script of yours: say something of the call that it handles
+    #[command(after_help = "Example:\n  coattail log --level warn \"the disk is nearly full\"")]
+    Log(Log),
+    /// In a script of yours: say how far the call has got
+    #[command(after_help = "Example:\n  coattail progress 40 \"copying\"")]
+    Progress(Progress),
+    /// In a script of yours: the call is still worked on, its time limit begins anew
+    Working,
+    /// In a script of yours: be tried again after so long; exits with 75, as the script has to
+    #[command(after_help = "Example:\n  exec coattail retry-after 5m")]
+    RetryAfter(RetryAfter),
     /// The database of an instance
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),

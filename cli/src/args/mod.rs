@@ -7,10 +7,12 @@ mod completions;
 mod data;
 mod demo;
 mod duration;
+mod job;
 mod keys;
 mod man;
 mod names;
 mod peer;
+mod said;
 mod service;
 mod subscribers;
 #[cfg(test)]
@@ -21,7 +23,7 @@ mod validity;
 mod which;
 
 pub(crate) use action::{
-    ActionCommand, ActionTypes, CreateAction, Input, Language, ListActions, PerformAction, PublishAction,
+    ActionCommand, ActionLogs, ActionTypes, CreateAction, Input, Language, ListActions, PerformAction, PublishAction,
     SubscribeAction, TypesLanguage, UnsubscribeAction,
 };
 pub(crate) use audit::Audit;
@@ -29,9 +31,11 @@ pub(crate) use cli::{Cli, Command, Global, Help, New};
 pub(crate) use completions::Completions;
 pub(crate) use data::{DataCommand, Migration};
 pub(crate) use demo::Demo;
+pub(crate) use job::{JobCommand, JobLogs, WaitForJob};
 pub(crate) use keys::{KeysCommand, TlsCommand};
 pub(crate) use man::Man;
 pub(crate) use peer::{AddPeer, PeerCommand, SetAddress};
+pub(crate) use said::{Log, Progress, RetryAfter};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
 pub(crate) use subscribers::SubscribersCommand;
 pub(crate) use token::{IssueToken, TokenCommand};

@@ -106,6 +106,13 @@ fn what_is_beyond_the_original_is_understood() {
         "coattail subscribers revoke -s id --dry-run",
         "coattail action unsubscribe -p id -a x -r y --dry-run",
         "coattail doctor --json",
+        "coattail action perform x --detach --idempotency-key k --start-timeout 5m",
+        "coattail job list",
+        "coattail job show id",
+        "coattail job wait --id id --timeout 5m --follow",
+        "coattail job result id",
+        "coattail job cancel id",
+        "coattail job logs id -f",
         "coattail completions zsh",
         "coattail man",
         "coattail man dir",
@@ -151,6 +158,9 @@ fn c4_what_is_not_understood_is_refused() {
         "coattail validation remove",
         "coattail completions tcsh",
         "coattail doctor now",
+        "coattail action perform x --detach --follow",
+        "coattail action perform x --idempotency-key ",
+        "coattail job wait",
     ] {
         assert!(parse(line).is_err(), "{line}");
     }

@@ -1,30 +1,25 @@
-use std::sync::Arc;
-use std::time::Duration;
-
 use coattail::id::{CallId, PeerId};
-use coattail::rpc::Service;
 use coattail::wire::host::{
-    Entry, Level, ListActions, ListReceivers, Log, Perform, Performed, Progress, Publish, Subscribe, Subscription,
-    Unsubscribe,
+    Entry, ListActions, ListReceivers, Perform, Performed, Publish, Subscribe, Subscription, Unsubscribe,
 };
+use coattail::wire::jobs::StartJob;
 use coattail::wire::peer::Published;
-use coattail::wire::{Done, ErrorCode, Failure, Raw};
+use coattail::wire::{ErrorCode, Failure};
 use serde::Serialize;
 
-use super::{create, input, types};
+use super::job::{self, milliseconds};
+use super::{create, follow, input, logs, performed, types};
 use crate::args::{self, ActionCommand, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
-use crate::context::{Context, Daemon};
-use crate::error::{ExitStatus, report};
-use crate::output::{Field, Printer, Record, Row, visible, yes_no};
-
-/// What a call may take beyond its own time limit, until its end is told.
-const GRACE: Duration = Duration::from_secs(30);
+use crate::context::Context;
+use crate::error::ExitStatus;
+use crate::output::{Field, Record, Row, yes_no};
 
 pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatus, Failure> {
     match command {
         ActionCommand::Create(args) => create::run(context, &args)?,
         ActionCommand::List(args) => list(context, &args)?,
         ActionCommand::Perform(args) => return perform(context, args),
+        ActionCommand::Logs(args) => logs::run(context, &args)?,
         ActionCommand::Publish(args) => publish(context, args)?,
         ActionCommand::Subscribe(args) => subscribe(context, args)?,
         ActionCommand::Unsubscribe(args) => unsubscribe(context, args)?,
@@ -72,80 +67,23 @@ fn list(context: &Context, args: &args::ListActions) -> Result<(), Failure> {
     context.printer.list(&listed, empty)
 }
 
-/// A performed action, as programs are told of it.
-#[derive(Serialize)]
-struct Answer<'a> {
-    result: Option<&'a Raw>,
-    call: CallId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    publication: Option<&'a Published>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    publication_error: Option<&'a str>,
-}
-
 fn perform(context: &Context, args: PerformAction) -> Result<ExitStatus, Failure> {
-    let call = Perform {
-        call: Some(CallId::new()),
-        peer: context.peer(args.peer.as_deref())?,
-        action: args.action.get(),
-        input: args.data.as_ref().map(input::read_json).transpose()?,
-        publish: args.notify,
-        timeout_ms: args.timeout.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
-        parent: context.parent_call(),
-    };
+    let peer = context.peer(args.peer.as_deref())?;
+    let (action, publish, key) = (args.action.get(), args.notify, args.idempotency_key);
+    let input = args.data.as_ref().map(input::read_json).transpose()?;
+    let (timeout_ms, start_timeout_ms) = (args.timeout.map(milliseconds), args.start_timeout.map(milliseconds));
+    let parent = context.parent_call();
+    if args.detach {
+        let call = StartJob { peer, action, input, publish, timeout_ms, start_timeout_ms, key, parent };
+        return job::start(context, &call);
+    }
+    let (call, follow) = (Some(CallId::new()), follow::is_wanted(context, args.follow));
+    let call = Perform { call, peer, action, input, publish, timeout_ms, start_timeout_ms, follow, key, parent };
     let performed: Performed = context.talk(async |daemon| {
-        listen(daemon, context);
-        match args.timeout {
-            Some(limit) => daemon.session().call_within(limit.saturating_add(GRACE), &call).await,
-            // The daemon has a limit of its own, which we do not know.
-            None => daemon.session().call(&call).await.map_err(Failure::from),
-        }
+        let deadline = follow::listen(daemon, context, args.timeout);
+        daemon.session().call_until(&deadline, &call).await
     })?;
-    let printer = &context.printer;
-    let answer = Answer {
-        result: performed.result.as_ref(),
-        call: performed.call,
-        publication: performed.publication.as_ref(),
-        publication_error: performed.publication_error.as_deref(),
-    };
-    printer.result(answer.result, &answer)?;
-    if let Some(published) = answer.publication {
-        printer.note(&format!("published as {} (number {})", published.id, published.sequence));
-    }
-    // The result is the answer even so: the action has run.
-    match answer.publication_error {
-        None => Ok(ExitStatus::Done),
-        Some(why) => {
-            let failure = Failure::new(ErrorCode::Failed, format!("the result was not published\n{why}"))
-                .hint("publish it with `coattail action publish`; the action itself has succeeded");
-            Ok(report(printer, &failure))
-        }
-    }
-}
-
-/// Passes on what the daemon tells of the call while it runs.
-fn listen(daemon: &Daemon, context: &Context) {
-    struct Listener {
-        printer: Printer,
-        verbose: bool,
-    }
-    let listener = Arc::new(Listener { printer: context.printer.clone(), verbose: context.is_verbose() });
-    let service = Service::new()
-        .on_in_order(&listener, |listener, _, log: Log| {
-            if listener.verbose || matches!(log.level, Level::Info | Level::Warn | Level::Error) {
-                listener.printer.note(&visible(&log.message));
-            }
-            Ok(Done {})
-        })
-        .on_in_order(&listener, |listener, _, progress: Progress| {
-            if listener.verbose {
-                let percent = progress.fraction.map(|fraction| format!("{:.0} % ", fraction * 100.0));
-                let message = progress.message.unwrap_or_default();
-                listener.printer.note(&visible(&format!("{}{message}", percent.unwrap_or_default())));
-            }
-            Ok(Done {})
-        });
-    daemon.session().serve(service);
+    performed::answer(&context.printer, &performed)
 }
 
 impl Record for Published {

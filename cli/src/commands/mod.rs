@@ -7,14 +7,19 @@ mod create;
 mod data;
 mod demo;
 mod doctor;
+mod follow;
 mod headless;
 mod help;
 mod ids;
 mod input;
+mod job;
 mod keys;
+mod logs;
 mod man;
 mod new;
 mod peer;
+mod performed;
+mod said;
 mod service;
 mod subscribers;
 mod token;
@@ -35,6 +40,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Version => version::run(context),
         Command::Service(command) => service::run(context, command),
         Command::Action(command) => action::run(context, command),
+        Command::Job(command) => job::run(context, command),
         Command::Peer(command) => peer::run(context, command),
         Command::Subscribers(command) => subscribers::run(context, command),
         Command::Token(command) => token::run(context, command),
@@ -42,6 +48,10 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Keys(command) => keys::run(context, &command),
         Command::Tls(command) => keys::run_tls(context, &command),
         Command::Audit(args) => audit::run(context, &args),
+        Command::Log(args) => said::log(context, &args),
+        Command::Progress(args) => said::progress(context, &args),
+        Command::Working => said::working(context),
+        Command::RetryAfter(args) => said::retry_after(context, &args),
         Command::Data(command) => data::run(context, command),
         Command::Demo(args) => demo::run(context, &args),
         Command::Doctor => doctor::run(context),

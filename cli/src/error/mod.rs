@@ -8,6 +8,6 @@ mod tests;
 mod usage;
 
 pub(crate) use panic::install_panic_hook;
-pub(crate) use report::{because, report};
+pub(crate) use report::{ShownError, because, report, shown_error};
 pub(crate) use status::ExitStatus;
 pub(crate) use usage::explain_usage;

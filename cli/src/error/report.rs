@@ -96,25 +96,29 @@ pub(super) fn as_lines(failure: &Failure, color: Color) -> String {
 pub(super) fn as_json(failure: &Failure) -> impl Serialize {
     #[derive(Serialize)]
     struct Outer {
-        error: Inner,
+        error: ShownError,
     }
-    #[derive(Serialize)]
-    struct Inner {
-        code: &'static str,
-        message: String,
-        hint: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        data: Option<Raw>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        retry_after_ms: Option<u64>,
-    }
-    Outer {
-        error: Inner {
-            code: failure.code.name(),
-            message: failure.message.lines().map(str::trim).collect::<Vec<_>>().join(": "),
-            hint: hint(failure).to_owned(),
-            data: failure.data.clone(),
-            retry_after_ms: failure.retry_after_ms,
-        },
+    Outer { error: shown_error(failure) }
+}
+
+/// A failure, as programs are told of it.
+#[derive(Serialize)]
+pub(crate) struct ShownError {
+    code: &'static str,
+    message: String,
+    hint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Raw>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+pub(crate) fn shown_error(failure: &Failure) -> ShownError {
+    ShownError {
+        code: failure.code.name(),
+        message: failure.message.lines().map(str::trim).collect::<Vec<_>>().join(": "),
+        hint: hint(failure).to_owned(),
+        data: failure.data.clone(),
+        retry_after_ms: failure.retry_after_ms,
     }
 }

@@ -1,12 +1,13 @@
 use std::ffi::OsStr;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
+use coattail::wire::host::Level;
 use coattail::wire::{ErrorCode, Failure, Raw};
 use serde::Serialize;
 
 use super::show::{Record, Row};
 use super::spinner::Spinner;
-use super::visible::visible_json;
+use super::visible::{visible, visible_json};
 use super::{Color, json, plain, pretty, table};
 
 /// What answers look like.
@@ -124,6 +125,28 @@ impl Printer {
         if self.format != Format::Json {
             self.say(&format!("{text}\n"));
         }
+    }
+
+    /// Whether a person looks at stderr.
+    pub(crate) fn is_watched(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Passes on a line that somebody else said.
+    pub(crate) fn log(&self, level: Level, text: &str) {
+        let style = match level {
+            Level::Debug => "2",
+            Level::Info => return self.note(&visible(text)),
+            Level::Warn => "33",
+            Level::Error => "31",
+        };
+        let head = Color::of(&io::stderr()).paint(style, &format!("{}:", level.as_str()));
+        self.note(&format!("{head} {}", visible(text)));
+    }
+
+    /// Shows how far something has got, to a person who looks on.
+    pub(crate) fn progress(&self, fraction: Option<f64>, text: Option<&str>) {
+        self.spinner.progress(fraction, text.map(visible).as_deref());
     }
 
     /// Says something that should not be missed.

@@ -184,6 +184,24 @@ impl Canned {
         self
     }
 
+    /// Answers a method after a while; before that it tells something.
+    #[must_use]
+    pub(crate) fn slowly<M: Method + Sync>(
+        mut self,
+        tell: impl Fn(&Session, &M) + Clone + Send + Sync + 'static,
+        answer: impl Fn(M) -> M::Reply + Clone + Send + Sync + 'static,
+    ) -> Self {
+        self.service = self.service.on(&self.context, move |_, facts, call: M| {
+            let (tell, answer) = (tell.clone(), answer.clone());
+            async move {
+                tell(&facts.get::<Session>().expect("a fact of each connection"), &call);
+                tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+                Ok(answer(call))
+            }
+        });
+        self
+    }
+
     /// Never answers a method; says when it was called, and when the call was dropped.
     #[must_use]
     pub(crate) fn stuck<M: Method + Sync>(mut self) -> (Self, Receiver<&'static str>) {
@@ -257,8 +275,9 @@ fn serve(socket: &Path, service: Service, cancel: CancellationToken, ready: &Syn
         let sessions = TaskTracker::new();
         while let Some(Ok((stream, _))) = cancel.run_until_cancelled(listener.accept()).await {
             let (read, write) = stream.into_split();
-            let (_, drive) =
-                Session::new(read, write, service.clone(), Stray::Close, Limits::default(), cancel.child_token());
+            let (session, drive) =
+                Session::new(read, write, Service::new(), Stray::Close, Limits::default(), cancel.child_token());
+            session.serve(service.clone().fact(session.clone()));
             sessions.spawn(drive);
         }
         sessions.close();

@@ -1,5 +1,6 @@
+use coattail::rpc::Session;
 use coattail::wire::control::ListTokens;
-use coattail::wire::host::ListActions;
+use coattail::wire::host::{Level, ListActions, Log, Perform, Performed, Progress};
 use coattail::wire::{ErrorCode, Failure};
 
 use crate::harness::{Canned, FakeDaemon, Instance};
@@ -91,4 +92,45 @@ fn a_person_sees_that_something_takes_long() {
         let (_, shown) = run().env(name, value).run_wholly_on_a_terminal();
         assert!(!shown.contains("working"), "{name}: {shown:?}");
     }
+}
+
+#[test]
+fn a_person_sees_how_far_a_call_has_got_and_what_it_says() {
+    let instance = Instance::new();
+    let said = |session: &Session, perform: &Perform| {
+        let call = perform.call.expect("the command line names its calls");
+        let log = |level, message: &str| {
+            assert!(session.try_notify(&Log { call: Some(call), level, message: message.to_owned() }));
+        };
+        // Whoever has not asked for it gets nothing.
+        if perform.follow {
+            log(Level::Debug, "not for people");
+            log(Level::Info, "o\u{1b}[2Jne");
+            log(Level::Warn, "two");
+            let message = Some("copy\u{1b}[2Jing".to_owned());
+            assert!(session.try_notify(&Progress { call, fraction: Some(0.4), message }));
+        }
+    };
+    let _daemon = Canned::new()
+        .slowly(said, |perform: Perform| Performed {
+            call: perform.call.expect("the command line names its calls"),
+            result: serde_json::from_str("7").ok(),
+            publication: None,
+            publication_error: None,
+        })
+        .serve(&instance);
+    let run = |more: &[&str]| instance.coattail(&[&["action", "perform", "x"], more].concat()).env("TERM", "xterm");
+    let (code, shown) = run(&[]).env("NO_COLOR", "1").run_wholly_on_a_terminal();
+    assert_eq!(code, 0);
+    assert!(shown.starts_with("o\\u{1b}[2Jne\nwarn: two\n"), "{shown:?}");
+    assert!(shown.contains("40 %") && shown.contains("copy\\u{1b}[2Jing"), "{shown:?}");
+    assert!(shown.ends_with("7\n") && !shown.contains("not for people"), "{shown:?}");
+    let (_, coloured) = run(&["--verbose"]).run_wholly_on_a_terminal();
+    assert!(coloured.contains("\x1b[33mwarn:\x1b[0m two") && coloured.contains("not for people"), "{coloured:?}");
+
+    // Without a terminal there is silence, unless it is asked for; with JSON in any case.
+    run(&[]).run().is(0, "7\n", "");
+    run(&["--follow"]).run().is(0, "7\n", "o\\u{1b}[2Jne\nwarn: two\n");
+    let (_, json) = run(&["--follow", "--json"]).run_wholly_on_a_terminal();
+    assert!(json.starts_with("{\"result\":7,"), "{json:?}");
 }

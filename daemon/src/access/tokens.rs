@@ -8,6 +8,7 @@ use coattail::wire::host::RevokeSubscriber;
 use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
 
+use crate::actions::Jobs;
 use crate::config::Config;
 use crate::keys::TokenKey;
 use crate::publications::PublisherSide;
@@ -77,12 +78,19 @@ pub(crate) struct Tokens {
     issuer: Arc<TokenIssuer>,
     store: Store,
     sessions: Sessions,
+    jobs: Jobs,
     publisher: PublisherSide,
 }
 
 impl Tokens {
-    pub(crate) fn new(issuer: Arc<TokenIssuer>, store: Store, sessions: Sessions, publisher: PublisherSide) -> Self {
-        Self { issuer, store, sessions, publisher }
+    pub(crate) fn new(
+        issuer: Arc<TokenIssuer>,
+        store: Store,
+        sessions: Sessions,
+        jobs: Jobs,
+        publisher: PublisherSide,
+    ) -> Self {
+        Self { issuer, store, sessions, jobs, publisher }
     }
 
     pub(crate) fn issuer(&self) -> IssuerHash {
@@ -138,6 +146,7 @@ impl Tokens {
             self.publisher.ended(subscription);
         }
         let sessions = self.sessions.close_token(id);
+        self.jobs.end_token(id);
         tracing::info!(token = %id, sessions, subscriptions = revoked.subscriptions.len(), "revoked a token");
         Ok(Revoked { id, sessions, subscriptions: revoked.subscriptions.len() as u64 })
     }
@@ -158,6 +167,7 @@ impl Tokens {
                 continue;
             }
             self.sessions.close_token(token.id);
+            self.jobs.end_token(token.id);
             for subscription in self.store.subscriptions_with(token.id).await? {
                 tracing::info!(token = %token.id, %subscription, "the token has expired: its subscription ends");
                 self.publisher.revoke(RevokeSubscriber { subscription, dry_run: false }).await?;

@@ -5,6 +5,7 @@ use coattail::wire::control::{IssueValidation, RemoveValidation, Validation, Val
 use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
 
+use crate::actions::Jobs;
 use crate::keys::Identity;
 use crate::publications::PublisherSide;
 use crate::session::Sessions;
@@ -17,12 +18,19 @@ pub(crate) struct Validations {
     identity: Arc<Identity>,
     store: Store,
     sessions: Sessions,
+    jobs: Jobs,
     publisher: PublisherSide,
 }
 
 impl Validations {
-    pub(crate) fn new(identity: Arc<Identity>, store: Store, sessions: Sessions, publisher: PublisherSide) -> Self {
-        Self { identity, store, sessions, publisher }
+    pub(crate) fn new(
+        identity: Arc<Identity>,
+        store: Store,
+        sessions: Sessions,
+        jobs: Jobs,
+        publisher: PublisherSide,
+    ) -> Self {
+        Self { identity, store, sessions, jobs, publisher }
     }
 
     /// Our own key, for another instance to bind a token to.
@@ -87,6 +95,7 @@ impl Validations {
         for subscription in &removed.subscriptions {
             self.publisher.ended(subscription);
         }
+        tokens.iter().for_each(|token| self.jobs.end_token(*token));
         let revoked: u64 = tokens.iter().map(|token| self.sessions.close_token(*token)).sum();
         // Sessions of other tokens that this key alone had opened; those with another bearer log in again.
         let sessions = revoked + self.sessions.close_validation(id);

@@ -9,7 +9,8 @@ use coattail::wire::{Failure, Raw};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::plugins::{Found, PerformCall, Plugins};
+use crate::feeds::Sink;
+use crate::plugins::{Begin, Found, PerformCall, Plugins};
 use crate::publications::{Cause, Causes, Publisher};
 
 /// The actions of this instance. Cheap to clone.
@@ -31,7 +32,13 @@ pub(crate) struct LocalCall {
     pub(crate) caller: Option<IssuerHash>,
     /// Absent: the default of the configuration, or of the action's sidecar.
     pub(crate) timeout: Option<Duration>,
+    /// How long until a worker has to have begun with it.
+    pub(crate) start_timeout: Option<Duration>,
+    /// Who follows it from its beginning.
+    pub(crate) follower: Option<Sink>,
     pub(crate) cause: Option<Cause>,
+    /// As in [`PerformCall`].
+    pub(crate) begin: Option<Begin>,
 }
 
 impl Actions {
@@ -43,11 +50,12 @@ impl Actions {
     ///
     /// If the result cannot be published, the caller still gets it, and the reason (fault R5 of the original).
     pub(crate) async fn perform(&self, call: LocalCall) -> Result<Performed, Failure> {
-        let LocalCall { call: id, action, input, publish, caller, timeout, cause } = call;
+        let LocalCall { call: id, action, input, publish, caller, timeout, start_timeout, follower, cause, begin } =
+            call;
         let _cause = self.causes.enter(id, cause);
         // Cancelled by being dropped; the token is for who cannot drop it.
         let cancel = CancellationToken::new();
-        let call = PerformCall { call: id, input, caller, timeout, cancel };
+        let call = PerformCall { call: id, input, caller, timeout, start_timeout, follower, cancel, begin };
         let result = self.plugins.perform(&action, call).await?;
         if !publish {
             return Ok(Performed { result, publication: None, publication_error: None });

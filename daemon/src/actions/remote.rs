@@ -1,15 +1,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coattail::id::{CallId, PeerId};
 use coattail::name::ActionName;
-use coattail::rpc::Session;
+use coattail::rpc::{Deadline, Session};
 use coattail::wire::host::Entry;
 use coattail::wire::peer::{Cancel, ListActions, ListReceivers, Perform, Performed, Publish, Published};
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure, Raw};
 
+use crate::feeds::{Feeds, Sink, Speaker};
 use crate::session::Sessions;
 use crate::store::{self, Store};
 
@@ -21,37 +22,53 @@ const TRAVEL: Duration = Duration::from_secs(2);
 pub(crate) struct Remote {
     store: Store,
     sessions: Sessions,
+    feeds: Feeds,
     timeout: Duration,
     /// The sessions that peers were last called over: a call over one asks neither the database nor the token again.
     // A std mutex: never held over an await.
     open: Arc<Mutex<HashMap<PeerId, Session>>>,
 }
 
+/// A call to an action of a peer.
+#[derive(Debug)]
+pub(crate) struct RemoteCall {
+    pub(crate) call: CallId,
+    pub(crate) action: ActionName,
+    pub(crate) input: Option<Raw>,
+    pub(crate) publish: bool,
+    /// Absent: the default of the configuration.
+    pub(crate) timeout: Option<Duration>,
+    /// How long until a worker there has to have begun with it.
+    pub(crate) start_timeout: Option<Duration>,
+    /// Who follows it from its beginning.
+    pub(crate) follower: Option<Sink>,
+}
+
 impl Remote {
     /// `timeout` is how long a call may take that says nothing else.
-    pub(crate) fn new(store: Store, sessions: Sessions, timeout: Duration) -> Self {
-        Self { store, sessions, timeout, open: Arc::default() }
+    pub(crate) fn new(store: Store, sessions: Sessions, feeds: Feeds, timeout: Duration) -> Self {
+        Self { store, sessions, feeds, timeout, open: Arc::default() }
     }
 
     /// Performs an action of a peer. Dropping the future cancels the call there.
-    pub(crate) async fn perform(
-        &self,
-        peer: PeerId,
-        call: CallId,
-        action: ActionName,
-        input: Option<Raw>,
-        publish: bool,
-        timeout: Option<Duration>,
-    ) -> Result<Performed, Failure> {
+    pub(crate) async fn perform(&self, peer: PeerId, call: RemoteCall) -> Result<Performed, Failure> {
+        let RemoteCall { call, action, input, publish, timeout, start_timeout, follower } = call;
         let timeout = timeout.unwrap_or(self.timeout);
-        let dialled = tokio::time::timeout(timeout, self.session(peer)).await;
+        let to_dial = start_timeout.unwrap_or(timeout).min(timeout);
+        let (begin, dialled) = (Instant::now(), tokio::time::timeout(to_dial, self.session(peer)).await);
         let session = dialled.unwrap_or_else(|_| {
-            Err(Failure::new(ErrorCode::TimedOut, format!("peer {peer} was not reached within {timeout:?}")))
+            let message = format!("peer {peer} was not reached within {to_dial:?}: nothing was done");
+            Err(Failure::new(ErrorCode::TimedOut, message))
         })?;
-        let timeout_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        let timeout_ms = Some(milliseconds(timeout));
+        let start_timeout_ms = start_timeout.map(|limit| milliseconds(limit.saturating_sub(begin.elapsed())));
+        let follow = follower.as_ref().is_some_and(Sink::follows);
+        let deadline = Deadline::new(timeout.saturating_add(TRAVEL));
+        // Before the request is sent: what comes back then finds it open.
+        let _feed = self.feeds.open(call, Speaker::Peer(session.clone()), deadline.clone(), follower)?;
         let guard = CancelOnDrop { session: &session, call, armed: true };
-        let request = Perform { call, action, input, publish, timeout_ms };
-        let answer = session.call_within(timeout.saturating_add(TRAVEL), &request).await;
+        let request = Perform { call, action, input, publish, timeout_ms, start_timeout_ms, follow, key: None };
+        let answer = session.call_until(&deadline, &request).await;
         guard.disarm(&answer);
         answer
     }
@@ -104,7 +121,8 @@ impl Remote {
         }
     }
 
-    async fn session(&self, peer: PeerId) -> Result<Session, Failure> {
+    /// A session with a peer, open already or dialled.
+    pub(super) async fn session(&self, peer: PeerId) -> Result<Session, Failure> {
         let open = self.open().get(&peer).filter(|session| !session.is_closed()).cloned();
         if let Some(session) = open {
             return Ok(session);
@@ -132,6 +150,10 @@ impl Remote {
     fn open(&self) -> MutexGuard<'_, HashMap<PeerId, Session>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn milliseconds(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Tells the peer that nobody waits for the call any more.

@@ -1,18 +1,20 @@
 use std::sync::Arc;
 
-use coattail::rpc::Service;
+use coattail::rpc::{Service, Session};
 use coattail::wire::control::{
     AddPeer, AddValidation, IssueToken, IssueValidation, Issuer, ListAudit, ListKeys, ListTokens, ListValidations,
-    RemovePeer, RemoveValidation, RevokeToken, RotateKey, SetPeerAddress, ShowPeerToken, ShowToken, ShowValidation,
-    Status, Stop,
+    PluginLogs, RemovePeer, RemoveValidation, RevokeToken, RotateKey, SetPeerAddress, ShowPeerToken, ShowToken,
+    ShowValidation, Status, Stop,
 };
 use coattail::wire::doctor::Doctor;
 use coattail::wire::{Done, Method as _};
 
+use super::fact;
 use super::host::host_service;
 use crate::audit::Fact;
 use crate::doctor;
 use crate::parts::Parts;
+use crate::plugins::PluginId;
 
 /// What the owner may call over the control socket: everything.
 pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
@@ -91,6 +93,12 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
             parts.audit.record(Fact::allowed(SetPeerAddress::NAME).peer(peer.issuer).subject(peer.id));
             Ok(peer)
         })
+        .on(parts, |parts: Arc<Parts>, facts, request: PluginLogs| async move {
+            let PluginLogs { kind, name, lines, follow } = request;
+            let lines = lines.unwrap_or(LOG_LINES).min(MOST_LOG_LINES) as usize;
+            let follower = follow.then(|| fact::<Session>(&facts)).transpose()?;
+            parts.journals.read(PluginId { kind, name }, lines, follower).await
+        })
         .on_in_order(parts, |parts: &Parts, _, _: ListKeys| Ok(parts.keys.list()))
         .on(parts, |parts: Arc<Parts>, _, request: RotateKey| async move {
             let keys = parts.keys.rotate(request).await?;
@@ -98,3 +106,7 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
             Ok(keys)
         })
 }
+
+/// Lines of a log that are shown unless it is said how many, and at the most: some MiB.
+const LOG_LINES: u32 = 100;
+const MOST_LOG_LINES: u32 = 10_000;

@@ -2,22 +2,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coattail::id::{CallId, PeerId, SessionId};
-use coattail::rpc::{Facts, Service};
+use coattail::rpc::{Facts, Service, Session};
 use coattail::wire::host::{
-    Cancel, Entry, Level, ListActions, ListPeers, ListReceivers, ListSubscribers, Log, Perform, Performed, Progress,
-    Publish, RevokeSubscriber, ShowPeer, Subscribe, Unsubscribe,
+    Cancel, Entry, ListActions, ListPeers, ListReceivers, ListSubscribers, Perform, Performed, Publish,
+    RevokeSubscriber, ShowPeer, Subscribe, Unsubscribe,
 };
 use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, Failure, Method as _};
 
 use super::fact;
-use crate::actions::LocalCall;
+use super::jobs::{jobs_service, perform_keyed};
+use super::said::said_service;
+use crate::actions::{JobRequest, LocalCall, RemoteCall};
 use crate::audit::Fact;
+use crate::feeds::Sink;
 use crate::parts::Parts;
+use crate::store::JobResult;
 
 /// The Coattail API, for workers and for the command line: they act with the rights of the instance.
 pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
-    Service::new()
+    jobs_service(parts)
         .on(parts, |parts: Arc<Parts>, _, request: ListActions| async move {
             list(&parts, Kind::Action, request.peer, request.schemas).await
         })
@@ -52,38 +56,7 @@ pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
             }
             Ok(ended)
         })
-}
-
-/// What a worker may call beyond that: to say what it does.
-pub(crate) fn worker_service(parts: &Arc<Parts>) -> Service {
-    host_service(parts)
-        .on_in_order(parts, |_: &Parts, facts, request: Log| {
-            let plugin = facts.get::<crate::plugins::PluginId>();
-            let (plugin, call) = (tracing::field::display(Shown(plugin)), request.call.map(tracing::field::display));
-            let message = request.message;
-            match request.level {
-                Level::Debug => tracing::debug!(target: "plugin", plugin, call, "{message}"),
-                Level::Info => tracing::info!(target: "plugin", plugin, call, "{message}"),
-                Level::Warn => tracing::warn!(target: "plugin", plugin, call, "{message}"),
-                Level::Error => tracing::error!(target: "plugin", plugin, call, "{message}"),
-            }
-            Ok(Done {})
-        })
-        .on_in_order(parts, |_: &Parts, _, request: Progress| {
-            tracing::debug!(target: "plugin", call = %request.call, fraction = request.fraction, message = request.message, "progress");
-            Ok(Done {})
-        })
-}
-
-struct Shown(Option<crate::plugins::PluginId>);
-
-impl std::fmt::Display for Shown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.0 {
-            Some(name) => name.fmt(f),
-            None => f.write_str("?"),
-        }
-    }
+        .with(said_service(parts))
 }
 
 async fn list(parts: &Parts, kind: Kind, peer: Option<PeerId>, schemas: bool) -> Result<Vec<Entry>, Failure> {
@@ -96,20 +69,36 @@ async fn list(parts: &Parts, kind: Kind, peer: Option<PeerId>, schemas: bool) ->
     Ok(parts.actions.list(kind))
 }
 
+/// Over one connection: a worker's, or that of a command.
 async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Performed, Failure> {
-    let Perform { call, peer, action, input, publish, timeout_ms, parent } = request;
+    let Perform { call, peer, action, input, publish, timeout_ms, start_timeout_ms, follow, key, parent } = request;
     let session: SessionId = fact(facts)?;
     let call = call.unwrap_or_else(CallId::new);
     let timeout = timeout_ms.map(Duration::from_millis);
+    let start_timeout = start_timeout_ms.map(Duration::from_millis);
+    let wire: Session = fact(facts)?;
+    let follower = Sink::caller(wire.clone(), follow);
+    let cause = parts.causes.of(parent);
+    if key.is_some() {
+        let default = if peer.is_some() { parts.limits.remote_call } else { parts.limits.local_call };
+        let timeout = Some(timeout.unwrap_or(default));
+        let (id, asker, start_timeout) = (call, None, start_timeout.or(timeout));
+        let request = JobRequest { id, asker, peer, action, input, publish, timeout, start_timeout, key, cause };
+        let (call, done) = perform_keyed(parts, session, call, request, (wire, follower)).await?;
+        let JobResult { result, publication, publication_error } = done;
+        return Ok(Performed { call, result, publication, publication_error });
+    }
+    let follower = Some(follower);
     let performed = match peer {
         None => {
-            let cause = parts.causes.of(parent);
-            let local = LocalCall { call, action, input, publish, caller: None, timeout, cause };
+            let (caller, begin) = (None, None);
+            let local =
+                LocalCall { call, action, input, publish, caller, timeout, start_timeout, follower, cause, begin };
             parts.calls.run(session, call, parts.actions.perform(local)).await?
         }
         Some(peer) => {
-            let work = parts.remote.perform(peer, call, action, input, publish, timeout);
-            parts.calls.run(session, call, work).await?
+            let remote = RemoteCall { call, action, input, publish, timeout, start_timeout, follower };
+            parts.calls.run(session, call, parts.remote.perform(peer, remote)).await?
         }
     };
     let coattail::wire::peer::Performed { result, publication, publication_error } = performed;

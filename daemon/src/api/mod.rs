@@ -2,10 +2,12 @@
 
 mod control;
 mod host;
+mod jobs;
 mod peer;
+mod said;
 
 pub(crate) use control::control_service;
-pub(crate) use host::worker_service;
+pub(crate) use host::host_service;
 pub(crate) use peer::peer_service;
 
 use coattail::rpc::Facts;

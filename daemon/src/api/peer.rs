@@ -1,23 +1,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coattail::id::SubscriptionId;
+use coattail::id::{CallId, SubscriptionId};
 use coattail::name::ActionName;
 use coattail::rpc::{Admission, Facts, Service, Session};
 use coattail::wire::peer::{
-    Attach, Cancel, Deliver, IssueSubscription, ListActions, ListReceivers, Perform, Ping, Publish, RemoteAction,
-    Revoke, Subscribe, Unsubscribe, Whereabouts,
+    Attach, Cancel, Deliver, IssueSubscription, ListActions, ListReceivers, Perform, Performed, Ping, Publish,
+    RemoteAction, Revoke, Subscribe, Unsubscribe, Whereabouts, Working,
 };
 use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, ErrorCode, Failure, Method as _};
 
 use super::fact;
-use crate::actions::LocalCall;
+use super::jobs::perform_keyed;
+use super::said::said_by_peer;
+use crate::actions::{JobRequest, LocalCall};
 use crate::admission::Excess;
 use crate::audit::Fact;
+use crate::feeds::Sink;
 use crate::parts::Parts;
 use crate::plugins::LAST_OUTPUT;
 use crate::session::Caller;
+use crate::store::{Asker, JobResult};
 use crate::tokens::{Operation, authorize};
 
 /// What a peer may call, once it has authenticated. Everything is refused unless [`authorize`] says yes.
@@ -87,15 +91,17 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
             }
             Ok(stored)
         })
+        .with(said_by_peer(parts))
 }
 
 /// Counts whatever comes against the caller's rate, before anything else. Over it, `session.ping` is still answered, since
-/// a refusal would look like a dead side, and `actions.cancel` still done, since it ends work; they make wait, too.
+/// a refusal would look like a dead side, `actions.cancel` still done, since it ends work, and `working` still heard, since
+/// the call would end without it; they make wait, too.
 fn admit(parts: &Parts, facts: &Facts, method: Option<&'static str>) -> Admission {
     let Some(caller) = facts.get::<Arc<Caller>>() else { return Admission::default() };
     let Err(Excess { failure, rest }) = caller.rate.spend() else { return Admission::default() };
     let refusal = match method {
-        Some(Ping::NAME | Cancel::NAME) => None,
+        Some(Ping::NAME | Cancel::NAME | Working::NAME) => None,
         Some(method) => {
             parts.audit.record(caller.sign(Fact::refused(method, "rate")));
             Some(failure)
@@ -182,13 +188,46 @@ async fn list_actions(parts: &Parts, caller: &Caller, schemas: bool) -> Vec<Remo
     visible
 }
 
-async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<coattail::wire::peer::Performed, Failure> {
-    let Perform { call, action, input, publish, timeout_ms } = request;
+async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Performed, Failure> {
+    let Perform { call, action, input, publish, timeout_ms, start_timeout_ms, follow, key } = request;
     let operation = if publish { Operation::PerformAndPublish(&action) } else { Operation::Perform(&action) };
     let caller = allow(parts, facts, Perform::NAME, &action, &operation)?;
-    let issuer = Some(caller.issuer());
+    let issuer = caller.issuer();
     let timeout = timeout_ms.map(Duration::from_millis).map(|wanted| wanted.min(parts.limits.local_call));
-    let local = LocalCall { call, action, input, publish, caller: issuer, timeout, cause: None };
+    let start_timeout = start_timeout_ms.map(Duration::from_millis);
+    let wire: Session = fact(facts)?;
+    let follower = Sink::peer(wire.clone(), follow);
+    if let (Some(key), Some(token)) = (key, caller.token()) {
+        let request = JobRequest {
+            // Not the caller's, which another caller could have chosen, too.
+            id: CallId::new(),
+            asker: Some(Asker { issuer, token }),
+            peer: None,
+            action,
+            input,
+            publish,
+            timeout,
+            start_timeout: start_timeout.map(|wanted| wanted.min(parts.limits.job_patience)),
+            key: Some(key),
+            cause: None,
+        };
+        let asked = perform_keyed(parts, caller.session, call, request, (wire, follower)).await;
+        let (_, done) = asked.map_err(for_a_peer)?;
+        let JobResult { result, publication, publication_error } = done;
+        return Ok(Performed { result, publication, publication_error });
+    }
+    let local = LocalCall {
+        call,
+        action,
+        input,
+        publish,
+        caller: Some(issuer),
+        timeout,
+        start_timeout,
+        follower: Some(follower),
+        cause: None,
+        begin: None,
+    };
     parts.calls.run(caller.session, call, parts.actions.perform(local)).await.map_err(for_a_peer)
 }
 

@@ -82,6 +82,17 @@ limits! {
     calls_per_second: u32 = 1_000, at most 10_000_000, as count;
     /// Calls that one token may make at once before the rate above binds: two seconds' worth.
     burst: u32 = 2_000, at most 10_000_000, as count;
+    /// Jobs that are not done, of this instance itself or of one token; more are refused as busy.
+    jobs: u64 = 1_000, at most 1_000_000, as count;
+    /// How long the outcome of a job is kept, and with it its key: a week covers a long weekend.
+    job_retention: Duration = DAY.saturating_mul(7), at most DAY * 36_500, as time;
+    /// Outcomes that are kept, of this instance itself or of one token; whichever of the three is reached first counts.
+    job_retention_count: u64 = 1_000, at most 1_000_000, as count;
+    /// Bytes of outcomes that are kept, and of inputs that wait, of this instance itself or of one token.
+    job_retention_bytes: u64 = GIB as u64, at most 1 << 50, as bytes;
+    /// How long a job waits to begin, and how long a peer that cannot be reached is asked what became of one, unless
+    /// whoever started it has said: a day is enough to notice and repair.
+    job_patience: Duration = DAY, at most DAY * 366, as time;
     /// How long the audit is kept: a quarter, in which most break-ins are found.
     audit: Duration = DAY.saturating_mul(90), at most DAY * 36_500, as time;
     /// Entries of the audit; whichever of the two is reached first counts. Some 200 bytes each.

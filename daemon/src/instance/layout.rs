@@ -57,7 +57,7 @@ impl Instance {
         self.root.join(LOG)
     }
 
-    /// What a running daemon needs, for its owner only. Nothing in it outlives the daemon.
+    /// What a running daemon needs, for its owner only. Nothing in it but the logs outlives the daemon.
     pub fn state(&self) -> PathBuf {
         self.root.join(STATE)
     }
@@ -70,6 +70,16 @@ impl Instance {
     /// The file that is locked by the process that works in the instance.
     pub fn lock_file(&self) -> PathBuf {
         self.state().join("lock")
+    }
+
+    /// What is kept of what plugins say and print.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join(LOGS)
+    }
+
+    /// What is kept of what jobs say.
+    pub fn jobs(&self) -> PathBuf {
+        self.root.join(JOBS)
     }
 
     /// Where the daemon unpacks the runners of plugins.
@@ -86,5 +96,7 @@ pub(super) const KEYS: &str = "keys";
 pub(super) const DATABASE: &str = "data.db";
 pub(super) const LOG: &str = "service.log";
 pub(super) const STATE: &str = ".coattail";
+pub(super) const LOGS: &str = ".coattail/logs";
+pub(super) const JOBS: &str = ".coattail/jobs";
 pub(super) const RUNTIME: &str = ".coattail/runtime";
 pub(super) const VERSION: &str = ".ct.version";

@@ -3,8 +3,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use coattail::id::CallId;
 use coattail::name::{ActionName, ReceiverName};
-use coattail::rpc::Service;
+use coattail::rpc::{Deadline, Service};
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
 use futures::{StreamExt as _, stream};
@@ -13,10 +14,11 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::call::{Answer, Job, Outcome, Wanted};
+use super::call::{Answer, Begin, Begun, Job, Outcome, Wanted};
 use super::pool::Pool;
 use super::spec::{Fingerprint, Found, Spec};
 use super::{PerformCall, PluginId, ReceiveCall, Settings, discover};
+use crate::feeds::{Sink, Speaker};
 
 /// Makes the methods that a worker of this plugin may call: the Coattail API. Which plugin it is, is also a fact of
 /// each connection.
@@ -26,6 +28,16 @@ pub type Host = Arc<dyn Fn(&PluginId) -> Service + Send + Sync>;
 #[derive(Debug, Clone)]
 pub struct Plugins {
     shared: Arc<Shared>,
+}
+
+/// What is asked of a call, whatever it is given.
+struct Asked {
+    call: CallId,
+    timeout: Option<Duration>,
+    start_timeout: Option<Duration>,
+    follower: Option<Sink>,
+    cancel: CancellationToken,
+    begin: Option<Begin>,
 }
 
 struct Shared {
@@ -123,10 +135,17 @@ impl Plugins {
     /// # Errors
     /// `NotFound`, `PluginBroken`, `Busy`, `ShuttingDown`, `TooLarge`: nothing was done. `InvalidInput`, `Rejected`,
     /// `RetryLater`, `Failed`: what the action said. `TimedOut`, `Cancelled`, `Lost`: it may have been done in part.
-    pub async fn perform(&self, action: &ActionName, call: PerformCall) -> Outcome {
+    pub async fn perform(&self, action: &ActionName, mut call: PerformCall) -> Outcome {
         let id = PluginId { kind: Kind::Action, name: action.as_str().to_owned() };
-        let (timeout, cancel) = (call.timeout, call.cancel.clone());
-        self.start(id, timeout, cancel, |limit| Job::perform(call, limit)).await
+        let asked = Asked {
+            call: call.call,
+            timeout: call.timeout,
+            start_timeout: call.start_timeout,
+            follower: call.follower.clone(),
+            cancel: call.cancel.clone(),
+            begin: call.begin.take(),
+        };
+        self.start(id, asked, |limit| Job::perform(call, limit)).await
     }
 
     /// Gives a publication to a receiver. Dropping the future cancels the call.
@@ -136,7 +155,8 @@ impl Plugins {
     pub async fn receive(&self, receiver: &ReceiverName, call: ReceiveCall) -> Result<(), Failure> {
         let id = PluginId { kind: Kind::Receiver, name: receiver.as_str().to_owned() };
         let (timeout, cancel) = (call.timeout, call.cancel.clone());
-        self.start(id, timeout, cancel, |limit| Job::receive(call, limit)).await.map(drop)
+        let asked = Asked { call: call.call, timeout, start_timeout: None, follower: None, cancel, begin: None };
+        self.start(id, asked, |limit| Job::receive(call, limit)).await.map(drop)
     }
 
     /// Takes no more calls, and lets those under way finish for so long. Then it ends them, and every worker.
@@ -188,25 +208,24 @@ impl Plugins {
         worker.await.map(|_| true)
     }
 
-    async fn start(
-        &self,
-        id: PluginId,
-        asked: Option<Duration>,
-        cancel: CancellationToken,
-        job: impl FnOnce(Duration) -> Job,
-    ) -> Outcome {
+    async fn start(&self, id: PluginId, asked: Asked, job: impl FnOnce(Duration) -> Job) -> Outcome {
         let shared = &self.shared;
+        let Asked { call, timeout, start_timeout, follower, cancel, begin } = asked;
         let spec = shared.find(&id)?;
-        let limit = match (asked, spec.manifest.timeout) {
+        let limit = match (timeout, spec.manifest.timeout) {
             (Some(asked), Some(most)) => asked.min(most),
             (one, other) => one.or(other).unwrap_or(shared.settings.timeout),
-        }
-        .min(LONGEST);
+        };
+        let deadline = Deadline::new(limit);
+        let start = start_timeout.map(|limit| limit.min(deadline.limit())).map(|limit| (Instant::now() + limit, limit));
+        let origin = Speaker::Plugin(id.kind, id.name.clone());
+        // Dropped with this future: what is said after the answer is nobody's.
+        let feed = shared.settings.feeds.open(call, origin, deadline.clone(), follower)?;
         // Cancelled when this future is dropped, but not the caller's own token.
         let cancel = cancel.child_token();
         let _guard = cancel.clone().drop_guard();
         let (answer, wait) = oneshot::channel();
-        let job = job(limit);
+        let job = job(deadline.limit());
         spec.schemas.check_early(&id, job.input()).await?;
         let pool = {
             // Under the lock nobody can stop in between: a call is refused, or waited for.
@@ -216,14 +235,21 @@ impl Plugins {
             }
             let pool = shared.pool(&mut pools, spec);
             let place = pool.place()?;
-            let closing = shared.closing.clone();
-            let wanted = Wanted { id: id.clone(), limit, deadline: Instant::now() + limit, cancel, closing };
+            let (closing, begun) = (shared.closing.clone(), Begun::default());
+            let answer = Answer::new(answer, place, begun.clone());
+            let (begin, begins) = begin.map(Begin::announced).unzip();
+            let wanted = Wanted { id: id.clone(), deadline, begins, start, begun, cancel, closing };
             let turn = pool.turn();
-            shared.calls.spawn(pool.clone().handle(turn, job, wanted.ended(), Answer::new(answer, place)));
+            shared.calls.spawn(pool.clone().handle(turn, begin, job, wanted.ended(), answer));
             pool
         };
         let lost = |_| Err(Failure::new(ErrorCode::Internal, "a call ended without an answer"));
-        let output = wait.await.unwrap_or_else(lost)?;
+        let output = wait.await.unwrap_or_else(lost).map_err(|failure| match feed.retry_after() {
+            Some(after) if failure.code == ErrorCode::RetryLater && failure.retry_after_ms.is_none() => {
+                failure.retry_after(after)
+            }
+            _ => failure,
+        })?;
         match id.kind {
             Kind::Action => pool.spec.schemas.check_output(&id, output).await,
             Kind::Receiver => Ok(output),
@@ -288,9 +314,6 @@ pub(super) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }
-
-/// The longest time a call may be given. A caller can ask for any number, and clocks end somewhere.
-const LONGEST: Duration = Duration::from_hours(24 * 366);
 
 /// Bytes of schemas in one list: half of the frame that carries it to a peer. What finds no room any more has none.
 const LISTED: usize = 4 * 1024 * 1024;

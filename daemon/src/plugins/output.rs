@@ -1,19 +1,19 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use coattail::id::CallId;
+use coattail::wire::host::Level;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::PluginId;
+use super::{Journals, PluginId, Settings};
+use crate::feeds::{Event, Feeds, Passed, Rate, Speaker};
 
 /// Bytes of a line that are kept. The rest of a longer line is dropped, and its length told.
 const LINE: usize = 8 * 1024;
 /// What is kept for error messages: the last bytes and lines.
 const TAIL_BYTES: usize = 4 * 1024;
 const TAIL_LINES: usize = 20;
-/// Lines of one plugin that are logged in a window of time; more are counted only.
-const LOGGED: u32 = 200;
-const WINDOW: Duration = Duration::from_secs(1);
 /// Bytes that are read at once.
 const BUFFER: usize = 64 * 1024;
 
@@ -21,24 +21,46 @@ const BUFFER: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub(super) struct Output {
     plugin: Arc<PluginId>,
+    feeds: Feeds,
+    journals: Journals,
     // A std mutex: held for a line and never over an await.
     state: Arc<Mutex<State>>,
+}
+
+/// A call is under way, until this is dropped.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    output: Output,
+    call: CallId,
 }
 
 #[derive(Debug)]
 struct State {
     tail: VecDeque<String>,
     tail_bytes: usize,
-    window: Instant,
-    logged: u32,
-    passed_over: u64,
+    rate: Rate,
+    calls: Vec<CallId>,
 }
 
 impl Output {
-    pub(super) fn new(plugin: Arc<PluginId>) -> Self {
-        let (tail, window) = (VecDeque::new(), Instant::now());
-        let state = State { tail, tail_bytes: 0, window, logged: 0, passed_over: 0 };
-        Self { plugin, state: Arc::new(Mutex::new(state)) }
+    pub(super) fn new(plugin: Arc<PluginId>, settings: &Settings) -> Self {
+        let state = State { tail: VecDeque::new(), tail_bytes: 0, rate: Rate::new(Instant::now()), calls: Vec::new() };
+        let (feeds, journals) = (settings.feeds.clone(), settings.journals.clone());
+        Self { plugin, feeds, journals, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// While a call is the only one under way, those who follow it get what is printed.
+    pub(super) fn during(&self, call: CallId) -> UnderWay {
+        self.lock().calls.push(call);
+        UnderWay { output: self.clone(), call }
+    }
+
+    /// The call that what is printed belongs to, if there is just one.
+    fn only_call(&self) -> Option<CallId> {
+        match self.lock().calls[..] {
+            [call] => Some(call),
+            _ => None,
+        }
     }
 
     /// Reads until the end, however much comes. It never makes the writer wait for us.
@@ -54,20 +76,19 @@ impl Output {
 
     /// Takes one line.
     pub(super) fn line(&self, line: &str) {
+        let line = printable(line);
+        let call = self.only_call();
+        self.journals.write(&self.plugin, Level::Info, call, &line);
+        if let Some(call) = call {
+            let speaker = Speaker::Plugin(self.plugin.kind, self.plugin.name.clone());
+            self.feeds.say(&speaker, call, Event::Output(line.clone()));
+        }
         let mut state = self.lock();
-        if state.window.elapsed() > WINDOW {
-            let passed_over = std::mem::take(&mut state.passed_over);
-            (state.window, state.logged) = (Instant::now(), 0);
+        if let Passed::After(passed_over) = state.rate.pass(Instant::now()) {
             if passed_over > 0 {
                 tracing::info!(target: "plugin", plugin = %self.plugin, "{passed_over} more lines, not logged");
             }
-        }
-        let line = printable(line);
-        if state.logged < LOGGED {
-            state.logged += 1;
             tracing::info!(target: "plugin", plugin = %self.plugin, "{line}");
-        } else {
-            state.passed_over += 1;
         }
         state.keep(line);
     }
@@ -84,6 +105,15 @@ impl Output {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut state = self.output.lock();
+        if let Some(at) = state.calls.iter().position(|call| *call == self.call) {
+            state.calls.swap_remove(at);
+        }
     }
 }
 
@@ -174,7 +204,8 @@ mod tests {
     #[tokio::test]
     async fn the_tail_is_the_end_and_small() {
         let id = PluginId { kind: coattail::wire::plugin::Kind::Action, name: "x".into() };
-        let output = Output::new(Arc::new(id));
+        let settings = Settings::new("/".into(), coattail::id::IssuerHash::of_public_key("key"));
+        let output = Output::new(Arc::new(id), &settings);
         assert_eq!(output.last_words(), "");
         let text: String = (0..100_000).map(|n| format!("line {n}\n")).collect();
         output.drain(text.as_bytes()).await;

@@ -39,7 +39,9 @@ pub(super) async fn run(
         Ok(launched) => launched,
         Err(failure) => return answer.give(Err(failure)),
     };
-    let output = Output::new(spec.id.clone());
+    answer.begin();
+    let output = Output::new(spec.id.clone(), settings);
+    let _under_way = output.during(job.call());
     let work = async {
         let read = async {
             let read = read_output(stdout, settings.frame).await;

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coattail::rpc::Service;
+use coattail::wire::host::Level;
 use coattail::wire::{ErrorCode, Failure};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, MaybeDone, Shared, maybe_done};
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Settings;
-use super::call::{Answer, Job};
+use super::call::{Answer, Begin, Job};
 use super::plain;
 use super::spec::Spec;
 use super::worker::{Sent, Worker};
@@ -111,6 +112,7 @@ impl Pool {
     pub(super) async fn handle(
         self: Arc<Self>,
         mut turn: Turn,
+        begin: Option<Begin>,
         job: Job,
         unwanted: impl Future<Output = Failure>,
         mut answer: Answer,
@@ -122,6 +124,12 @@ impl Pool {
             why = &mut unwanted => return answer.give(Err(why)),
             // What it has come to is in `turn` itself, and given back with it.
             () = &mut turn => {}
+        }
+        if let Some(begin) = begin {
+            // To its end, whether or not the call is still wanted: nobody knows half a beginning.
+            if let Err(why) = begin.run().await {
+                return answer.give(Err(why));
+            }
         }
         if self.spec.plain {
             plain::run(&self.settings, &self.spec, &job, unwanted, &mut answer, &self.kill).await;
@@ -201,12 +209,14 @@ impl Pool {
             Ok(worker) => worker,
             Err(failure) => {
                 tracing::warn!(plugin = %self.spec.id, "{}", failure.message);
+                self.settings.journals.write(&self.spec.id, Level::Error, None, &failure.message);
                 self.crashed(None);
                 let _ = started.send(Err(failure));
                 return;
             }
         };
         let since = Instant::now();
+        self.settings.journals.write(&self.spec.id, Level::Info, None, "a worker started");
         // Order: first the slot, then the word, so that whoever hears it finds the worker.
         self.lock().slot = Slot::Running(worker.clone());
         let _ = started.send(Ok(worker.clone()));
@@ -226,9 +236,11 @@ impl Pool {
         };
         if worker.was_stopped() {
             tracing::debug!(plugin = %self.spec.id, %exit, "worker stopped");
+            self.settings.journals.write(&self.spec.id, Level::Info, None, &format!("a worker was stopped: {exit}"));
             self.forget(&worker);
         } else {
             tracing::warn!(plugin = %self.spec.id, "worker ended: {exit}");
+            self.settings.journals.write(&self.spec.id, Level::Warn, None, &format!("a worker ended: {exit}"));
             self.crashed(Some((&worker, since.elapsed())));
         }
     }

@@ -4,6 +4,9 @@ use std::time::Duration;
 use coattail::id::IssuerHash;
 use coattail::wire::plugin::Kind;
 
+use super::Journals;
+use crate::feeds::Feeds;
+
 /// What plugins are run with. Built from the configuration by whoever starts them.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -35,6 +38,10 @@ pub struct Settings {
     pub queue: usize,
     /// Bytes of one message to or from a worker, and of the output of a plain plugin.
     pub frame: usize,
+    /// What is said of the calls under way.
+    pub feeds: Feeds,
+    /// What is kept of what plugins say and print.
+    pub journals: Journals,
 }
 
 impl Settings {
@@ -58,6 +65,8 @@ impl Settings {
             concurrency: 16,
             queue: 256,
             frame: 8 * 1024 * 1024,
+            feeds: Feeds::default(),
+            journals: Journals::default(),
         }
     }
 

@@ -70,17 +70,19 @@ impl Worker {
         let launch = launch(settings, spec, None).await?;
         let (process, exited, Pipes { stdin, stdout, stderr }) = Process::spawn(&settings.guard, &launch)
             .map_err(|error| broken(format!("{} could not be started: {error}", spec.id)))?;
-        let output = Output::new(spec.id.clone());
+        let output = Output::new(spec.id.clone(), settings);
         let printed = output.clone();
         let limits = Limits { frame: Limit::new(settings.frame), ..Limits::default() };
         let (session, serve) = Session::new(
             stdout,
             stdin,
-            host.fact(PluginId::clone(&spec.id)),
+            Service::new(),
             Stray::Line(Arc::new(move |line| printed.line(line))),
             limits,
             CancellationToken::new(),
         );
+        // Nothing is read before the session is driven.
+        session.serve(host.fact(PluginId::clone(&spec.id)).fact(session.clone()));
         let (tell_exit, exit) = watch::channel(None);
         let worker = Arc::new(Self {
             id: spec.id.clone(),
@@ -253,6 +255,8 @@ impl Lease {
         answer: &mut Answer,
     ) -> Sent {
         let worker = &*self.worker;
+        answer.begin();
+        let _under_way = worker.output.during(job.call());
         let reply = worker.send(job);
         tokio::pin!(reply);
         tokio::select! {

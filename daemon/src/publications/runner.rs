@@ -82,7 +82,7 @@ impl Runner {
             ErrorCode::Rejected => None,
             // Nobody failed; the service is stopping.
             ErrorCode::ShuttingDown => return Ok(()),
-            _ => self.settings.retry.delay(attempt, None, rand::random()),
+            _ => self.delay(attempt, &failure),
         };
         match delay {
             Some(delay) => {
@@ -96,6 +96,13 @@ impl Runner {
             }
         }
         Ok(())
+    }
+
+    /// When to try again: on the schedule, unless the receiver has said when. How often is up to the schedule alone.
+    fn delay(&self, attempt: u32, failure: &Failure) -> Option<Duration> {
+        let scheduled = self.settings.retry.delay(attempt, None, rand::random())?;
+        let asked = failure.retry_after_ms.filter(|_| failure.code == ErrorCode::RetryLater);
+        Some(asked.map_or(scheduled, |asked| Duration::from_millis(asked).clamp(SOONEST, LATEST)))
     }
 
     async fn receive(&self, item: InboxItem, attempt: u32) -> Result<(), Failure> {
@@ -115,6 +122,10 @@ impl Runner {
         self.plugins.receive(&item.receiver, call).await
     }
 }
+
+/// Within which bounds a receiver may say when it is to be called again.
+const SOONEST: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_hours(24);
 
 fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()

@@ -31,6 +31,14 @@ pub(super) fn payload(row: &Row<'_>, column: &str) -> rusqlite::Result<Raw> {
     serde_json::value::RawValue::from_string(row.get(index)?).map_err(|error| not_ours(index, error))
 }
 
+/// The same for a column that may be NULL.
+pub(super) fn payload_if_any(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Raw>> {
+    let index = column.idx(row.as_ref())?;
+    let text = row.get_ref(index)?.as_str_or_null()?;
+    let raw = text.map(|text| serde_json::value::RawValue::from_string(text.to_owned())).transpose();
+    raw.map_err(|error| not_ours(index, error))
+}
+
 /// A sequence number or a count. SQLite has signed integers only; ours never come near the difference.
 pub(super) fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)

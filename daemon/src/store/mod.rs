@@ -17,6 +17,7 @@
 //! | `keys`, `remotes` | keys of ours that were replaced; where others are, and which keys of theirs were replaced |
 //! | `subscriptions`, `publications`, `retention`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
+//! | `jobs` | calls that outlive whoever asked for them |
 //! | `audit` | who was let in or refused |
 //! | `counts` | what happened since the database was made |
 
@@ -28,6 +29,7 @@ mod error;
 mod group;
 mod handle;
 mod inbox;
+mod jobs;
 mod keys;
 pub mod merkle;
 mod migrate;
@@ -48,6 +50,7 @@ pub use error::Error;
 pub use group::Signer;
 pub use handle::Store;
 pub use inbox::{InboxItem, InboxLane, Taken};
+pub use jobs::{Added, Asker, JobDraft, JobEnd, JobResult, JobRow, LOST_HINT, MostJobs};
 pub use keys::{RetiredKey, retired_keys};
 pub use migrate::{Migrated, Migration, migrate};
 pub use peers::{Peer, PeerRemoved};

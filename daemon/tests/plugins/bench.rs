@@ -121,10 +121,13 @@ pub(crate) fn write(instance: &Path, path: &str, text: &str) -> PathBuf {
 
 pub(crate) fn call(input: Option<&str>) -> PerformCall {
     PerformCall {
+        begin: None,
         call: CallId::new(),
         input: input.map(raw),
         caller: None,
         timeout: None,
+        start_timeout: None,
+        follower: None,
         cancel: CancellationToken::new(),
     }
 }

@@ -93,6 +93,9 @@ impl Coattail {
             input: Some(json(input)?),
             publish,
             timeout_ms: None,
+            key: None,
+            start_timeout_ms: None,
+            follow: false,
             parent: Some(self.parent),
         };
         let mut guard = CancelOnDrop { session: &self.session, call, armed: true };

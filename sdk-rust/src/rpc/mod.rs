@@ -7,6 +7,7 @@
 //! jsonrpsee's client ends at the first answer to a call it does not know, hides the ids that cancellation
 //! needs, and has a time limit of its own.
 
+mod deadline;
 mod error;
 mod frame;
 mod gate;
@@ -17,6 +18,7 @@ mod service;
 mod session;
 mod stdio;
 
+pub use deadline::Deadline;
 pub use error::{CallError, Ended};
 #[doc(hidden)]
 pub use frame::is_frame;

@@ -10,6 +10,7 @@ use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::deadline::Deadline;
 use super::error::{CallError, Ended};
 use super::frame::{Frame, NotAFrame, classify};
 use super::gate::Admission;
@@ -128,6 +129,18 @@ impl Session {
         }
     }
 
+    /// As [`call`](Self::call), until a deadline that may be moved.
+    pub async fn call_until<M: Method>(&self, deadline: &Deadline, params: &M) -> Result<M::Reply, Failure> {
+        tokio::select! {
+            biased;
+            answer = self.call(params) => answer.map_err(Failure::from),
+            () = deadline.passed() => {
+                let limit = deadline.limit();
+                Err(Failure::new(ErrorCode::TimedOut, format!("`{}` was not answered within {limit:?}", M::NAME)))
+            }
+        }
+    }
+
     /// Tells the other side something that is not answered.
     pub async fn notify<M: Method>(&self, params: &M) -> Result<(), CallError> {
         let frame = encode(None, params);
@@ -136,9 +149,9 @@ impl Session {
     }
 
     /// As [`notify`](Self::notify), from where nothing can be awaited. What finds no room is dropped: only for what
-    /// can be lost.
-    pub fn try_notify<M: Method>(&self, params: &M) {
-        self.shared.try_send(encode(None, params));
+    /// can be lost. Returns whether there was room.
+    pub fn try_notify<M: Method>(&self, params: &M) -> bool {
+        self.shared.try_send(encode(None, params))
     }
 
     /// Serves other methods from the next frame on. Nothing is served any more once the session has ended.
@@ -215,12 +228,11 @@ impl Shared {
         }
     }
 
-    fn try_send(&self, frame: String) {
+    fn try_send(&self, frame: String) -> bool {
         let share = self.share(&frame);
-        if let Ok(budget) = self.budget.clone().try_acquire_many_owned(share) {
-            // A full or closed queue: the caller has said that it can be lost.
-            let _ = self.outgoing.try_send(Outgoing { frame, _budget: budget });
-        }
+        // A full or closed queue: the caller has said that it can be lost.
+        let budget = self.budget.clone().try_acquire_many_owned(share);
+        budget.is_ok_and(|budget| self.outgoing.try_send(Outgoing { frame, _budget: budget }).is_ok())
     }
 
     /// A frame larger than the whole budget takes all of it, and so goes alone.

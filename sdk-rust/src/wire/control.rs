@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Done, method};
 use crate::address::PeerAddress;
-use crate::id::{IssuerHash, PeerId, TokenId, ValidationId};
+use crate::id::{CallId, IssuerHash, PeerId, TokenId, ValidationId};
 use crate::secret::Secret;
-use crate::wire::host::Peer;
+use crate::wire::host::{Level, Peer};
+use crate::wire::plugin::Kind;
 
 /// Asks how the service is.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -434,3 +435,41 @@ pub enum Outcome {
     /// Refused.
     Refused,
 }
+
+/// Asks for the end of a plugin's log: what it said and printed, and when its workers came and went.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PluginLogs {
+    /// Action or receiver.
+    pub kind: Kind,
+    /// Its name. One whose files are gone still has a log.
+    pub name: String,
+    /// How many lines at most: 100 if absent, 10,000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u32>,
+    /// Whether what comes later is sent to this session as [`LogLine`], until it ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follow: bool,
+}
+method!(PluginLogs, "plugins.logs", LogLines);
+
+/// Lines of a log, the oldest first.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct LogLines {
+    /// The lines.
+    pub lines: Vec<LogLine>,
+}
+
+/// A line of a log. From the daemon, as a notification: one of a log that is followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When (RFC 3339).
+    pub time: String,
+    /// How important.
+    pub level: Level,
+    /// What.
+    pub message: String,
+    /// While which call was handled, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
+}
+method!(LogLine, "plugins.line", Done);

@@ -99,7 +99,8 @@ codes! {
 }
 
 /// Why something was not done, for programs (code), people (message, hint) and callers (data).
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error, Serialize, Deserialize)]
+#[serde(into = "ErrorObjectOwned", from = "ErrorObjectOwned")]
 pub struct Failure {
     /// What kind it is.
     pub code: ErrorCode,

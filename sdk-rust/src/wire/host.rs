@@ -11,6 +11,7 @@ use super::raw::{Raw, present};
 use super::{Done, method};
 use crate::address::PeerAddress;
 use crate::id::{CallId, IssuerHash, PeerId, SubscriptionId};
+use crate::key::Key;
 use crate::name::{ActionName, ReceiverName};
 
 /// Lists actions, of this instance or of a peer.
@@ -87,6 +88,16 @@ pub struct Perform {
     /// Milliseconds to wait; absent: the default of the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Milliseconds to wait until a worker begins with it; after that nothing was done. Absent: as long as for the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_timeout_ms: Option<u64>,
+    /// Whether [`Log`] and [`Progress`] of this call are sent to the session that asks, before the answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follow: bool,
+    /// The idempotency key: whoever asks again with the same key joins this call, or gets its stored outcome, and nothing
+    /// is done twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
     /// The call that a worker is handling while it asks: carries cause and hops on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<CallId>,
@@ -267,7 +278,7 @@ pub struct RevokeSubscriber {
 }
 method!(RevokeSubscriber, "subscribers.revoke", Unsubscribed);
 
-/// A worker's log line; a notification.
+/// What is said while a call is handled, or outside of any; a notification. From the daemon: of a call that is followed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Log {
     /// While handling which call; absent outside of any.
@@ -294,7 +305,19 @@ pub enum Level {
     Error,
 }
 
-/// How far a call has got; a notification.
+impl Level {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// How far a call has got; a notification. From the daemon: of a call that is followed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Progress {
     /// Which call.
@@ -307,3 +330,22 @@ pub struct Progress {
     pub message: Option<String>,
 }
 method!(Progress, "progress", Done);
+
+/// The call is still worked on: its time limit starts anew, with its whole length. From the daemon: that of a call which
+/// the session made has started anew.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Working {
+    /// Which call.
+    pub call: CallId,
+}
+method!(Working, "working", Done);
+
+/// When to try again, should the call end with `retry-later`: for what can tell no more than an exit status.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RetryAfter {
+    /// Which call.
+    pub call: CallId,
+    /// After how many milliseconds.
+    pub after_ms: u64,
+}
+method!(RetryAfter, "retry_after", Done);

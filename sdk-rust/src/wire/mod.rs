@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`peer`] | a daemon | another daemon |
 //! | [`plugin`] | the daemon | a worker of a plugin |
-//! | [`host`] | a worker, or the command line | the daemon: the Coattail API |
+//! | [`host`], [`jobs`] | a worker, or the command line | the daemon: the Coattail API |
 //! | [`control`] | the command line | the daemon: administration |
 //! | [`doctor`] | the command line | the daemon: what is wrong |
 
@@ -16,6 +16,7 @@ pub mod control;
 pub mod doctor;
 mod error;
 pub mod host;
+pub mod jobs;
 pub mod peer;
 pub mod plugin;
 mod publication;

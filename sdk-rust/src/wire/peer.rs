@@ -6,10 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::host::Level;
 use super::raw::{Raw, present};
 use super::{Done, Publication, method};
 use crate::address::PeerAddress;
 use crate::id::{CallId, PublicationId, SessionId, SubscriptionId, TokenId};
+use crate::key::Key;
 use crate::name::{ActionName, ReceiverName};
 use crate::secret::Secret;
 
@@ -173,6 +175,16 @@ pub struct Perform {
     /// Milliseconds after which the caller stops waiting, so that the work can end, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Milliseconds until a worker has to have begun with it; after that nothing was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_timeout_ms: Option<u64>,
+    /// Whether [`Log`] and [`Progress`] of this call are sent on this session, before the answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follow: bool,
+    /// The idempotency key: whoever asks again with the same key joins this call, or gets its stored outcome, and nothing
+    /// is done twice. Such a call does not end with its connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
 }
 method!(Perform, "actions.perform", Performed);
 
@@ -206,6 +218,41 @@ pub struct Cancel {
     pub call: CallId,
 }
 method!(Cancel, "actions.cancel", Done);
+
+/// To the caller, of a call that it made on this session and follows: what was said on purpose, never raw output. A
+/// notification.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Log {
+    /// Which call.
+    pub call: CallId,
+    /// How important.
+    pub level: Level,
+    /// What.
+    pub message: String,
+}
+method!(Log, "log", Done);
+
+/// To the caller, of a call that it made on this session and follows: how far it has got. A notification.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which call.
+    pub call: CallId,
+    /// From 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fraction: Option<f64>,
+    /// What is being done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+method!(Progress, "progress", Done);
+
+/// To the caller, of a call that it made on this session: its time limit starts anew. A notification.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Working {
+    /// Which call.
+    pub call: CallId,
+}
+method!(Working, "working", Done);
 
 /// Publishes a value for an action without performing it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use coattail::wire::{ErrorCode, Method, control, doctor, host, peer, plugin};
+use coattail::wire::{ErrorCode, Method, control, doctor, host, jobs, peer, plugin};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -34,17 +34,21 @@ macro_rules! checks {
 #[rustfmt::skip]
 fn checks() -> Vec<Check> {
     let mut checks = checks! {
-        peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Publish Subscribe IssueSubscription
-            Attach Unsubscribe Revoke Deliver Whereabouts;
+        peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Log Progress Working Publish Subscribe
+            IssueSubscription Attach Unsubscribe Revoke Deliver Whereabouts;
         plugin: Initialize Perform Receive Cancel Shutdown;
         host: ListActions ListReceivers Perform Cancel Publish Subscribe Unsubscribe ListPeers ShowPeer
-            ListSubscribers RevokeSubscriber Log Progress;
+            ListSubscribers RevokeSubscriber Log Progress Working RetryAfter;
         control: Status Stop Issuer IssueToken ListTokens ShowToken RevokeToken AddPeer ShowPeerToken RemovePeer
             IssueValidation AddValidation ListValidations ShowValidation RemoveValidation ListAudit
-            RotateKey ListKeys SetPeerAddress;
+            RotateKey ListKeys SetPeerAddress PluginLogs LogLine;
     };
-    // In a file of its own, on the same wire.
+    // In files of their own, on the same wires.
     checks.push(check::<doctor::Doctor>("control"));
+    checks.extend([
+        check::<jobs::StartJob>("host"), check::<jobs::ListJobs>("host"), check::<jobs::ShowJob>("host"),
+        check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"), check::<jobs::JobLogs>("host"),
+    ]);
     checks
 }
 
@@ -92,9 +96,14 @@ fn every_method_has_an_example() {
         .map(|example| (example.wire.as_str(), example.call.method.as_str()))
         .collect();
     let mut methods = BTreeSet::new();
-    for (file, wire) in
-        [("peer", "peer"), ("plugin", "plugin"), ("host", "host"), ("control", "control"), ("doctor", "control")]
-    {
+    for (file, wire) in [
+        ("peer", "peer"),
+        ("plugin", "plugin"),
+        ("host", "host"),
+        ("jobs", "host"),
+        ("control", "control"),
+        ("doctor", "control"),
+    ] {
         let path = document::root().join(format!("sdk-rust/src/wire/{file}.rs"));
         let source = fs::read_to_string(path).expect("each wire has its file");
         let lines = source.lines().filter(|line| line.starts_with("method!("));

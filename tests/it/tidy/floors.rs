@@ -16,10 +16,11 @@ const FLOORS: &[(u8, &str, &[&str])] = &[
     (2, "transport", &[]),
     (3, "audit", &[]),
     (3, "session", &["audit"]),
-    (3, "plugins", &[]),
+    (3, "feeds", &[]),
+    (3, "plugins", &["feeds"]),
     (4, "publications", &[]),
     (4, "actions", &["publications"]),
-    (4, "access", &["publications"]),
+    (4, "access", &["actions", "publications"]),
 ];
 
 const HIGHEST: u8 = 5;
