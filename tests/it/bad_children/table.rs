@@ -75,6 +75,8 @@ pub(super) const SCRIPT: Group = Group {
         row("prints-100-mib", Once, Err((Failed, "wrote more than 8388608 bytes to stdout"))),
         row("floods-stderr", Twice, RETURNS),
         row("binary-garbage", Once, Err((Failed, "is no JSON"))),
+        row("answers-twice", Once, Err((Failed, "is no JSON"))),
+        row("answers-too-deep", Once, Err((Failed, "nested deeper than 120 levels"))),
         row("never-reads", WithMuch, RETURNS),
         row("spins", Briefly, LATE),
         row("sleeps", AndCancels, Err((Cancelled, "was cancelled"))),
@@ -98,6 +100,9 @@ pub(super) const BY_HAND: Group = Group {
         row("answers-only-others", Briefly, LATE),
         row("answers-twice", Twice, RETURNS),
         row("answers-after-cancel", AndCancels, Err((Cancelled, "was cancelled"))),
+        row("answers-nonsense", Once, Err((Failed, "makes no sense"))),
+        row("answers-too-deep", Once, Err((Failed, "nested deeper than 120 levels"))),
+        row("calls-nonsense", Twice, RETURNS),
         row("never-reads", WithMuch, LATE),
     ],
 };
