@@ -76,6 +76,11 @@ pub(crate) fn receivers(current: &OsStr) -> Vec<CompletionCandidate> {
     offer(current, async |daemon| Ok(entries(daemon.call(&ListReceivers { peer: None, schemas: false }).await?)))
 }
 
+/// Names of actions, or of receivers if it is about one.
+pub(crate) fn plugins(current: &OsStr) -> Vec<CompletionCandidate> {
+    if Words::typed().first_of(&["--receiver", "-r"]).is_some() { receivers(current) } else { actions(current) }
+}
+
 /// Ids of what the command is about: jobs, peers, tokens or validation tokens.
 pub(crate) fn ids(current: &OsStr) -> Vec<CompletionCandidate> {
     let words = Words::typed();

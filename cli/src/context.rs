@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use coattail::control;
+use coattail::control::{self, ConnectError};
 use coattail::id::{CallId, PeerId};
 use coattail::rpc::Session;
 use coattail::wire::{ErrorCode, Failure, Method};
@@ -92,9 +92,7 @@ impl Context {
         let folder = match &self.global.instance {
             Some(given) => given.clone(),
             // Set for plugins, so that `coattail` works in a script of theirs.
-            None => {
-                env::var_os("COATTAIL_INSTANCE").filter(|value| !value.is_empty()).map_or(".".into(), PathBuf::from)
-            }
+            None => control::instance_from_env(),
         };
         let no_instance = |why: &dyn std::fmt::Display| {
             because(ErrorCode::NotFound, format!("`{}` is no instance", folder.display()), why)
@@ -110,7 +108,7 @@ impl Context {
     /// The call that this command is made within: set for scripts that the daemon runs, so that what they publish says
     /// what it was caused by.
     pub(crate) fn parent_call(&self) -> Option<CallId> {
-        env::var("COATTAIL_CALL").ok()?.parse().ok()
+        control::call_from_env()
     }
 
     /// The peer that an option names. As in the original, the folder of the instance stands for itself.
@@ -175,11 +173,7 @@ impl Context {
     ) -> Result<T, Failure> {
         self.block_on(async |interrupt: &mut Interrupt| match interrupt.or(connect(instance)).await? {
             Some(link) => link.use_for(interrupt, work).await,
-            None => Err(Failure::new(
-                ErrorCode::NotRunning,
-                format!("the service of `{}` is not running", instance.display()),
-            )
-            .hint(format!("start it with `coattail service start --instance {}`", instance.display()))),
+            None => Err(ConnectError::NotRunning { instance: instance.to_owned() }.into()),
         })
     }
 
@@ -306,16 +300,8 @@ async fn connect(instance: &Path) -> Result<Option<Link>, Failure> {
             driving.close();
             Ok(Some(Link::Socket { session, driving }))
         }
-        // A socket without a listener is what a killed service leaves.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Err(because(ErrorCode::NotPermitted, format!("the instance `{}` is not yours", instance.display()), error)
-                .hint("run the command as the user who owns the instance"))
-        }
-        Err(error) => {
-            let socket = instance.join(control::SOCKET);
-            Err(because(ErrorCode::Internal, format!("could not connect to `{}`", socket.display()), error))
-        }
+        Err(ConnectError::NotRunning { .. } | ConnectError::NoInstance { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

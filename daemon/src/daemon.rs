@@ -310,6 +310,8 @@ impl Daemon {
             retry: RetrySchedule::dialing(),
         };
         self.tracker.spawn(announcer.run(self.cancel.clone()));
+        // Starts what is to be warm.
+        self.tracker.spawn(self.plugins.clone().watch(self.cancel.clone()));
         self.tracker.spawn(crate::expiry::run(self.parts.tokens.clone(), self.cancel.clone()));
         self.tracker.spawn(crate::retention::run(
             self.parts.store.clone(),
@@ -435,6 +437,8 @@ fn plugin_settings(instance: &Instance, config: &Config, issuer: IssuerHash, exe
         python: config.runtimes.python.clone(),
         sh: config.runtimes.sh.clone(),
         timeout: limits.local_call,
+        start: limits.plugin_start,
+        grace: limits.plugin_grace,
         queue: limits.queued_calls_per_action,
         frame: limits.frame,
         ..plugins::Settings::new(instance.root().to_owned(), issuer)

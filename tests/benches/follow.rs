@@ -67,9 +67,9 @@ async fn follow(effort: &Effort, what: &str, session: Session, peer: Option<Peer
                 input: None,
                 publish: false,
                 timeout_ms: None,
+                key: None,
                 start_timeout_ms: None,
                 follow: true,
-                key: None,
                 parent: None,
             };
             session.call(&perform).await.expect("it succeeds");

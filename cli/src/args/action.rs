@@ -15,6 +15,13 @@ pub(crate) enum ActionCommand {
     Create(CreateAction),
     /// List actions, or receivers
     List(ListActions),
+    /// Show one action, or receiver: what it is, its limits, its workers, what went wrong
+    Show(ShowAction),
+    /// Start actions and receivers anew, as their files are now
+    #[command(after_help = "A changed file is taken up by itself. This is for what the daemon cannot see, such as a \
+                            library that an action loads,\nand to try one at once that is refused because it crashed \
+                            again and again.")]
+    Reload(ReloadAction),
     /// Perform an action and print its result
     #[command(after_help = "Examples:\n  coattail action perform 'My Action' -d '{\"n\": 1}'\n  \
                             coattail action perform backup -d @input.json --peer ID --notify\n  \
@@ -111,6 +118,28 @@ pub(crate) struct ListActions {
     /// Start what has not said yet what it takes and returns, so that --json shows all JSON Schemas
     #[arg(long)]
     pub(crate) schemas: bool,
+}
+
+/// `coattail action show`
+#[derive(Debug, Args)]
+pub(crate) struct ShowAction {
+    /// Its name
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(candidates::plugins))]
+    pub(crate) name: ActionName,
+    /// Show a receiver
+    #[arg(short, long)]
+    pub(crate) receiver: bool,
+}
+
+/// `coattail action reload`
+#[derive(Debug, Args)]
+pub(crate) struct ReloadAction {
+    /// Its name [default: all that have workers, or had trouble with them]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(candidates::plugins))]
+    pub(crate) name: Option<ActionName>,
+    /// Reload a receiver; without a name, receivers only
+    #[arg(short, long)]
+    pub(crate) receiver: bool,
 }
 
 /// `coattail action perform`

@@ -24,7 +24,7 @@ mod which;
 
 pub(crate) use action::{
     ActionCommand, ActionLogs, ActionTypes, CreateAction, Input, Language, ListActions, PerformAction, PublishAction,
-    SubscribeAction, TypesLanguage, UnsubscribeAction,
+    ReloadAction, ShowAction, SubscribeAction, TypesLanguage, UnsubscribeAction,
 };
 pub(crate) use audit::Audit;
 pub(crate) use cli::{Cli, Command, Global, Help, New};

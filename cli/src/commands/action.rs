@@ -8,7 +8,7 @@ use coattail::wire::{ErrorCode, Failure};
 use serde::Serialize;
 
 use super::job::{self, milliseconds};
-use super::{create, follow, input, logs, performed, types};
+use super::{create, follow, input, logs, performed, plugin, types};
 use crate::args::{self, ActionCommand, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
 use crate::context::Context;
 use crate::error::ExitStatus;
@@ -18,6 +18,8 @@ pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatu
     match command {
         ActionCommand::Create(args) => create::run(context, &args)?,
         ActionCommand::List(args) => list(context, &args)?,
+        ActionCommand::Show(args) => plugin::show(context, &args)?,
+        ActionCommand::Reload(args) => return plugin::reload(context, &args),
         ActionCommand::Perform(args) => return perform(context, args),
         ActionCommand::Logs(args) => logs::run(context, &args)?,
         ActionCommand::Publish(args) => publish(context, args)?,
@@ -38,18 +40,24 @@ struct Listed {
 
 impl Row for Listed {
     const COLUMNS: &'static [&'static str] =
-        &["name", "performable", "publishable", "subscribable", "runtime", "description"];
+        &["name", "performable", "publishable", "subscribable", "runtime", "state", "description"];
 
     fn cells(&self) -> Vec<String> {
         let entry = &self.entry;
         let problem = entry.problem.as_ref().map(|problem| format!("problem: {problem}"));
+        let state = match entry.state {
+            Some(state) => state.as_str(),
+            None if problem.is_some() => "problem",
+            None => "-",
+        };
         vec![
             self.id.clone(),
             yes_no(entry.performable),
             yes_no(entry.publishable),
             yes_no(entry.subscribable),
             entry.runtime.clone().unwrap_or_else(|| "-".to_owned()),
-            problem.or_else(|| entry.description.clone()).unwrap_or_default(),
+            state.to_owned(),
+            entry.reason.clone().or(problem).or_else(|| entry.description.clone()).unwrap_or_default(),
         ]
     }
 }

@@ -19,6 +19,7 @@ mod man;
 mod new;
 mod peer;
 mod performed;
+mod plugin;
 mod said;
 mod service;
 mod subscribers;

@@ -1,9 +1,12 @@
 use coattail::id::PublicationId;
 use coattail::wire::host::{
-    Entry, ListActions, Perform, Performed, Publish, Subscribe, Subscription, Unsubscribe, Unsubscribed,
+    Entry, ListActions, Perform, Performed, PluginState, Publish, Subscribe, Subscription, Unsubscribe, Unsubscribed,
 };
 use coattail::wire::peer::Published;
 use coattail::wire::plugin::Kind;
+use coattail::wire::plugins::{
+    LastError, Plugin, PluginCounts, PluginLimits, PluginWorker, ReloadOutcome, ReloadPlugins, Reloaded, ShowPlugin,
+};
 use coattail::wire::{ErrorCode, Failure, Raw};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -192,14 +195,23 @@ fn actions_are_listed_by_name() {
         input: None,
         output: None,
         problem: problem.map(str::to_owned),
+        state: None,
+        reason: None,
     };
-    let entries = vec![entry("My Action", None), entry("\u{9b}2J", Some("node is missing"))];
+    let broken = Entry {
+        state: Some(PluginState::Broken),
+        reason: Some("it crashed 5 times".to_owned()),
+        description: Some("Reports".to_owned()),
+        ..entry("Report", None)
+    };
+    let entries = vec![entry("My Action", None), entry("\u{9b}2J", Some("node is missing")), broken];
     let _daemon = Canned::new().on(move |_: ListActions| Ok(entries.clone())).serve(&instance);
     instance.coattail(&["action", "list"]).run().is(
         0,
-        "NAME       PERFORMABLE  PUBLISHABLE  SUBSCRIBABLE  RUNTIME  DESCRIPTION\n\
-         My Action  yes          no           yes           node\n\
-         \\u{9b}2J   yes          no           yes           node     problem: node is missing\n",
+        "NAME       PERFORMABLE  PUBLISHABLE  SUBSCRIBABLE  RUNTIME  STATE    DESCRIPTION\n\
+         My Action  yes          no           yes           node     -\n\
+         \\u{9b}2J   yes          no           yes           node     problem  problem: node is missing\n\
+         Report     yes          no           yes           node     broken   it crashed 5 times\n",
         "",
     );
     instance.coattail(&["action", "list", "--json"]).run().is(
@@ -207,8 +219,93 @@ fn actions_are_listed_by_name() {
         "[{\"id\":\"My Action\",\"name\":\"My Action\",\"kind\":\"action\",\"performable\":true,\"publishable\":false,\
          \"subscribable\":true,\"runtime\":\"node\"},{\"id\":\"\\u009b2J\",\"name\":\"\\u009b2J\",\"kind\":\"action\",\
          \"performable\":true,\"publishable\":false,\"subscribable\":true,\"runtime\":\"node\",\
-         \"problem\":\"node is missing\"}]\n",
+         \"problem\":\"node is missing\"},{\"id\":\"Report\",\"name\":\"Report\",\"kind\":\"action\",\
+         \"performable\":true,\"publishable\":false,\"subscribable\":true,\"runtime\":\"node\",\
+         \"description\":\"Reports\",\"state\":\"broken\",\"reason\":\"it crashed 5 times\"}]\n",
         "",
+    );
+}
+
+#[test]
+fn a_plugin_is_shown_whole() {
+    let instance = Instance::new();
+    let _daemon = Canned::new()
+        .on(|call: ShowPlugin| {
+            assert_eq!((call.kind, call.name.as_str()), (Kind::Receiver, "keep"));
+            Ok(Plugin {
+                name: call.name,
+                kind: call.kind,
+                path: Some("/i/receivers/keep.js".to_owned()),
+                runtime: Some("node".to_owned()),
+                protocol: Some("json-rpc".to_owned()),
+                description: None,
+                problem: None,
+                limits: Some(PluginLimits {
+                    timeout_ms: 60_000,
+                    concurrency: 16,
+                    queue: 256,
+                    min: 0,
+                    max: 2,
+                    idle_ms: 1_500,
+                    max_calls: Some(9),
+                    start_ms: 20_000,
+                }),
+                state: Some(PluginState::Ready),
+                reason: None,
+                workers: vec![PluginWorker { pid: Some(7), calls: 1, done: 2, since: "soon".to_owned(), ending: true }],
+                waiting: 3,
+                counts: PluginCounts { calls: 4, failed: 5, crashes: 6 },
+                last_error: Some(LastError { time: "then".to_owned(), message: "no\u{9b}".to_owned() }),
+            })
+        })
+        .serve(&instance);
+    instance.coattail(&["action", "show", "--receiver", "keep"]).run().is(
+        0,
+        "name         keep\nkind         receiver\npath         /i/receivers/keep.js\nruntime      node\n\
+         protocol     json-rpc\nstate        ready\ntimeout      60s\nconcurrency  16\nqueue        256\nmin          0\n\
+         max          2\nidle         1.5s\nmax calls    9\nstart        20s\n\
+         worker       7: 1 calls under way, 2 done, since soon, ending\nwaiting      3\ncalls        4\nfailed       5\n\
+         crashes      6\nlast error   then: no\\u{9b}\n",
+        "",
+    );
+}
+
+#[test]
+fn what_was_reloaded_is_listed_and_a_failure_is_one() {
+    let instance = Instance::new();
+    let reloaded = |name: &str, outcome, message: Option<&str>| Reloaded {
+        kind: Kind::Action,
+        name: name.to_owned(),
+        outcome,
+        message: message.map(str::to_owned),
+    };
+    let _daemon = Canned::new()
+        .on(move |call: ReloadPlugins| {
+            Ok(match (call.kind, call.name.as_deref()) {
+                (None, None) => vec![
+                    reloaded("a", ReloadOutcome::Reloaded, None),
+                    reloaded("b", ReloadOutcome::Failed, Some("no luck")),
+                ],
+                (Some(Kind::Action), Some("c")) => vec![reloaded("c", ReloadOutcome::PerCall, None)],
+                (Some(Kind::Receiver), None) => vec![],
+                other => panic!("{other:?}"),
+            })
+        })
+        .serve(&instance);
+    instance.coattail(&["action", "reload"]).run().is(
+        1,
+        "NAME  KIND    OUTCOME   MESSAGE\na     action  reloaded\nb     action  failed    no luck\n",
+        "",
+    );
+    instance.coattail(&["action", "reload", "c", "--json"]).run().is(
+        0,
+        "[{\"kind\":\"action\",\"name\":\"c\",\"outcome\":\"per-call\"}]\n",
+        "",
+    );
+    instance.coattail(&["action", "reload", "--receiver"]).run().is(
+        0,
+        "",
+        "nothing has workers; what is called next is read as its files are now\n",
     );
 }
 

@@ -19,6 +19,8 @@ fn entry(name: &str, kind: Kind) -> Entry {
         input: None,
         output: None,
         problem: None,
+        state: None,
+        reason: None,
     }
 }
 

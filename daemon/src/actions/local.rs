@@ -92,17 +92,22 @@ impl Actions {
     /// What this instance offers.
     pub(crate) fn list(&self, kind: Kind) -> Vec<Entry> {
         let is_action = kind == Kind::Action;
-        let entry = |found: Found| Entry {
-            name: found.name,
-            kind: found.kind,
-            performable: is_action,
-            publishable: is_action,
-            subscribable: is_action,
-            runtime: found.runtime.map(str::to_owned),
-            description: found.description,
-            input: found.input,
-            output: found.output,
-            problem: found.problem.map(|problem| problem.message),
+        let entry = |found: Found| {
+            let condition = self.plugins.condition(&found);
+            Entry {
+                name: found.name,
+                kind: found.kind,
+                performable: is_action,
+                publishable: is_action,
+                subscribable: is_action,
+                runtime: found.runtime.map(str::to_owned),
+                description: found.description,
+                input: found.input,
+                output: found.output,
+                problem: found.problem.map(|problem| problem.message),
+                state: condition.as_ref().map(|condition| condition.state),
+                reason: condition.and_then(|condition| condition.reason),
+            }
         };
         self.plugins.list(kind).into_iter().map(entry).collect()
     }

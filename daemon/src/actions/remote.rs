@@ -97,6 +97,8 @@ impl Remote {
                         input: action.input,
                         output: action.output,
                         problem: None,
+                        state: None,
+                        reason: None,
                     })
                     .collect())
             }
@@ -115,6 +117,8 @@ impl Remote {
                         input: None,
                         output: None,
                         problem: None,
+                        state: None,
+                        reason: None,
                     })
                     .collect())
             }

@@ -7,6 +7,7 @@ use coattail::wire::control::{
     ShowValidation, Status, Stop,
 };
 use coattail::wire::doctor::Doctor;
+use coattail::wire::plugins::{ReloadPlugins, ShowPlugin};
 use coattail::wire::{Done, Method as _};
 
 use super::fact;
@@ -98,6 +99,10 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
             let lines = lines.unwrap_or(LOG_LINES).min(MOST_LOG_LINES) as usize;
             let follower = follow.then(|| fact::<Session>(&facts)).transpose()?;
             parts.journals.read(PluginId { kind, name }, lines, follower).await
+        })
+        .on_in_order(parts, |parts: &Parts, _, request: ShowPlugin| parts.plugins.show(request.kind, &request.name))
+        .on(parts, |parts: Arc<Parts>, _, request: ReloadPlugins| async move {
+            parts.plugins.reload(request.kind, request.name.as_deref()).await
         })
         .on_in_order(parts, |parts: &Parts, _, _: ListKeys| Ok(parts.keys.list()))
         .on(parts, |parts: Arc<Parts>, _, request: RotateKey| async move {

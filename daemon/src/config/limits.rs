@@ -70,6 +70,11 @@ limits! {
     calls_per_session: usize = 1_024, at most 1_048_576, as count;
     /// Calls waiting for a worker of one action; more are refused as busy.
     queued_calls_per_action: usize = 256, at most 1_048_576, as count;
+    /// A worker of a plugin, from its start until it has loaded the user's code: Python on a slow disk, with all that it
+    /// imports. A sidecar can say otherwise.
+    plugin_start: Duration = Duration::from_secs(20), at most MINUTE * 60, as time;
+    /// What a plugin may take to end: a call that was cancelled, and each step of stopping a process.
+    plugin_grace: Duration = Duration::from_secs(5), at most MINUTE * 10, as time;
     /// How long publications are kept for subscribers that are away: a week covers a long weekend.
     retention: Duration = DAY.saturating_mul(7), at most DAY * 36_500, as time;
     /// Bytes of publications kept for one action; whichever of the two is reached first counts.

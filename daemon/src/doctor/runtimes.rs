@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_old_is_found() {
-        let broken = || Some(Problem { message: "it is broken".into(), hint: Some("make it anew".into()) });
+        let broken = || Some(Problem::new("it is broken", "make it anew".to_owned()));
         for (path, version, problem, level) in [
             (Some("/bin/node"), Some([20, 0]), None, Level::Ok),
             (Some("/bin/node"), Some([22, 1]), None, Level::Ok),

@@ -12,7 +12,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::manifest::{Manifest, Protocol};
 use super::schema::Schemas;
-use super::spec::{Fingerprint, Found, Interpreter, PluginId, Problem, Spec};
+use super::spec::{Fingerprint, Found, Interpreter, PluginId, Problem, Spec, Unusable};
 use super::{Settings, nearest, venv};
 
 /// The file that makes a folder a plugin.
@@ -34,7 +34,17 @@ pub(super) fn list(settings: &Settings, kind: Kind) -> Vec<Found> {
 
 /// Finds one plugin. Reads the folder each time, so that a new file is found at once, but looks into those files
 /// only that could be the one.
-pub(super) fn find(settings: &Settings, id: &PluginId) -> Result<Arc<Spec>, Failure> {
+pub(super) fn find(settings: &Settings, id: &PluginId) -> Result<Arc<Spec>, Unusable> {
+    let found = look_for(settings, id)
+        .map_err(|failure| Unusable { is_withdrawn: failure.code == ErrorCode::NotFound, failure })?;
+    match (found.spec, found.problem) {
+        (Some(spec), _) => Ok(spec),
+        (None, problem) => Err(problem.unwrap_or_else(|| Problem::new("it has changed", None)).of(id)),
+    }
+}
+
+/// Looks at one plugin, whether or not it can be run.
+pub(super) fn look_for(settings: &Settings, id: &PluginId) -> Result<Found, Failure> {
     let folder = settings.folder(id.kind);
     let scan = match Scan::read(&folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -49,11 +59,7 @@ pub(super) fn find(settings: &Settings, id: &PluginId) -> Result<Arc<Spec>, Fail
             None => missing.hint(format!("`coattail {} list` shows what there is", id.kind.as_str())),
         });
     }
-    let found = scan.inspect(settings, id.kind, &id.name);
-    match (found.spec, found.problem) {
-        (Some(spec), _) => Ok(spec),
-        (None, problem) => Err(problem.unwrap_or_else(|| Problem::new("it has changed", None)).failure(id)),
-    }
+    Ok(scan.inspect(settings, id.kind, &id.name))
 }
 
 /// The entries of a folder by the name they give. Names only: nothing has been opened.
@@ -151,15 +157,17 @@ impl Scan {
                 let shown = sidecar.map(|path| path.display().to_string()).unwrap_or_default();
                 let problem = format!("`{shown}` stands beside no plugin");
                 let hint = format!("it is for a file such as `{name}.js`, `{name}.py` or `{name}.sh`");
-                return broken(kind, name, Problem::new(problem, hint));
+                return broken(kind, name, Problem::new(problem, hint).withdrawn());
             }
             several => {
                 let files = several.iter().map(|one| format!("`{}`", one.path.display())).collect::<Vec<_>>();
                 let problem = format!("{} have one name", files.join(" and "));
-                return broken(kind, name, Problem::new(problem, Some("rename or remove all but one".to_owned())));
+                let hint = "rename or remove all but one".to_owned();
+                return broken(kind, name, Problem::new(problem, hint).withdrawn());
             }
         };
         let id = Arc::new(PluginId { kind, name: name.to_owned() });
+        let path = Some(candidate.path.clone());
         let runtime = Some(match candidate.shape {
             Shape::Node => "node",
             Shape::Python => "python",
@@ -174,7 +182,7 @@ impl Scan {
             Ok(manifest) => manifest,
             Err(error) => {
                 let problem = Problem::new(format!("`{}` {error}", manifest_path.display()), error.hint());
-                return Found { runtime, ..broken(kind, name, problem) };
+                return Found { path, runtime, ..broken(kind, name, problem) };
             }
         };
         let description = manifest.description.clone();
@@ -182,9 +190,9 @@ impl Scan {
             Ok(spec) => {
                 let (input, output) = spec.schemas.texts();
                 let (name, spec) = (name.to_owned(), Some(Arc::new(spec)));
-                Found { name, kind, runtime, description, input, output, problem: None, spec }
+                Found { name, kind, path, runtime, description, input, output, problem: None, spec }
             }
-            Err(problem) => Found { runtime, description, ..broken(kind, name, problem) },
+            Err(problem) => Found { path, runtime, description, ..broken(kind, name, problem) },
         }
     }
 }
@@ -228,7 +236,8 @@ fn specify(
                         path.display(),
                         id.kind.as_str()
                     ),
-                ));
+                )
+                .withdrawn());
             }
         },
         Shape::Folder => command.ok_or_else(|| {
@@ -238,17 +247,19 @@ fn specify(
             )
         })?,
         Shape::Dangling => {
-            return Err(Problem::new(format!("`{}` is a link that leads nowhere", path.display()), None));
+            return Err(Problem::new(format!("`{}` is a link that leads nowhere", path.display()), None).withdrawn());
         }
     };
     let schemas = schemas(id.kind, &manifest, manifest_path)?;
     let is_folder = *shape == Shape::Folder;
     let program = argv.first().filter(|_| is_folder).map(Path::new);
     let environment = (*shape == Shape::Python).then(|| venv::traces(&settings.instance));
-    let mut files = vec![path.as_path(), manifest_path, program.unwrap_or(path)];
+    // What is in a folder stands for the folder, whose own times change with all that is not looked at.
+    let mut files = vec![manifest_path, program.unwrap_or(path)];
     files.extend(environment.iter().flatten().map(PathBuf::as_path));
+    let fingerprint = Fingerprint::of(&files);
     Ok(Spec {
-        fingerprint: Fingerprint::of(&files),
+        fingerprint: if is_folder { fingerprint.and_tree(path) } else { fingerprint },
         id,
         interpreter,
         argv,
@@ -367,7 +378,7 @@ fn stem(name: &str) -> &str {
 }
 
 /// Hidden files, and what editors leave behind.
-fn is_ignored(name: &str) -> bool {
+pub(super) fn is_ignored(name: &str) -> bool {
     name.starts_with('.')
         || name.ends_with('~')
         || [".swp", ".swo", ".swx", ".bak", ".orig", ".tmp", ".pyc"].iter().any(|end| name.ends_with(end))
@@ -376,7 +387,7 @@ fn is_ignored(name: &str) -> bool {
 
 fn broken(kind: Kind, name: &str, problem: Problem) -> Found {
     let (name, problem) = (name.to_owned(), Some(problem));
-    Found { name, kind, runtime: None, description: None, input: None, output: None, problem, spec: None }
+    Found { name, kind, path: None, runtime: None, description: None, input: None, output: None, problem, spec: None }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {

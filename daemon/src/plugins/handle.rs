@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use coattail::id::CallId;
@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::call::{Answer, Begin, Begun, Job, Outcome, Wanted};
-use super::pool::Pool;
-use super::spec::{Fingerprint, Found, Spec};
+use super::pool::{Change, Pool};
+use super::spec::{Fingerprint, Found, Spec, Unusable};
 use super::{PerformCall, PluginId, ReceiveCall, Settings, discover};
 use crate::feeds::{Sink, Speaker};
 
@@ -27,7 +27,7 @@ pub type Host = Arc<dyn Fn(&PluginId) -> Service + Send + Sync>;
 /// The actions and receivers of an instance. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Plugins {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What is asked of a call, whatever it is given.
@@ -40,8 +40,8 @@ struct Asked {
     begin: Option<Begin>,
 }
 
-struct Shared {
-    settings: Arc<Settings>,
+pub(super) struct Shared {
+    pub(super) settings: Arc<Settings>,
     host: Host,
     // A std mutex: held for a look and an insert, and never over an await.
     pools: Mutex<HashMap<PluginId, Arc<Pool>>>,
@@ -52,7 +52,7 @@ struct Shared {
     /// The processes, and what waits for their end.
     workers: TaskTracker,
     /// No new calls.
-    stopping: CancellationToken,
+    pub(super) stopping: CancellationToken,
     /// Calls under way end, too.
     closing: CancellationToken,
     /// Processes are killed.
@@ -93,9 +93,11 @@ impl Plugins {
         for found in &mut found {
             // What a plugin has said of itself is known where its worker was started.
             let pool = found.spec.as_ref().and_then(|spec| Some((pools.get(&*spec.id)?, spec)));
-            if let Some((pool, _)) = pool.filter(|(pool, spec)| pool.spec.fingerprint == spec.fingerprint) {
-                (found.input, found.output) = pool.spec.schemas.texts();
-                found.spec = Some(pool.spec.clone());
+            let running = pool.map(|(pool, spec)| (pool.spec(), spec));
+            let same = running.filter(|(running, spec)| running.fingerprint == spec.fingerprint);
+            if let Some(running) = same.map(|(running, _)| running) {
+                (found.input, found.output) = running.schemas.texts();
+                found.spec = Some(running);
             }
             let size = [&found.input, &found.output].into_iter().flatten().map(|text| text.get().len()).sum();
             match room.checked_sub(size) {
@@ -127,7 +129,7 @@ impl Plugins {
     /// # Errors
     /// As [`perform`](Self::perform), before anything is started.
     pub fn check(&self, kind: Kind, name: &str) -> Result<(), Failure> {
-        self.shared.find(&PluginId { kind, name: name.to_owned() }).map(drop)
+        Ok(self.shared.find(&PluginId { kind, name: name.to_owned() }).map(drop)?)
     }
 
     /// Performs an action. Dropping the future cancels the call.
@@ -195,23 +197,21 @@ impl Plugins {
         let shared = &self.shared;
         let id = PluginId { kind, name: name.to_owned() };
         let spec = discover::find(&shared.settings, &id)?;
-        if spec.plain {
-            return Ok(false);
-        }
-        let worker = {
-            let mut pools = shared.pools();
-            if shared.stopping.is_cancelled() {
-                return Err(stopping(&id));
-            }
-            shared.calls.track_future(shared.pool(&mut pools, spec).worker())
-        };
-        worker.await.map(|_| true)
+        let pool = shared.pool(&mut shared.pools(), &spec, Change::Perhaps).ok_or_else(|| stopping(&id))?;
+        pool.up().await
     }
 
     async fn start(&self, id: PluginId, asked: Asked, job: impl FnOnce(Duration) -> Job) -> Outcome {
         let shared = &self.shared;
         let Asked { call, timeout, start_timeout, follower, cancel, begin } = asked;
-        let spec = shared.find(&id)?;
+        let (spec, is_usable) = match shared.find(&id) {
+            Ok(spec) => (spec, true),
+            // What was broken by a change goes on as it was; what was taken away is not there any more.
+            Err(unusable) => match shared.pools().get(&id).filter(|pool| pool.reject(&unusable)) {
+                Some(pool) => (pool.spec(), false),
+                None => return Err(unusable.into()),
+            },
+        };
         let limit = match (timeout, spec.manifest.timeout) {
             (Some(asked), Some(most)) => asked.min(most),
             (one, other) => one.or(other).unwrap_or(shared.settings.timeout),
@@ -221,45 +221,53 @@ impl Plugins {
         let origin = Speaker::Plugin(id.kind, id.name.clone());
         // Dropped with this future: what is said after the answer is nobody's.
         let feed = shared.settings.feeds.open(call, origin, deadline.clone(), follower)?;
+        let job = job(deadline.limit());
+        spec.schemas.check_early(&id, job.input()).await?;
+        let ran = Arc::<OnceLock<Arc<Spec>>>::default();
         // Cancelled when this future is dropped, but not the caller's own token.
         let cancel = cancel.child_token();
         let _guard = cancel.clone().drop_guard();
         let (answer, wait) = oneshot::channel();
-        let job = job(deadline.limit());
-        spec.schemas.check_early(&id, job.input()).await?;
         let pool = {
             // Under the lock nobody can stop in between: a call is refused, or waited for.
             let mut pools = shared.pools();
             if shared.stopping.is_cancelled() {
                 return Err(stopping(&id));
             }
-            let pool = shared.pool(&mut pools, spec);
-            let place = pool.place()?;
+            let pool =
+                if is_usable { shared.pool(&mut pools, &spec, Change::Perhaps) } else { pools.get(&id).cloned() };
+            let pool = pool.ok_or_else(|| stopping(&id))?;
+            let (place, turn) = pool.enter().inspect_err(|failure| pool.failed(failure))?;
             let (closing, begun) = (shared.closing.clone(), Begun::default());
             let answer = Answer::new(answer, place, begun.clone());
             let (begin, begins) = begin.map(Begin::announced).unzip();
             let wanted = Wanted { id: id.clone(), deadline, begins, start, begun, cancel, closing };
-            let turn = pool.turn();
-            shared.calls.spawn(pool.clone().handle(turn, begin, job, wanted.ended(), answer));
+            shared.calls.spawn(pool.clone().handle(turn, begin, job, wanted.ended(), answer, ran.clone()));
             pool
         };
         let lost = |_| Err(Failure::new(ErrorCode::Internal, "a call ended without an answer"));
-        let output = wait.await.unwrap_or_else(lost).map_err(|failure| match feed.retry_after() {
+        let outcome = match (wait.await.unwrap_or_else(lost), ran.get()) {
+            // As the version says that has done it.
+            (Ok(output), Some(spec)) if id.kind == Kind::Action => spec.schemas.check_output(&id, output).await,
+            (outcome, _) => outcome,
+        };
+        outcome.inspect_err(|failure| pool.failed(failure)).map_err(|failure| match feed.retry_after() {
             Some(after) if failure.code == ErrorCode::RetryLater && failure.retry_after_ms.is_none() => {
                 failure.retry_after(after)
             }
             _ => failure,
-        })?;
-        match id.kind {
-            Kind::Action => pool.spec.schemas.check_output(&id, output).await,
-            Kind::Receiver => Ok(output),
-        }
+        })
     }
 }
 
 impl Shared {
+    /// Forgets what was found, so that all of it is looked at again.
+    pub(super) fn forget(&self, id: &PluginId) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
     /// The plugin as its files are now. The whole folder is read only when it has changed, or a file of the plugin.
-    fn find(&self, id: &PluginId) -> Result<Arc<Spec>, Failure> {
+    pub(super) fn find(&self, id: &PluginId) -> Result<Arc<Spec>, Unusable> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
         if let Some((_, spec)) = known.filter(|(folder, spec)| folder.holds() && spec.fingerprint.holds()) {
             return Ok(spec);
@@ -275,22 +283,28 @@ impl Shared {
         found
     }
 
-    /// The pool of a plugin as its files are now. One of older files ends with its last call.
-    fn pool(&self, pools: &mut HashMap<PluginId, Arc<Pool>>, spec: Arc<Spec>) -> Arc<Pool> {
-        let before = pools.get(&*spec.id);
-        if let Some(pool) = before.filter(|pool| pool.spec.fingerprint == spec.fingerprint) {
-            return pool.clone();
+    /// The pool of a plugin, told what its files are now. None once the daemon stops.
+    pub(super) fn pool(
+        &self,
+        pools: &mut HashMap<PluginId, Arc<Pool>>,
+        spec: &Arc<Spec>,
+        change: Change,
+    ) -> Option<Arc<Pool>> {
+        if self.stopping.is_cancelled() {
+            return None;
+        }
+        if let Some(pool) = pools.get(&*spec.id) {
+            pool.adopt(spec, change);
+            return Some(pool.clone());
         }
         let (id, host) = (PluginId::clone(&spec.id), (self.host)(&spec.id));
         let (settings, workers, kill) = (self.settings.clone(), self.workers.clone(), self.kill.clone());
-        let pool = Arc::new(Pool::new(spec, settings, host, workers, kill, before.map(|pool| &**pool)));
-        if let Some(before) = pools.insert(id, pool.clone()) {
-            before.retire();
-        }
-        pool
+        let pool = Arc::new(Pool::new(spec.clone(), settings, host, workers, kill));
+        pools.insert(id, pool.clone());
+        Some(pool)
     }
 
-    fn pools(&self) -> MutexGuard<'_, HashMap<PluginId, Arc<Pool>>> {
+    pub(super) fn pools(&self) -> MutexGuard<'_, HashMap<PluginId, Arc<Pool>>> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -301,7 +315,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-fn stopping(id: &PluginId) -> Failure {
+pub(super) fn stopping(id: &PluginId) -> Failure {
     Failure::new(ErrorCode::ShuttingDown, format!("{id} is not run: the service is stopping"))
 }
 

@@ -15,8 +15,25 @@ use crate::config::duration;
 const LARGEST: u64 = 64 * 1024;
 
 /// The keys of a sidecar, for those who mistype one. The fields of [`Manifest`].
-const KEYS: [&str; 10] =
-    ["description", "protocol", "command", "timeout", "concurrency", "queue", "env", "idle", "input", "output"];
+const KEYS: [&str; 14] = [
+    "description",
+    "protocol",
+    "command",
+    "timeout",
+    "concurrency",
+    "queue",
+    "env",
+    "idle",
+    "min",
+    "max",
+    "max_calls",
+    "start",
+    "input",
+    "output",
+];
+
+/// The most workers of one plugin. Each is a process.
+const MOST_WORKERS: usize = 1024;
 
 /// What the owner says of a plugin: `NAME.yml` beside its file, or `coattail.yml` in its folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -29,7 +46,7 @@ pub(super) struct Manifest {
     /// How long a call may take.
     #[serde(deserialize_with = "duration")]
     pub(super) timeout: Option<Duration>,
-    /// Calls at once.
+    /// Calls at once in one worker.
     pub(super) concurrency: Option<usize>,
     /// Calls that may wait for their turn.
     pub(super) queue: Option<usize>,
@@ -37,6 +54,15 @@ pub(super) struct Manifest {
     /// The worker is stopped when it had nothing to do for so long.
     #[serde(deserialize_with = "duration")]
     pub(super) idle: Option<Duration>,
+    /// Workers that are kept warm.
+    pub(super) min: Option<usize>,
+    /// Workers at the most.
+    pub(super) max: Option<usize>,
+    /// A worker that was given so many calls is replaced.
+    pub(super) max_calls: Option<u64>,
+    /// How long a worker may take to load the user's code.
+    #[serde(deserialize_with = "duration")]
+    pub(super) start: Option<Duration>,
     /// JSON Schema of what goes in.
     pub(super) input: Option<Value>,
     /// JSON Schema of what comes out.
@@ -65,6 +91,10 @@ pub(super) enum ManifestError {
     UnknownKey(String),
     #[error("sets `{0}` to 0, which would never run anything")]
     Zero(&'static str),
+    #[error("wants `min` {min} workers, which are more than `max` {max}")]
+    Workers { min: usize, max: usize },
+    #[error("has {0} as `max`, which is more than {MOST_WORKERS} processes")]
+    TooMany(usize),
     #[error("has an empty `command`")]
     EmptyCommand,
     #[error("has {0:?} in `env`, which is no name of a variable")]
@@ -96,10 +126,22 @@ impl Manifest {
             return Err(ManifestError::UnknownKey(key));
         }
         let manifest: Self = serde_saphyr::from_str(text).map_err(yaml)?;
-        for (key, value) in [("concurrency", manifest.concurrency), ("queue", manifest.queue)] {
-            if value == Some(0) {
+        for (key, is_zero) in [
+            ("concurrency", manifest.concurrency == Some(0)),
+            ("queue", manifest.queue == Some(0)),
+            ("max", manifest.max == Some(0)),
+            ("max_calls", manifest.max_calls == Some(0)),
+        ] {
+            if is_zero {
                 return Err(ManifestError::Zero(key));
             }
+        }
+        let (min, max) = manifest.workers();
+        if max > MOST_WORKERS {
+            return Err(ManifestError::TooMany(max));
+        }
+        if min > max {
+            return Err(ManifestError::Workers { min, max });
         }
         if manifest.command.as_ref().is_some_and(Vec::is_empty) {
             return Err(ManifestError::EmptyCommand);
@@ -109,12 +151,21 @@ impl Manifest {
             None => Ok(manifest),
         }
     }
+
+    /// Workers that are kept warm, and workers at the most.
+    pub(super) fn workers(&self) -> (usize, usize) {
+        (self.min.unwrap_or(0), self.max.unwrap_or(1))
+    }
 }
 
 impl ManifestError {
     /// What to try.
     pub(super) fn hint(&self) -> Option<String> {
-        let Self::UnknownKey(key) = self else { return None };
+        let key = match self {
+            Self::UnknownKey(key) => key,
+            Self::Workers { min, .. } => return Some(format!("raise `max` to {min}, or lower `min`")),
+            _ => return None,
+        };
         if key == "sandbox" {
             return Some(format!("`{key}` is not supported by this version; remove it"));
         }
@@ -170,13 +221,15 @@ mod tests {
     fn a_sidecar_is_read() {
         let manifest = Manifest::parse(
             "description: Reports\nprotocol: json-rpc\ncommand: [python3, main.py]\ntimeout: 5m\nconcurrency: 1\n\
-             queue: 3\nidle: 90\nenv:\n  MODE: fast\n",
+             queue: 3\nidle: 90\nmin: 1\nmax: 2\nmax_calls: 100\nstart: 1m\nenv:\n  MODE: fast\n",
         )
         .expect("a manifest");
         assert_eq!(manifest.timeout, Some(Duration::from_secs(300)));
         assert_eq!(manifest.idle, Some(Duration::from_secs(90)));
         assert_eq!(manifest.command.as_deref(), Some(&["python3".to_owned(), "main.py".to_owned()][..]));
         assert_eq!((manifest.protocol, manifest.concurrency), (Some(Protocol::JsonRpc), Some(1)));
+        assert_eq!((manifest.workers(), manifest.max_calls), ((1, 2), Some(100)));
+        assert_eq!(manifest.start, Some(Duration::from_secs(60)));
         assert_eq!(manifest.env["MODE"], "fast");
         let schemas = Manifest::parse("input: {type: object, required: [a]}\noutput: false\n").expect("a manifest");
         assert_eq!(schemas.input, Some(serde_json::json!({"type": "object", "required": ["a"]})));
@@ -196,6 +249,9 @@ mod tests {
                 Some("`sandbox` is not supported by this version; remove it"),
             ),
             ("concurrency: 0", "sets `concurrency` to 0, which would never run anything", None),
+            ("max_calls: 0", "sets `max_calls` to 0, which would never run anything", None),
+            ("min: 2", "wants `min` 2 workers, which are more than `max` 1", Some("raise `max` to 2, or lower `min`")),
+            ("max: 5000", "has 5000 as `max`, which is more than 1024 processes", None),
             ("command: []", "has an empty `command`", None),
             ("env: {a=b: c}", "has \"a=b\" in `env`, which is no name of a variable", None),
         ] {

@@ -1,8 +1,9 @@
 //! Floor 3: the executables in `actions/` and `receivers/`, and the processes that run them.
 //!
 //! [`Plugins`] is the handle. A call goes `handle` → `discover` (which file is it, can it be run) → `pool` (wait
-//! for a turn, start a worker if there is none) → `worker` (one warm process, JSON-RPC) or `plain` (one process
-//! per call) → `process` (start, stop) → `guard` (leave nothing behind).
+//! for a turn, start a worker if all are full) → `worker` (one warm process, JSON-RPC) or `plain` (one process
+//! per call) → `process` (start, stop) → `guard` (leave nothing behind). What happens without a call, `supervise` does:
+//! it keeps workers warm, sees that files have changed, reloads, and tells how plugins are.
 //!
 //! What holds here:
 //! * Each call ends once: succeeded, failed, refused, timed out, cancelled or lost.
@@ -25,6 +26,8 @@ mod runtime;
 mod schema;
 mod settings;
 mod spec;
+mod supervise;
+mod tree;
 mod venv;
 mod version;
 mod worker;
@@ -35,7 +38,7 @@ pub use handle::{Host, Plugins};
 pub use journal::Journals;
 pub(crate) use output::LAST_OUTPUT;
 pub use settings::Settings;
-pub use spec::{Found, PluginId, Problem};
+pub use spec::{Condition, Found, PluginId, Problem};
 pub use version::{Interpreted, interpreters};
 
 use handle::nearest;

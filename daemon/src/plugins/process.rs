@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -29,6 +30,7 @@ pub(super) struct Launch {
 /// A plugin's process under its guard, and whatever it has started. Dropping it kills all of them.
 #[derive(Debug)]
 pub(super) struct Process {
+    guard: Option<u32>,
     /// Its end is what tells the guard that nobody is here any more.
     orders: OwnedWriteHalf,
 }
@@ -75,7 +77,12 @@ impl Process {
             stdout: child.stdout.take().expect("stdout is piped"),
             stderr: child.stderr.take().expect("stderr is piped"),
         };
-        Ok((Self { orders }, Exited { report, guard: child }, pipes))
+        Ok((Self { guard: child.id(), orders }, Exited { report, guard: child }, pipes))
+    }
+
+    /// The process of its guard.
+    pub(super) fn guard(&self) -> Option<u32> {
+        self.guard
     }
 
     /// Asks the plugin's process group to end.
@@ -92,6 +99,12 @@ impl Process {
         // A few bytes in all go this way, so there is always room; a guard that has gone needs no order.
         let _ = self.orders.try_write(&[order]);
     }
+}
+
+/// The eldest child of a guard: the plugin. What it has left behind came later.
+pub(super) fn child_of(guard: u32) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{guard}/task/{guard}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
 }
 
 impl Exited {

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use coattail::wire::host::PluginState;
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure, Raw};
 
 use super::manifest::Manifest;
 use super::schema::Schemas;
+use super::tree::Tree;
 
 /// Which plugin it is. A fact of the connection to each of its workers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,6 +36,8 @@ pub struct Found {
     pub name: String,
     /// Action or receiver.
     pub kind: Kind,
+    /// Its file, or its folder.
+    pub path: Option<PathBuf>,
     /// How it is run: `node`, `python`, `sh`, `executable`.
     pub runtime: Option<&'static str>,
     /// What its owner says of it.
@@ -47,6 +51,15 @@ pub struct Found {
     pub(super) spec: Option<Arc<Spec>>,
 }
 
+/// How the workers of a plugin are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// In one word.
+    pub state: PluginState,
+    /// Why, if something is wrong.
+    pub reason: Option<String>,
+}
+
 /// Why a plugin cannot be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -54,16 +67,36 @@ pub struct Problem {
     pub message: String,
     /// What to try.
     pub hint: Option<String>,
+    is_withdrawn: bool,
+}
+
+/// There is no such plugin, or it cannot be run.
+#[derive(Debug)]
+pub(super) struct Unusable {
+    pub(super) failure: Failure,
+    /// Its owner has taken it away, rather than having made a mistake in it: what still runs of it takes no more calls.
+    pub(super) is_withdrawn: bool,
+}
+
+impl From<Unusable> for Failure {
+    fn from(unusable: Unusable) -> Self {
+        unusable.failure
+    }
 }
 
 impl Problem {
-    pub(super) fn new(message: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
-        Self { message: message.into(), hint: hint.into() }
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
+        Self { message: message.into(), hint: hint.into(), is_withdrawn: false }
     }
 
-    pub(super) fn failure(&self, id: &PluginId) -> Failure {
+    /// It is the owner's doing that it cannot be run.
+    pub(super) fn withdrawn(self) -> Self {
+        Self { is_withdrawn: true, ..self }
+    }
+
+    pub(super) fn of(self, id: &PluginId) -> Unusable {
         let failure = Failure::new(ErrorCode::PluginBroken, format!("{id} cannot be run: {}", self.message));
-        Failure { hint: self.hint.clone(), ..failure }
+        Unusable { failure: Failure { hint: self.hint, ..failure }, is_withdrawn: self.is_withdrawn }
     }
 }
 
@@ -101,27 +134,40 @@ pub(super) enum Interpreter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fingerprint {
     paths: Vec<PathBuf>,
-    found: Vec<Option<[i64; 5]>>,
+    found: Vec<Option<Look>>,
+    tree: Option<Arc<Tree>>,
 }
+
+/// What tells that a file is not what it was.
+pub(super) type Look = [i64; 5];
 
 impl Fingerprint {
     pub(super) fn of(paths: &[&Path]) -> Self {
-        Self { paths: paths.iter().map(|path| path.to_path_buf()).collect(), found: paths.iter().map(look).collect() }
+        let found = paths.iter().map(look).collect();
+        Self { paths: paths.iter().map(|path| path.to_path_buf()).collect(), found, tree: None }
+    }
+
+    /// Of a folder with all that is in it, too.
+    pub(super) fn and_tree(self, folder: &Path) -> Self {
+        Self { tree: Some(Arc::new(Tree::of(folder))), ..self }
     }
 
     /// Whether the files are what they were.
     pub(super) fn holds(&self) -> bool {
-        self.paths.iter().map(look).eq(self.found.iter().copied())
+        self.paths.iter().map(look).eq(self.found.iter().copied()) && self.tree.as_ref().is_none_or(|tree| tree.holds())
     }
 
     /// Whether the files have been what they are for so long that a change after the look has another time.
     pub(super) fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed();
-        self.found.iter().all(|found| found.is_some_and(|[.., seconds, _]| seconds + SETTLED < now))
+        let newest = self.tree.as_ref().map_or(0, |tree| tree.newest());
+        newest + SETTLED < now
+            && self.found.iter().all(|found| found.is_some_and(|[.., seconds, _]| seconds + SETTLED < now))
     }
 }
 
-fn look(path: impl AsRef<Path>) -> Option<[i64; 5]> {
+/// Looks at a file; nothing if there is none.
+pub(super) fn look(path: impl AsRef<Path>) -> Option<Look> {
     let data = fs::metadata(path).ok()?;
     let (device, inode, size) = (data.dev().cast_signed(), data.ino().cast_signed(), data.size().cast_signed());
     // Of the change, not of the content: it also tells that the execute bit was taken away, and cannot be set back.

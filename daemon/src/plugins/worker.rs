@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::call::{Answer, Job, Outcome, check_result};
 use super::launch::launch;
 use super::output::Output;
-use super::process::{Exit, Exited, Pipes, Process};
+use super::process::{self, Exit, Exited, Pipes, Process};
 use super::spec::Spec;
 use super::{PluginId, Settings};
 
@@ -33,6 +34,15 @@ pub(super) struct Worker {
     grace: Duration,
     /// A token for each call under way; closed when no more may come.
     leases: TaskTracker,
+    /// The guard of its process.
+    guard: Option<u32>,
+    /// When it was ready.
+    since: jiff::Timestamp,
+    /// Calls that it was given, and those of them that it has answered.
+    given: AtomicU64,
+    done: AtomicU64,
+    /// Whether its process ended while calls were under way.
+    left_calls: AtomicBool,
     // A std mutex: held for one assignment.
     last_used: Mutex<Instant>,
     /// Ends the process: TERM, then KILL.
@@ -52,8 +62,10 @@ pub(super) struct Lease {
 /// Whether a call reached the worker.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// The call was answered, and is over.
-    Yes,
+    /// The worker has answered the call.
+    Answered,
+    /// The call is over without an answer of the worker.
+    Unanswered,
     /// The worker had ended before; another can have it.
     No,
 }
@@ -70,6 +82,7 @@ impl Worker {
         let launch = launch(settings, spec, None).await?;
         let (process, exited, Pipes { stdin, stdout, stderr }) = Process::spawn(&settings.guard, &launch)
             .map_err(|error| broken(format!("{} could not be started: {error}", spec.id)))?;
+        let (guard, start) = (process.guard(), spec.manifest.start.unwrap_or(settings.start));
         let output = Output::new(spec.id.clone(), settings);
         let printed = output.clone();
         let limits = Limits { frame: Limit::new(settings.frame), ..Limits::default() };
@@ -90,6 +103,11 @@ impl Worker {
             output,
             grace: settings.grace,
             leases: TaskTracker::new(),
+            guard,
+            since: jiff::Timestamp::now(),
+            given: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            left_calls: AtomicBool::new(false),
             last_used: Mutex::new(Instant::now()),
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
@@ -106,7 +124,7 @@ impl Worker {
         };
         let welcome = tokio::select! {
             biased;
-            welcome = timeout(settings.start, worker.session.call(&hello)) => welcome,
+            welcome = timeout(start, worker.session.call(&hello)) => welcome,
             _ = &mut run => Ok(Err(CallError::Closed)),
         };
         let why = match welcome {
@@ -123,7 +141,7 @@ impl Worker {
             Ok(Err(CallError::Refused(failure))) => failure.message,
             Ok(Err(CallError::Lost { .. } | CallError::Closed)) => String::new(),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("it was not ready within {:?}", settings.start),
+            Err(_) => format!("it was not ready within {start:?}"),
         };
         worker.stop(&why);
         let exit = worker.exit.borrow().clone();
@@ -139,7 +157,36 @@ impl Worker {
     pub(super) fn lease(self: &Arc<Self>) -> Option<Lease> {
         // Order: first the token, then the look. Whoever closes in between waits for the token.
         let lease = Lease { worker: self.clone(), _token: self.leases.token() };
-        (!self.leases.is_closed() && !self.session.is_closed()).then_some(lease)
+        let is_open = !self.leases.is_closed() && !self.session.is_closed();
+        is_open.then(|| {
+            self.given.fetch_add(1, Ordering::Relaxed);
+            lease
+        })
+    }
+
+    /// Calls that are under way.
+    pub(super) fn calls(&self) -> usize {
+        self.leases.len()
+    }
+
+    /// Calls that it was given so far.
+    pub(super) fn given(&self) -> u64 {
+        self.given.load(Ordering::Relaxed)
+    }
+
+    /// Calls that it has answered so far.
+    pub(super) fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// When it was ready.
+    pub(super) fn since(&self) -> jiff::Timestamp {
+        self.since
+    }
+
+    /// The number of its process, if it has not ended.
+    pub(super) fn pid(&self) -> Option<u32> {
+        process::child_of(self.guard?)
     }
 
     /// Takes no more calls, finishes those under way, then ends.
@@ -158,7 +205,8 @@ impl Worker {
 
     /// Whether it was told to end, rather than having ended by itself.
     pub(super) fn was_stopped(&self) -> bool {
-        self.leases.is_closed() || self.stop.is_cancelled()
+        let has_finished = self.leases.is_closed() && !self.left_calls.load(Ordering::Relaxed);
+        has_finished || self.stop.is_cancelled()
     }
 
     fn stop(&self, why: &str) {
@@ -206,6 +254,8 @@ impl Worker {
             }
             _ = &mut io => ended.await,
         };
+        // Order: before those are told who wait for the end of their calls.
+        self.left_calls.store(!self.leases.is_empty(), Ordering::Relaxed);
         let _ = tell_exit.send(Some(exit.clone()));
         exit
     }
@@ -237,7 +287,13 @@ impl Worker {
         process.kill();
     }
 
-    fn ending(&self, exit: &Exit) -> String {
+    /// The last lines that it printed, to end a message with.
+    pub(super) fn last_words(&self) -> String {
+        self.output.last_words()
+    }
+
+    /// Why it has ended.
+    pub(super) fn ending(&self, exit: &Exit) -> String {
         match self.reason.get().filter(|reason| !reason.is_empty()) {
             Some(reason) => reason.clone(),
             None => format!("its process ended: {exit}"),
@@ -265,7 +321,13 @@ impl Lease {
                 if matches!(reply, Err(CallError::Closed)) {
                     return Sent::No;
                 }
+                let is_lost = matches!(reply, Err(CallError::Lost { .. }));
                 answer.give(worker.judge(reply).await);
+                if is_lost {
+                    return Sent::Unanswered;
+                }
+                worker.done.fetch_add(1, Ordering::Relaxed);
+                Sent::Answered
             }
             why = unwanted => {
                 answer.give(Err(why));
@@ -274,9 +336,9 @@ impl Lease {
                     worker.stop("it was stopped because another call had not ended when it was cancelled");
                     worker.exited().await;
                 }
+                Sent::Unanswered
             }
         }
-        Sent::Yes
     }
 }
 

@@ -61,6 +61,11 @@ def deep(request):
     answer(request, json.loads("[" * 122 + "]" * 122))
 
 
+def too_deep(request):
+    sys.stdout.write('{"jsonrpc":"2.0","id":%d,"result":{"output":%s}}\n' % (request["id"], "[" * 5000 + "]" * 5000))
+    sys.stdout.flush()
+
+
 def refuse(request):
     send({"id": request["id"], "error": {"code": 17, "message": "pretends that a token was refused"}})
 

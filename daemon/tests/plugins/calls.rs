@@ -118,6 +118,10 @@ async fn a_plugin_speaks_for_itself_only() {
     assert_eq!(bench.bad_does("nonsense").await.unwrap_err().code, ErrorCode::Failed);
     let failure = bench.bad_does("deep").await.unwrap_err();
     assert!(failure.message.contains("nested deeper than 120 levels"), "{failure}");
+    // So deep that it is no frame any more: nobody waits for it until the end of the time.
+    let failure = bench.bad_does("too_deep").await.unwrap_err();
+    assert_eq!(failure.code, ErrorCode::Failed);
+    assert!(failure.message.contains("the answer is nested deeper than 128 levels"), "{failure}");
 }
 
 async fn what_cannot_be_run_is_refused_with_a_reason() {

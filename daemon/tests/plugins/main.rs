@@ -10,6 +10,7 @@ mod pool;
 mod schemas;
 mod scripts;
 mod sdks;
+mod supervision;
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,7 +48,8 @@ fn main() -> ExitCode {
 fn run(filter: &str) -> ExitCode {
     let filter = if filter.starts_with('-') { "" } else { filter };
     let (mut passed, mut failed) = (0, 0);
-    let all = [calls::TESTS, death::TESTS, pool::TESTS, schemas::TESTS, scripts::TESTS, sdks::TESTS];
+    let all =
+        [calls::TESTS, death::TESTS, pool::TESTS, schemas::TESTS, scripts::TESTS, sdks::TESTS, supervision::TESTS];
     for (name, test) in all.into_iter().flatten().filter(|(name, _)| name.contains(filter)) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -3,6 +3,7 @@
 mod sieve;
 
 use coattail::plugin::{Context, Error, action};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sieve::Sieve;
@@ -10,12 +11,12 @@ use crate::sieve::Sieve;
 /// About half a minute of one core.
 const MAX: u64 = 10_000_000_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Input {
     up_to: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Output {
     up_to: u64,
     primes: u64,
@@ -39,6 +40,7 @@ fn count(up_to: u64, context: &Context) -> Result<Output, Error> {
     let mut percent = 0;
     for segment in Sieve::new(up_to) {
         if context.is_cancelled() {
+            context.log().info(format_args!("stopped at {}", segment.end));
             return Err("cancelled".into());
         }
         primes += segment.primes;

@@ -1,17 +1,20 @@
 use std::fmt;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Coattail;
+use crate::Result;
+use crate::api::{Coattail, Followers};
 use crate::id::{CallId, IssuerHash};
 use crate::rpc::Session;
-use crate::wire::host;
 use crate::wire::plugin::Source;
+use crate::wire::{Failure, host};
 
 /// The circumstances of a call, and what it may do. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Context {
     pub(super) session: Session,
+    pub(super) followers: Arc<Followers>,
     pub(super) call: CallId,
     pub(super) caller: Option<IssuerHash>,
     pub(super) source: Option<Source>,
@@ -45,6 +48,12 @@ impl Context {
         self.session.try_notify(&host::Progress { call: self.call, fraction, message });
     }
 
+    /// Says that the call is still worked on: its time limit begins anew, with its whole length, also for whoever waits
+    /// for it. Returns when the daemon has heard it.
+    pub async fn working(&self) -> Result<()> {
+        self.session.call(&host::Working { call: self.call }).await.map(|_| ()).map_err(Failure::from)
+    }
+
     /// Resolves when the call is no longer wanted. Finish soon: a few seconds later the handler is dropped.
     pub async fn cancelled(&self) {
         self.cancel.cancelled().await;
@@ -60,9 +69,9 @@ impl Context {
         &self.cancel
     }
 
-    /// What this call may ask of Coattail: perform, publish, subscribe, and so on.
+    /// What this call may ask of Coattail: perform, publish, subscribe, and so on. It counts as a consequence of the call.
     pub fn coattail(&self) -> Coattail {
-        Coattail::new(self.session.clone(), self.call)
+        Coattail::new(self.session.clone(), self.followers.clone(), Some(self.call))
     }
 }
 

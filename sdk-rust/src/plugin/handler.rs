@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
 
 use super::error::to_failure;
+use super::schema::{schema_of_input, schema_of_output};
 use super::{Context, Error};
 use crate::wire::{ErrorCode, Failure, Raw};
 
@@ -21,18 +23,26 @@ pub struct Plugin {
     pub(super) receiver: Option<Handler>,
 }
 
-/// User code with its types taken off.
-pub(super) type Handler = Arc<dyn Fn(Option<Raw>, Context) -> BoxFuture<'static, HandlerResult> + Send + Sync>;
+/// User code with its types taken off, and what is known of them.
+#[derive(Clone)]
+pub(super) struct Handler {
+    pub(super) run: Run,
+    pub(super) input: Option<Raw>,
+    pub(super) output: Option<Raw>,
+}
+
+pub(super) type Run = Arc<dyn Fn(Option<Raw>, Context) -> BoxFuture<'static, HandlerResult> + Send + Sync>;
 
 pub(super) type HandlerResult = Result<Option<Raw>, Failure>;
 
 /// A program that performs: its closure gets the input and a [`Context`], and returns the output.
 ///
-/// Leave the input out of the call and it is read from `null`: take `Option<Input>`, or `()`, if it may be absent.
+/// The daemon knows the JSON Schemas of both, and checks them at every call; [`NoSchema`](super::NoSchema) is for types
+/// that have none. Leave the input out of the call and it is read from `null`: take `Option<Input>`, or `()`, if it may be absent.
 pub fn action<I, O, F, Fut>(perform: F) -> Plugin
 where
-    I: DeserializeOwned + Send + 'static,
-    O: Serialize + Send + 'static,
+    I: DeserializeOwned + JsonSchema + Send + 'static,
+    O: Serialize + JsonSchema + Send + 'static,
     F: Fn(I, Context) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<O, Error>> + Send + 'static,
 {
@@ -45,7 +55,7 @@ where
 /// The same publication may come twice if the machine dies; its `id` is the same then.
 pub fn receiver<T, F, Fut>(receive: F) -> Plugin
 where
-    T: DeserializeOwned + Send + 'static,
+    T: DeserializeOwned + JsonSchema + Send + 'static,
     F: Fn(T, Context) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), Error>> + Send + 'static,
 {
@@ -69,12 +79,13 @@ impl Plugin {
     #[must_use]
     pub fn action<I, O, F, Fut>(mut self, perform: F) -> Self
     where
-        I: DeserializeOwned + Send + 'static,
-        O: Serialize + Send + 'static,
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + Send + 'static,
         F: Fn(I, Context) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<O, Error>> + Send + 'static,
     {
-        self.action = Some(typeless(perform));
+        self.action =
+            Some(Handler { run: typeless(perform), input: schema_of_input::<I>(), output: schema_of_output::<O>() });
         self
     }
 
@@ -82,11 +93,11 @@ impl Plugin {
     #[must_use]
     pub fn receiver<T, F, Fut>(mut self, receive: F) -> Self
     where
-        T: DeserializeOwned + Send + 'static,
+        T: DeserializeOwned + JsonSchema + Send + 'static,
         F: Fn(T, Context) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), Error>> + Send + 'static,
     {
-        self.receiver = Some(typeless(receive));
+        self.receiver = Some(Handler { run: typeless(receive), input: schema_of_input::<T>(), output: None });
         self
     }
 }
@@ -101,7 +112,7 @@ impl fmt::Debug for Plugin {
     }
 }
 
-fn typeless<I, O, F, Fut>(handler: F) -> Handler
+fn typeless<I, O, F, Fut>(handler: F) -> Run
 where
     I: DeserializeOwned + Send + 'static,
     O: Serialize + Send + 'static,

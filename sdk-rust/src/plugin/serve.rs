@@ -9,6 +9,7 @@ use super::calls::Calls;
 use super::handler::{Handler, HandlerResult};
 use super::until_eof::UntilEof;
 use super::{Context, Plugin};
+use crate::api::Followers;
 use crate::id::CallId;
 use crate::rpc::{Ended, Facts, Limits, Service, Session, Stray, claim_stdio};
 use crate::wire::plugin::{Cancel, Initialize, Initialized, Kind, Output, Perform, Receive, Shutdown, Source};
@@ -58,7 +59,8 @@ impl Plugin {
         // Served once the session exists: handlers need it. Nothing is read before `run` is polled.
         let (session, run) =
             Session::new(reader, writer, Service::new(), Stray::Close, limits, CancellationToken::new());
-        let worker = Arc::new(Worker { plugin: self, session: session.clone(), calls: Calls::default(), eof });
+        let (calls, followers) = (Calls::default(), Arc::default());
+        let worker = Arc::new(Worker { plugin: self, session: session.clone(), calls, followers, eof });
         session.serve(worker.service());
         tokio::pin!(run);
         tokio::select! {
@@ -79,6 +81,8 @@ struct Worker {
     plugin: Plugin,
     session: Session,
     calls: Calls,
+    /// The calls that handlers make, and follow.
+    followers: Arc<Followers>,
     /// Cancelled at the end of stdin, and by `shutdown`, which means the same.
     eof: CancellationToken,
 }
@@ -106,6 +110,7 @@ impl Worker {
                 worker.eof.cancel();
                 Ok(Done {})
             })
+            .with(self.followers.service())
     }
 
     fn initialize(&self, hello: &Initialize) -> Result<Initialized, Failure> {
@@ -116,13 +121,13 @@ impl Worker {
             )
             .hint("build the program with the SDK of the daemon's version"));
         }
-        self.handler(hello.kind)?;
+        let handler = self.handler(hello.kind)?;
         Ok(Initialized {
             protocol: PROTOCOL,
             software: Some(format!("{SOFTWARE} (rust)")),
             description: self.plugin.description.clone(),
-            input: None,
-            output: None,
+            input: handler.input.clone(),
+            output: handler.output.clone(),
         })
     }
 
@@ -149,12 +154,13 @@ impl Worker {
         let cancel = running.cancel.clone();
         let context = Context {
             session: self.session.clone(),
+            followers: self.followers.clone(),
             call,
             caller: circumstances.caller,
             source,
             cancel: cancel.clone(),
         };
-        let mut work = handler(input, context);
+        let mut work = (handler.run)(input, context);
         tokio::select! {
             biased;
             done = &mut work => return done,

@@ -73,6 +73,35 @@ pub(super) fn classify(line: &str) -> Result<Frame<'_>, NotAFrame> {
     }
 }
 
+/// Who waits for the end of a line that is nested too deep to be a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Waiting<'a> {
+    /// Our own call, which it answers.
+    We(u64),
+    /// Whoever wrote it: it is a request.
+    They(Id<'a>),
+}
+
+/// Looks into a line that [`classify`] found too deep: it may be part of a conversation all the same.
+pub(super) fn who_waits(line: &str) -> Option<Waiting<'_>> {
+    #[derive(Deserialize)]
+    struct Outside<'a> {
+        jsonrpc: &'a str,
+        // What is not looked at is passed over however deep it is; values are raw for the same reason.
+        #[serde(borrow)]
+        id: &'a RawValue,
+        #[serde(borrow, default)]
+        method: Option<&'a RawValue>,
+    }
+    let outside: Outside<'_> =
+        serde_json::from_str(line).ok().filter(|outside: &Outside<'_>| outside.jsonrpc == "2.0")?;
+    let id = Some(outside.id.get()).filter(|id| !is_deeper_than(0, id))?;
+    match outside.method {
+        Some(_) => serde_json::from_str(id).ok().map(Waiting::They),
+        None => id.parse().ok().map(Waiting::We),
+    }
+}
+
 /// Whether a line is a frame. For the fuzz target of this parser, which is no part of the interface.
 #[doc(hidden)]
 pub fn is_frame(line: &str) -> bool {
@@ -160,5 +189,22 @@ mod tests {
         assert_eq!(classify(&deep(1_000_000)).err(), Some(NotAFrame::TooDeep));
         // Brackets inside a string do not nest.
         assert!(classify(&format!(r#"{{"jsonrpc":"2.0","method":"m","params":["\"{}"]}}"#, "[".repeat(500))).is_ok());
+    }
+
+    #[test]
+    fn who_waits_for_what_is_too_deep_is_found() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        for (line, waiting) in [
+            (format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{"output":{deep}}}}}"#), Some(Waiting::We(7))),
+            (format!(r#"{{"result":{deep},"id":7,"jsonrpc":"2.0"}}"#), Some(Waiting::We(7))),
+            (format!(r#"{{"jsonrpc":"2.0","id":8,"method":"m","params":{deep}}}"#), Some(Waiting::They(Id::Number(8)))),
+            (format!(r#"{{"jsonrpc":"2.0","method":"m","params":{deep}}}"#), None),
+            (format!(r#"{{"jsonrpc":"2.0","id":{deep},"result":1}}"#), None),
+            (format!(r#"{{"jsonrpc":"1.0","id":7,"result":{deep}}}"#), None),
+            (deep, None),
+        ] {
+            assert_eq!(classify(&line).err(), Some(NotAFrame::TooDeep));
+            assert_eq!(who_waits(&line), waiting, "{}", &line[..40]);
+        }
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::deadline::Deadline;
 use super::error::{CallError, Ended};
-use super::frame::{Frame, NotAFrame, classify};
+use super::frame::{Frame, NotAFrame, Waiting, classify, who_waits};
 use super::gate::Admission;
 use super::pending::Pending;
 use super::service::{Answer, Service, Stray, refusal};
@@ -410,9 +410,25 @@ where
                 shared.rest(rest).await;
             }
             Err(error) => match stray {
-                Stray::Line(pass_on) => match &line {
-                    Line::Text(text) | Line::Garbled(text) => pass_on(text),
-                },
+                Stray::Line(pass_on) => {
+                    let (Line::Text(text) | Line::Garbled(text)) = &line;
+                    let too_deep = matches!(error, NotAFrame::TooDeep);
+                    match too_deep.then(|| who_waits(text)).flatten() {
+                        None => pass_on(text),
+                        Some(Waiting::We(id)) => {
+                            let failure = Failure::new(ErrorCode::Failed, format!("the answer is {error}"));
+                            if let Err(count) = shared.pending.settle(id, Err(failure.into())) {
+                                tracing::debug!(id, count, "dropped an answer that nobody waits for");
+                            }
+                        }
+                        Some(Waiting::They(id)) => {
+                            let failure = Failure::new(ErrorCode::InvalidInput, format!("the request is {error}"));
+                            if shared.send(refusal(id, failure).get().to_owned()).await.is_err() {
+                                return Ended::Cancelled;
+                            }
+                        }
+                    }
+                }
                 Stray::Close => {
                     refuse_and_close(shared, Failure::new(ErrorCode::InvalidInput, error.to_string())).await;
                     return error.into();

@@ -3,12 +3,13 @@
 //! It acts with the rights of the instance itself: on the local instance anything, on a peer what the
 //! peer's token allows.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::peer::Published;
 use super::plugin::Kind;
 use super::raw::{Raw, present};
-use super::{Done, method};
+use super::{Done, ErrorCode, Failure, method};
 use crate::address::PeerAddress;
 use crate::id::{CallId, IssuerHash, PeerId, SubscriptionId};
 use crate::key::Key;
@@ -66,6 +67,41 @@ pub struct Entry {
     /// Why it cannot be run: two files of one name, a missing runtime, no execute bit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// How its workers are; absent for a peer's, and for what runs once per call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<PluginState>,
+    /// Why it is so, if something is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How the workers of a plugin are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginState {
+    /// There is none: the next call starts one.
+    Cold,
+    /// The first is loading the user's code.
+    Starting,
+    /// At least one takes calls.
+    Ready,
+    /// One crashed; the next is started after a pause.
+    BackingOff,
+    /// They crashed again and again: calls are refused for a while.
+    Broken,
+}
+
+impl PluginState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::BackingOff => "backing-off",
+            Self::Broken => "broken",
+        }
+    }
 }
 
 /// Performs an action, here or at a peer.
@@ -118,6 +154,20 @@ pub struct Performed {
     /// Why the result could not be published, although the action succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publication_error: Option<String>,
+}
+
+impl Performed {
+    /// The result as this type. Nothing is read as `null`.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        read_result(self.result.as_ref())
+    }
+}
+
+/// What an action returned, as a type.
+pub(super) fn read_result<T: DeserializeOwned>(result: Option<&Raw>) -> Result<T, Failure> {
+    serde_json::from_str(result.map_or("null", |raw| raw.get())).map_err(|error| {
+        Failure::new(ErrorCode::Failed, format!("the result of the action is not what was expected: {error}"))
+    })
 }
 
 /// Ends a call that this connection made.

@@ -2,12 +2,14 @@
 //!
 //! A call that was given a key is a job, too: one whose caller waits.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::control::LogLines;
+use super::host::read_result;
 use super::peer::Published;
 use super::raw::{Raw, present};
-use super::{Failure, method};
+use super::{ErrorCode, Failure, method};
 use crate::id::{CallId, PeerId};
 use crate::key::Key;
 use crate::name::ActionName;
@@ -126,6 +128,22 @@ pub struct Job {
     /// How far it has got, as it last said itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<JobProgress>,
+}
+
+impl Job {
+    /// The result as this type. Nothing is read as `null`.
+    ///
+    /// # Errors
+    /// Why the job did not succeed; also if it has not ended.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        match (&self.error, self.state) {
+            (Some(error), _) => Err(error.clone()),
+            (None, JobState::Succeeded) => read_result(self.result.as_ref()),
+            (None, state) => {
+                Err(Failure::new(ErrorCode::Failed, format!("job {} has no result: it is {}", self.id, state.name())))
+            }
+        }
+    }
 }
 
 /// How far a job has got.

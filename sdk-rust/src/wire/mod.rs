@@ -11,6 +11,7 @@
 //! | [`host`], [`jobs`] | a worker, or the command line | the daemon: the Coattail API |
 //! | [`control`] | the command line | the daemon: administration |
 //! | [`doctor`] | the command line | the daemon: what is wrong |
+//! | [`plugins`] | the command line | the daemon: how its plugins are |
 
 pub mod control;
 pub mod doctor;
@@ -19,6 +20,7 @@ pub mod host;
 pub mod jobs;
 pub mod peer;
 pub mod plugin;
+pub mod plugins;
 mod publication;
 pub mod raw;
 mod version;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use coattail::wire::{ErrorCode, Method, control, doctor, host, jobs, peer, plugin};
+use coattail::wire::{ErrorCode, Method, control, doctor, host, jobs, peer, plugin, plugins};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -44,10 +44,11 @@ fn checks() -> Vec<Check> {
             RotateKey ListKeys SetPeerAddress PluginLogs LogLine;
     };
     // In files of their own, on the same wires.
-    checks.push(check::<doctor::Doctor>("control"));
     checks.extend([
-        check::<jobs::StartJob>("host"), check::<jobs::ListJobs>("host"), check::<jobs::ShowJob>("host"),
-        check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"), check::<jobs::JobLogs>("host"),
+        check::<doctor::Doctor>("control"), check::<plugins::ShowPlugin>("control"),
+        check::<plugins::ReloadPlugins>("control"), check::<jobs::StartJob>("host"), check::<jobs::ListJobs>("host"),
+        check::<jobs::ShowJob>("host"), check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"),
+        check::<jobs::JobLogs>("host"),
     ]);
     checks
 }
@@ -103,6 +104,7 @@ fn every_method_has_an_example() {
         ("jobs", "host"),
         ("control", "control"),
         ("doctor", "control"),
+        ("plugins", "control"),
     ] {
         let path = document::root().join(format!("sdk-rust/src/wire/{file}.rs"));
         let source = fs::read_to_string(path).expect("each wire has its file");

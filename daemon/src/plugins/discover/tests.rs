@@ -35,7 +35,7 @@ impl Instance {
     }
 
     fn find(&self, name: &str) -> Result<Arc<Spec>, Failure> {
-        find(&self.settings, &PluginId { kind: Kind::Action, name: name.to_owned() })
+        Ok(find(&self.settings, &PluginId { kind: Kind::Action, name: name.to_owned() })?)
     }
 }
 

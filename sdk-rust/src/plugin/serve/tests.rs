@@ -1,12 +1,15 @@
 use std::sync::Mutex;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::api::{Coattail, Said};
 use crate::id::IssuerHash;
-use crate::plugin::{Coattail, Reject, RetryLater, action, receiver};
+use crate::plugin::handler::Run;
+use crate::plugin::{NoSchema, Reject, RetryLater, action, receiver};
 use crate::wire::{Raw, host};
 
 /// The daemon's end of a plugin that runs in this process.
@@ -22,6 +25,10 @@ struct Heard {
     performed: Mutex<Vec<host::Perform>>,
 }
 
+/// The session itself, for handlers that tell something.
+#[derive(Clone, Default)]
+struct Told(Arc<std::sync::OnceLock<Session>>);
+
 fn start(plugin: Plugin) -> Daemon {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let (reader, writer) = tokio::io::split(theirs);
@@ -33,14 +40,21 @@ fn start(plugin: Plugin) -> Daemon {
             heard.logs.lock().unwrap().push((log.call, log.message));
             Ok(Done {})
         })
-        .on_in_order(&heard, |heard: &Heard, _, perform: host::Perform| {
+        .on_in_order(&heard, |heard: &Heard, facts: Facts, perform: host::Perform| {
             let (call, result) = (perform.call.unwrap(), perform.input.clone());
+            if perform.follow {
+                let warning = host::Log { call: Some(call), level: host::Level::Warn, message: "careful".into() };
+                facts.get::<Told>().unwrap().0.get().unwrap().try_notify(&warning);
+            }
             heard.performed.lock().unwrap().push(perform);
             Ok(host::Performed { call, result, publication: None, publication_error: None })
         });
+    let told = Told::default();
+    let service = service.fact(told.clone());
     let (reader, writer) = tokio::io::split(ours);
     let (session, run) =
         Session::new(reader, writer, service, Stray::Close, Limits::default(), CancellationToken::new());
+    told.0.set(session.clone()).unwrap();
     tasks.spawn(run);
     tasks.close();
     Daemon { session, heard, tasks }
@@ -76,12 +90,12 @@ fn hello(kind: Kind, protocol: u32) -> Initialize {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Input {
     n: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Output {
     double: i64,
 }
@@ -123,7 +137,7 @@ async fn errors_and_panics_fail_the_call_and_not_the_worker() {
     let daemon = start(action(|what: String, _| async move {
         match what.as_str() {
             "reject" => Err(Reject("never".into()).into()),
-            "later" => Err(RetryLater("not now".into()).into()),
+            "later" => Err(RetryLater::new("not now").into()),
             "panic" => panic!("at the disco"),
             text => Err(format!("no {text}").into()),
         }
@@ -180,6 +194,36 @@ async fn calls_made_by_a_handler_name_the_call_they_serve() {
     assert_eq!(daemon.perform_as(call, Some("41")).await.unwrap().as_deref(), Some("42"));
     let performed = daemon.heard.performed.lock().unwrap();
     assert_eq!((performed[0].parent, performed[0].action.as_str()), (Some(call), "Other"));
+}
+
+#[tokio::test]
+async fn a_handler_follows_the_calls_that_it_makes() {
+    let daemon = start(action(|_: (), context| async move {
+        let mut heard = Vec::new();
+        let coattail = context.coattail();
+        let done = coattail.call("Other").follow(|said| heard.push(said)).perform().await?;
+        assert_eq!(done.read::<Option<i64>>()?, None);
+        Ok(heard == [Said::Log { level: host::Level::Warn, message: "careful".into() }])
+    }));
+    assert_eq!(daemon.perform(None).await.unwrap().as_deref(), Some("true"));
+    assert!(daemon.heard.performed.lock().unwrap()[0].follow);
+}
+
+#[tokio::test]
+async fn a_plugin_says_what_it_takes_and_returns() {
+    let schemas = async |plugin, kind| {
+        let welcome = start(plugin).session.call(&hello(kind, PROTOCOL)).await.unwrap();
+        let json = |raw: Option<Raw>| raw.map(|raw| serde_json::from_str::<serde_json::Value>(raw.get()).unwrap());
+        (json(welcome.input), json(welcome.output))
+    };
+    let plugin = action(|input: Input, _| async move { Ok(Output { double: input.n }) });
+    let (input, output) = schemas(plugin, Kind::Action).await;
+    assert_eq!(input.as_ref().unwrap()["properties"]["n"]["type"], "integer");
+    assert_eq!(output.unwrap()["required"], json!(["double"]));
+    let plugin = receiver(|_: Input, _| async move { Ok(()) });
+    assert_eq!(schemas(plugin, Kind::Receiver).await, (input, None));
+    let plugin = action(|NoSchema(any): NoSchema<i64>, _| async move { Ok(json!(any)) });
+    assert_eq!(schemas(plugin, Kind::Action).await, (None, None));
 }
 
 #[tokio::test]
@@ -263,7 +307,8 @@ async fn the_wire_is_the_one_of_every_sdk() {
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
     // Only what was given is given back, so that nothing and null differ.
     let mut echo = Plugin::new();
-    echo.action = Some(Arc::new(|input, _| Box::pin(async move { Ok(input) })));
+    let run: Run = Arc::new(|input, _| Box::pin(async move { Ok(input) }));
+    echo.action = Some(Handler { run, input: None, output: None });
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let (reader, writer) = tokio::io::split(theirs);
     let tasks = TaskTracker::new();

@@ -1,0 +1,70 @@
+use std::pin::Pin;
+use std::sync::Arc;
+
+use coattail::wire::Failure;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, MaybeDone, maybe_done};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+
+use crate::plugins::spec::Spec;
+use crate::plugins::{PluginId, Settings};
+
+/// Where the calls of a plugin wait: so many are done at once, and so many may wait for their turn.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Calls at once. Fair: first come, first served.
+    turns: Arc<Semaphore>,
+    /// Calls at once and calls that wait.
+    places: Arc<Semaphore>,
+    at_once: usize,
+    queue: usize,
+}
+
+/// A place in line, which becomes the right to be done.
+pub(in crate::plugins) type Turn = Pin<Box<MaybeDone<BoxFuture<'static, Result<OwnedSemaphorePermit, AcquireError>>>>>;
+
+impl Line {
+    /// The line for a plugin. It is the one of before if that is as long: what had `concurrency: 1` keeps it while it
+    /// is reloaded.
+    pub(super) fn of(spec: &Spec, settings: &Settings, before: Option<&Arc<Self>>) -> Arc<Self> {
+        let each = spec.manifest.concurrency.unwrap_or(settings.concurrency);
+        let workers = if spec.plain { 1 } else { spec.manifest.max.unwrap_or(1) };
+        let at_once = each.saturating_mul(workers).min(Semaphore::MAX_PERMITS / 2);
+        let queue = spec.manifest.queue.unwrap_or(settings.queue).min(Semaphore::MAX_PERMITS / 2);
+        match before.filter(|before| (before.at_once, before.queue) == (at_once, queue)) {
+            Some(before) => before.clone(),
+            None => Arc::new(Self {
+                turns: Arc::new(Semaphore::new(at_once)),
+                places: Arc::new(Semaphore::new(at_once + queue)),
+                at_once,
+                queue,
+            }),
+        }
+    }
+
+    /// A place for one more call, at once or never.
+    pub(super) fn place(&self, id: &PluginId) -> Result<OwnedSemaphorePermit, Failure> {
+        self.places.clone().try_acquire_owned().map_err(|_| {
+            let full = format!("{id} has {} calls under way and {} waiting", self.at_once, self.queue);
+            Failure::busy(full).hint("try again later, or raise `concurrency`, `max` or `queue` in its sidecar file")
+        })
+    }
+
+    /// Stands in line for a turn, at once: calls get theirs in the order in which they came here.
+    pub(super) fn turn(&self) -> Turn {
+        let mut turn = Box::pin(maybe_done(self.turns.clone().acquire_owned().boxed()));
+        // The first poll is what stands in line.
+        let _ = turn.as_mut().now_or_never();
+        turn
+    }
+
+    /// Calls that are being done or wait.
+    pub(super) fn calls(&self) -> usize {
+        self.at_once + self.queue - self.places.available_permits()
+    }
+
+    /// Calls that wait for their turn.
+    pub(super) fn waiting(&self) -> usize {
+        self.calls().saturating_sub(self.at_once)
+    }
+}
