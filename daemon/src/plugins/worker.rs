@@ -49,6 +49,8 @@ pub(super) struct Worker {
     stop: CancellationToken,
     /// Why it was ended, if it has not ended by itself.
     reason: OnceLock<String>,
+    /// It was ended because it had closed its stdout.
+    fell_silent: AtomicBool,
     exit: watch::Receiver<Option<Exit>>,
 }
 
@@ -111,6 +113,7 @@ impl Worker {
             last_used: Mutex::new(Instant::now()),
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
+            fell_silent: AtomicBool::new(false),
             exit,
         });
         let mut run = worker.clone().run(process, exited, serve, stderr, tell_exit, kill).boxed();
@@ -277,7 +280,7 @@ impl Worker {
             // it ends says more.
             () = session_over.cancelled() => {
                 tokio::select! { () = sleep(ENDING) => {}, () = kill.cancelled() => return process.kill() }
-                let _ = self.reason.set("it closed its stdout, and was stopped".to_owned());
+                self.fell_silent.store(true, Ordering::Relaxed);
             }
         }
         // 2. TERM to its group.
@@ -296,6 +299,9 @@ impl Worker {
     pub(super) fn ending(&self, exit: &Exit) -> String {
         match self.reason.get().filter(|reason| !reason.is_empty()) {
             Some(reason) => reason.clone(),
+            None if self.fell_silent.load(Ordering::Relaxed) && exit.was_ended() => {
+                "it closed its stdout, and was stopped".to_owned()
+            }
             None => format!("its process ended: {exit}"),
         }
     }

@@ -16,7 +16,7 @@ use super::table::{Asks, Group, Runtime};
 
 /// How long anything of a program may be left when its call has ended, or its service was killed. Each step of ending a
 /// stubborn one takes a second here.
-pub(super) const SOON: std::time::Duration = std::time::Duration::from_secs(15);
+pub(super) const SOON: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Who is called is told to end soon after: then what is left of it is not what is kept warm.
 const SIDECAR: &str = "idle: 300ms\n";
@@ -35,7 +35,7 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn of(group: &Group) -> Self {
         let mut instance = Instance::new("service");
-        //instance.configure("limits:\n  plugin_grace: 1s");
+        instance.configure("limits:\n  plugin_grace: 1s");
         symlink(binary("fixture-plugin"), instance.path("actions/good")).expect("a link");
         fs::copy(programs().join("by-hand.sh"), instance.path("by-hand.sh")).expect("copied");
         for row in group.rows {
