@@ -157,8 +157,16 @@ impl Inside {
         let call = move || {
             let (plugins, action) = (plugins.clone(), action.clone());
             async move {
-                let (input, cancel) = (Some(input()), CancellationToken::new());
-                let call = PerformCall { call: CallId::new(), input, caller: None, timeout: None, cancel };
+                let call = PerformCall {
+                    call: CallId::new(),
+                    input: Some(input()),
+                    caller: None,
+                    timeout: None,
+                    start_timeout: None,
+                    follower: None,
+                    cancel: CancellationToken::new(),
+                    begin: None,
+                };
                 plugins.perform(&action, call).await.expect("it echoes");
             }
         };

@@ -1,4 +1,5 @@
 //! What a native action does wrong, by its name. They are those of `tests/it/bad_children/programs`.
+#![expect(clippy::exit, clippy::zombie_processes, reason = "it is to go wrong")]
 
 use std::fs::File;
 use std::io::Write as _;
@@ -45,7 +46,9 @@ pub(crate) fn of(name: &str) -> Option<Misdeed> {
         },
         // Leaves a process behind in a session of its own, whose parent is gone, and which minds no signal.
         "daemonizes" => |input, _| {
-            started("setsid", &["-f", "sh", "-c", "trap '' TERM INT HUP; while :; do sleep 1; done"]);
+            started("setsid", &["-f", "sh", "-c", "trap '' TERM INT HUP; while :; do sleep 1; done"])
+                .wait()
+                .expect("it ends");
             returns(input)
         },
         // Closes what it believes to be the protocol.
@@ -126,7 +129,7 @@ fn spins() -> ! {
 }
 
 /// Touches memory that is not its own.
-#[expect(unsafe_code, reason = "it is to go wrong")]
+#[expect(unsafe_code, reason = "no safe code does this")]
 fn segfaults() -> ! {
     // SAFETY: none. The first page is nobody's.
     unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) };
