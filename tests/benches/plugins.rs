@@ -33,6 +33,9 @@ const LOOP_PY: &str = "import json, sys\n\
     sys.stdout.buffer.write(json.dumps(answer, separators=(',', ':')).encode() + b'\\n')\n    \
     sys.stdout.buffer.flush()\n";
 
+/// What `sh -c cat` does: the shell makes way for `cat`.
+const CAT_SH: &str = "#!/bin/sh\nexec cat\n";
+
 /// Calls to one worker at once: the default of its `concurrency`.
 const AT_ONCE: usize = 16;
 
@@ -133,9 +136,7 @@ impl Inside {
         let actions = folder.path().join("actions");
         fs::create_dir_all(&actions).expect("a folder can be made");
         fs::copy(binary("fixture-plugin"), actions.join("rust")).expect("copied");
-        for (file, text) in
-            [("node.js", plugin::ECHO_JS), ("python.py", plugin::ECHO_PY), ("plain.sh", plugin::ECHO_SH)]
-        {
+        for (file, text) in [("node.js", plugin::ECHO_JS), ("python.py", plugin::ECHO_PY), ("plain.sh", CAT_SH)] {
             fs::write(actions.join(file), text).expect("written");
         }
         let mut settings = Settings::new(folder.path().to_owned(), IssuerHash::of_public_key("a benchmark"));
