@@ -3,6 +3,7 @@
 mod architecture;
 mod attacks;
 mod audit;
+mod bad_children;
 mod bad_data;
 mod bad_frames;
 mod bad_node;
