@@ -3,6 +3,7 @@
 mod architecture;
 mod attacks;
 mod audit;
+mod bad_children;
 mod bad_data;
 mod bad_frames;
 mod bad_node;
@@ -16,6 +17,7 @@ mod cli_ends;
 mod cli_faults;
 mod client;
 mod delivery;
+mod dev_loop;
 mod durability;
 mod following;
 mod idempotency;

@@ -6,7 +6,9 @@ mod completions;
 mod create;
 mod data;
 mod demo;
+mod dev;
 mod doctor;
+mod fixtures;
 mod follow;
 mod headless;
 mod help;
@@ -21,9 +23,11 @@ mod peer;
 mod performed;
 mod plugin;
 mod publications;
+mod record;
 mod said;
 mod service;
 mod subscribers;
+mod test;
 mod token;
 mod types;
 mod validation;
@@ -56,6 +60,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Working => said::working(context),
         Command::RetryAfter(args) => said::retry_after(context, &args),
         Command::Data(command) => data::run(context, command),
+        Command::Dev(args) => dev::run(context, &args),
+        Command::Record(args) => record::run(context, &args).map(|()| ExitStatus::Done),
         Command::Demo(args) => demo::run(context, &args),
         Command::Doctor => doctor::run(context),
         Command::Completions(args) => completions::run(context, &args),

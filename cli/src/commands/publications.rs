@@ -1,7 +1,7 @@
 use coattail::id::PublicationId;
 use coattail::name::ActionName;
 use coattail::wire::publications::{
-    Entry, Fault, ListPublications, ListScheduled, ReadPublications, Scheduled, ShowPublication, UnschedulePublication,
+    Entry, Fault, ListPublications, ListScheduled, Scheduled, ShowPublication, TailPublications, UnschedulePublication,
     VerifyPublications,
 };
 use coattail::wire::{ErrorCode, Failure};
@@ -160,7 +160,7 @@ fn tail(context: &Context, args: &args::TailPublications) -> Result<(), Failure>
 
 /// Prints the newest, and returns after which sequence to read on.
 async fn newest(daemon: &Daemon, printer: &Printer, args: &args::TailPublications) -> Result<u64, Failure> {
-    let mut ask = ReadPublications { action: args.action.clone(), after: None, limit: Some(args.lines), wait_ms: None };
+    let mut ask = TailPublications { action: args.action.clone(), after: None, limit: Some(args.lines), wait_ms: None };
     let first = daemon.call(&ask).await?;
     let goal = first.head;
     let mut stretch = first;
@@ -179,7 +179,7 @@ async fn follow(daemon: &Daemon, printer: &Printer, args: &args::TailPublication
     let mut after = newest(daemon, printer, args).await?;
     loop {
         let action = args.action.clone();
-        let ask = ReadPublications { action, after: Some(after), limit: None, wait_ms: Some(WAIT_MS) };
+        let ask = TailPublications { action, after: Some(after), limit: None, wait_ms: Some(WAIT_MS) };
         let stretch = daemon.session().call(&ask).await?;
         print(printer, &stretch.publications)?;
         after = stretch.after;

@@ -9,11 +9,12 @@ use coattail::wire::control::{
 use coattail::wire::doctor::Doctor;
 use coattail::wire::plugins::{ReloadPlugins, ShowPlugin};
 use coattail::wire::publications::{
-    ListPublications, ListScheduled, ReadPublications, SchedulePublication, ShowPublication, UnschedulePublication,
+    ListPublications, ListScheduled, SchedulePublication, ShowPublication, TailPublications, UnschedulePublication,
     VerifyPublications,
 };
 use coattail::wire::{Done, Method as _};
 
+use super::dev::dev_service;
 use super::fact;
 use super::host::host_service;
 use crate::audit::Fact;
@@ -24,6 +25,7 @@ use crate::plugins::PluginId;
 /// What the owner may call over the control socket: everything.
 pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
     host_service(parts)
+        .with(dev_service(parts))
         .on(parts, |parts: Arc<Parts>, _, _: Status| async move { parts.status().await })
         .on(parts, |parts: Arc<Parts>, _, _: Doctor| async move { Ok(doctor::check(&parts).await) })
         .on_in_order(parts, |parts: &Parts, _, _: Stop| {
@@ -110,7 +112,7 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
         })
         .on(parts, |parts: Arc<Parts>, _, request: ListPublications| async move { parts.history.list(request).await })
         .on(parts, |parts: Arc<Parts>, _, request: ShowPublication| async move { parts.history.show(request).await })
-        .on(parts, |parts: Arc<Parts>, _, request: ReadPublications| async move { parts.history.read(request).await })
+        .on(parts, |parts: Arc<Parts>, _, request: TailPublications| async move { parts.history.tail(request).await })
         .on(parts, |parts: Arc<Parts>, _, request: SchedulePublication| async move {
             let SchedulePublication { action, input, due_ms, parent } = request;
             parts.actions.schedule(action, input, due_ms, parts.causes.of(parent)).await

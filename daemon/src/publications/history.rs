@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use coattail::name::ActionName;
-use coattail::wire::publications::{Entry, ListPublications, ReadPublications, ShowPublication, Stretch, Verified};
+use coattail::wire::publications::{Entry, ListPublications, ShowPublication, Stretch, TailPublications, Verified};
 use coattail::wire::{ErrorCode, Failure, Publication};
 use jiff::Timestamp;
 
@@ -68,8 +68,8 @@ impl History {
     }
 
     /// Reads on, and waits for more if that is wanted. When the service stops, it does not wait.
-    pub(crate) async fn read(&self, request: ReadPublications) -> Result<Stretch, Failure> {
-        let ReadPublications { action, after, limit, wait_ms } = request;
+    pub(crate) async fn tail(&self, request: TailPublications) -> Result<Stretch, Failure> {
+        let TailPublications { action, after, limit, wait_ms } = request;
         let limit = limit.unwrap_or(STRETCH).min(MOST_STRETCH);
         let wait = Duration::from_millis(wait_ms.unwrap_or(0)).min(MOST_WAIT);
         let over = tokio::time::sleep(wait);

@@ -21,6 +21,7 @@
 //! | `history` | what stands in the logs, without payloads |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
 //! | `jobs` | calls that outlive whoever asked for them |
+//! | `kept` | both of these, for whoever looks at a receiver's publications |
 //! | `audit` | who was let in or refused |
 //! | `counts` | what happened since the database was made |
 
@@ -34,6 +35,7 @@ mod handle;
 mod history;
 mod inbox;
 mod jobs;
+mod kept;
 mod keys;
 pub mod merkle;
 mod migrate;
@@ -58,6 +60,7 @@ pub use handle::Store;
 pub use history::Listed;
 pub use inbox::{InboxItem, InboxLane, Taken};
 pub use jobs::{Added, Asker, JobDraft, JobEnd, JobResult, JobRow, LOST_HINT, MostJobs};
+pub use kept::Received;
 pub use keys::{RetiredKey, retired_keys};
 pub use migrate::{Migrated, Migration, migrate};
 pub use names::Name;

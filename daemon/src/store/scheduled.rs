@@ -116,7 +116,6 @@ const DUE_AT_ONCE: u32 = 100;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::store::testing::{action, draft, rows, store};
 
     #[tokio::test]

@@ -13,8 +13,10 @@
 //! | [`doctor`] | the command line | the daemon: what is wrong |
 //! | [`plugins`] | the command line | the daemon: how its plugins are |
 //! | [`publications`] | the command line | the daemon: what it has published |
+//! | [`dev`] | the command line | the daemon: for whoever writes plugins |
 
 pub mod control;
+pub mod dev;
 pub mod doctor;
 mod error;
 pub mod host;

@@ -41,7 +41,7 @@ method!(ShowPublication, "publications.show", Entry);
 
 /// Reads on in the log of an action.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ReadPublications {
+pub struct TailPublications {
     /// Whose log.
     pub action: ActionName,
     /// What comes after this sequence; absent: the newest.
@@ -54,7 +54,7 @@ pub struct ReadPublications {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
 }
-method!(ReadPublications, "publications.read", Stretch);
+method!(TailPublications, "publications.tail", Stretch);
 
 /// A stretch of a log.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

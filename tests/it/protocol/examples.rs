@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use coattail::wire::{ErrorCode, Method, control, doctor, host, jobs, peer, plugin, plugins, publications};
+use coattail::wire::{ErrorCode, Method, control, dev, doctor, host, jobs, peer, plugin, plugins, publications};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -49,9 +49,11 @@ fn checks() -> Vec<Check> {
         check::<plugins::ReloadPlugins>("control"), check::<jobs::StartJob>("host"), check::<jobs::ListJobs>("host"),
         check::<jobs::ShowJob>("host"), check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"),
         check::<jobs::JobLogs>("host"), check::<publications::ListPublications>("control"),
-        check::<publications::ShowPublication>("control"), check::<publications::ReadPublications>("control"),
+        check::<publications::ShowPublication>("control"), check::<publications::TailPublications>("control"),
         check::<publications::VerifyPublications>("control"), check::<publications::SchedulePublication>("control"),
         check::<publications::ListScheduled>("control"), check::<publications::UnschedulePublication>("control"),
+        check::<dev::TestPlugin>("control"), check::<dev::ReadPublications>("control"),
+        check::<dev::PluginFiles>("control"), check::<dev::WatchPlugins>("control"), check::<dev::Given>("control"),
     ]);
     checks
 }
@@ -109,6 +111,7 @@ fn every_method_has_an_example() {
         ("doctor", "control"),
         ("plugins", "control"),
         ("publications", "control"),
+        ("dev", "control"),
     ] {
         let path = document::root().join(format!("sdk-rust/src/wire/{file}.rs"));
         let source = fs::read_to_string(path).expect("each wire has its file");
