@@ -128,7 +128,7 @@ impl Daemon {
         let Kept { instance, lock, config, doors, started } = kept;
         let InstanceKeys { identity, rotations, issuers, signing, verifying, certificate, tls, retired } =
             InstanceKeys::load(&config)?;
-        let store = Store::open(&config.database, signer(&identity))?;
+        let store = Store::open(&config.database, signer(&identity), &instance.epoch_file())?;
 
         let limits = config.limits.clone();
         let settings = SessionSettings {

@@ -30,6 +30,7 @@ mod outcomes;
 mod permissions;
 mod protocol;
 mod raw_peer;
+mod restored;
 mod rotation;
 mod schemas;
 mod service;

@@ -57,7 +57,8 @@ impl Instance {
         self.root.join(LOG)
     }
 
-    /// What a running daemon needs, for its owner only. Nothing in it but the logs outlives the daemon.
+    /// What a running daemon needs, for its owner only. Nothing in it but the logs and the last
+    /// epoch outlives the daemon.
     pub fn state(&self) -> PathBuf {
         self.root.join(STATE)
     }
@@ -70,6 +71,11 @@ impl Instance {
     /// The file that is locked by the process that works in the instance.
     pub fn lock_file(&self) -> PathBuf {
         self.state().join("lock")
+    }
+
+    /// Remembers when the database was last opened, so that one which was put back is found out.
+    pub fn epoch_file(&self) -> PathBuf {
+        self.state().join("epoch")
     }
 
     /// What is kept of what plugins say and print.

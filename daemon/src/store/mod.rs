@@ -16,6 +16,7 @@
 //! | `peers`, `tokens`, `validations` | who gave us a token, whom we gave one, whose key we know |
 //! | `keys`, `remotes` | keys of ours that were replaced; where others are, and which keys of theirs were replaced |
 //! | `subscriptions`, `publications`, `retention`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
+//! | `epochs` | what was published before and after the database was put back |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
 //! | `jobs` | calls that outlive whoever asked for them |
 //! | `audit` | who was let in or refused |
@@ -25,6 +26,7 @@ mod audit;
 mod columns;
 mod counts;
 mod dead_letters;
+mod epochs;
 mod error;
 mod group;
 mod handle;
@@ -57,6 +59,6 @@ pub use peers::{Peer, PeerRemoved};
 pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};
 pub use retention::Trimmed;
-pub use subscriptions::{Subscription, SubscriptionState};
+pub use subscriptions::{SetBack, Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
 pub use validations::{Validation, ValidationRemoved};
