@@ -3,6 +3,7 @@
 mod architecture;
 mod attacks;
 mod audit;
+mod backup;
 mod bad_data;
 mod bad_frames;
 mod bad_node;

@@ -22,6 +22,11 @@ impl Instance {
         &self.root
     }
 
+    /// Says which version made it.
+    pub fn version_file(&self) -> PathBuf {
+        self.root.join(VERSION)
+    }
+
     /// The settings.
     pub fn config(&self) -> PathBuf {
         self.root.join(CONFIG)

@@ -39,7 +39,7 @@ impl Begun {
 /// in between must not leave one.
 pub(super) fn begin(db: &Connection, file: &Path, now: i64) -> Result<i64, Error> {
     let in_database = db.query_row("SELECT epoch FROM openings", [], |row| row.get(0))?;
-    let begun = Begun::next(now, in_database, read(file));
+    let begun = Begun::next(now, in_database, last_epoch(file));
     let transaction = db.unchecked_transaction()?;
     if begun.is_put_back {
         tracing::error!(
@@ -64,7 +64,7 @@ pub(super) fn put_back(db: &Connection, now: i64) -> Result<(), Error> {
 }
 
 /// What was remembered; nothing if the file is missing or says nothing that can be understood.
-pub(super) fn read(file: &Path) -> Option<i64> {
+pub fn last_epoch(file: &Path) -> Option<i64> {
     fs::read_to_string(file).ok()?.trim_end().parse().ok()
 }
 
