@@ -228,6 +228,11 @@ impl Context {
         }
     }
 
+    /// Whether what is there may be replaced.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.global.yes
+    }
+
     /// Whether more is to be said.
     pub(crate) fn is_verbose(&self) -> bool {
         self.global.verbose

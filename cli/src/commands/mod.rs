@@ -7,7 +7,9 @@ mod completions;
 mod create;
 mod data;
 mod demo;
+mod dev;
 mod doctor;
+mod fixtures;
 mod follow;
 mod headless;
 mod help;
@@ -21,9 +23,11 @@ mod new;
 mod peer;
 mod performed;
 mod plugin;
+mod record;
 mod said;
 mod service;
 mod subscribers;
+mod test;
 mod token;
 mod types;
 mod validation;
@@ -55,6 +59,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Working => said::working(context),
         Command::RetryAfter(args) => said::retry_after(context, &args),
         Command::Data(command) => data::run(context, command),
+        Command::Dev(args) => dev::run(context, &args),
+        Command::Record(args) => record::run(context, &args).map(|()| ExitStatus::Done),
         Command::Demo(args) => demo::run(context, &args),
         Command::Backup(args) => backup::back_up(context, &args),
         Command::Restore(args) => backup::restore(context, args),

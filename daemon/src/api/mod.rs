@@ -1,6 +1,7 @@
 //! The tables of methods: each handler converts, authorizes, calls, converts.
 
 mod control;
+mod dev;
 mod host;
 mod jobs;
 mod peer;

@@ -5,8 +5,8 @@ use coattail::id::{CallId, SubscriptionId};
 use coattail::name::ActionName;
 use coattail::rpc::{Admission, Facts, Service, Session};
 use coattail::wire::peer::{
-    Attach, Cancel, Deliver, IssueSubscription, ListActions, ListReceivers, Perform, Performed, Ping, Publish,
-    RemoteAction, Revoke, Subscribe, Unsubscribe, Whereabouts, Working,
+    Attach, Cancel, Deliver, IssueSubscription, ListActions, ListReceivers, Log, Perform, Performed, Ping, Progress,
+    Publish, RemoteAction, Revoke, Subscribe, Unsubscribe, Whereabouts, Working,
 };
 use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, ErrorCode, Failure, Method as _};
@@ -101,7 +101,8 @@ fn admit(parts: &Parts, facts: &Facts, method: Option<&'static str>) -> Admissio
     let Some(caller) = facts.get::<Arc<Caller>>() else { return Admission::default() };
     let Err(Excess { failure, rest }) = caller.rate.spend() else { return Admission::default() };
     let refusal = match method {
-        Some(Ping::NAME | Cancel::NAME | Working::NAME) => None,
+        // What is said of a call that we made: too much of it is read later, and not lost.
+        Some(Ping::NAME | Cancel::NAME | Working::NAME | Log::NAME | Progress::NAME) => None,
         Some(method) => {
             parts.audit.record(caller.sign(Fact::refused(method, "rate")));
             Some(failure)

@@ -7,6 +7,7 @@
 mod cause;
 mod delivery;
 mod inbox;
+mod kept;
 mod lane;
 mod links;
 mod publish;
@@ -17,6 +18,7 @@ mod subscribe;
 pub(crate) use cause::{Cause, Causes};
 pub(crate) use delivery::Delivery;
 pub(crate) use inbox::Inbox;
+pub(crate) use kept::read as read_kept;
 pub(crate) use links::{Links, Unconfirmed};
 pub(crate) use publish::Publisher;
 pub(crate) use runner::ReceiverSettings;

@@ -119,7 +119,8 @@ impl Runner {
             attempt,
         };
         let cancel = CancellationToken::new();
-        let call = ReceiveCall { call, input: item.payload, source, timeout: Some(self.settings.timeout), cancel };
+        let timeout = Some(self.settings.timeout);
+        let call = ReceiveCall { call, input: item.payload, source, timeout, follower: None, cancel };
         self.plugins.receive(&item.receiver, call).await
     }
 }

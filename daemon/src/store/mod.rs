@@ -20,6 +20,7 @@
 //! | `epochs` | what was published before and after the database was put back |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
 //! | `jobs` | calls that outlive whoever asked for them |
+//! | `kept` | both of these, for whoever looks at a receiver's publications |
 //! | `audit` | who was let in or refused |
 //! | `counts` | what happened since the database was made |
 
@@ -34,6 +35,7 @@ mod group;
 mod handle;
 mod inbox;
 mod jobs;
+mod kept;
 mod keys;
 pub mod merkle;
 mod migrate;
@@ -57,6 +59,7 @@ pub use group::Signer;
 pub use handle::Store;
 pub use inbox::{InboxItem, InboxLane, Taken};
 pub use jobs::{Added, Asker, JobDraft, JobEnd, JobResult, JobRow, LOST_HINT, MostJobs};
+pub use kept::Received;
 pub use keys::{RetiredKey, retired_keys};
 pub use migrate::{Migrated, Migration, migrate};
 pub use peers::{Peer, PeerRemoved};

@@ -12,8 +12,10 @@
 //! | [`control`] | the command line | the daemon: administration |
 //! | [`doctor`] | the command line | the daemon: what is wrong |
 //! | [`plugins`] | the command line | the daemon: how its plugins are |
+//! | [`dev`] | the command line | the daemon: for whoever writes plugins |
 
 pub mod control;
+pub mod dev;
 pub mod doctor;
 mod error;
 pub mod host;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use coattail::wire::{ErrorCode, Method, control, doctor, host, jobs, peer, plugin, plugins};
+use coattail::wire::{ErrorCode, Method, control, dev, doctor, host, jobs, peer, plugin, plugins};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -48,7 +48,8 @@ fn checks() -> Vec<Check> {
         check::<doctor::Doctor>("control"), check::<plugins::ShowPlugin>("control"),
         check::<plugins::ReloadPlugins>("control"), check::<jobs::StartJob>("host"), check::<jobs::ListJobs>("host"),
         check::<jobs::ShowJob>("host"), check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"),
-        check::<jobs::JobLogs>("host"),
+        check::<jobs::JobLogs>("host"), check::<dev::TestPlugin>("control"), check::<dev::ReadPublications>("control"),
+        check::<dev::PluginFiles>("control"), check::<dev::WatchPlugins>("control"), check::<dev::Given>("control"),
     ]);
     checks
 }
@@ -105,6 +106,7 @@ fn every_method_has_an_example() {
         ("control", "control"),
         ("doctor", "control"),
         ("plugins", "control"),
+        ("dev", "control"),
     ] {
         let path = document::root().join(format!("sdk-rust/src/wire/{file}.rs"));
         let source = fs::read_to_string(path).expect("each wire has its file");
