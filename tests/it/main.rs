@@ -3,6 +3,7 @@
 mod architecture;
 mod attacks;
 mod audit;
+mod backup;
 mod bad_children;
 mod bad_data;
 mod bad_frames;
@@ -33,6 +34,7 @@ mod permissions;
 mod protocol;
 mod published;
 mod raw_peer;
+mod restored;
 mod rotation;
 mod schemas;
 mod service;

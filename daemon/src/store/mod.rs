@@ -19,6 +19,8 @@
 //! | `names` | what publishers call their publications, so that none is stored twice |
 //! | `scheduled` | what is to be published later |
 //! | `history` | what stands in the logs, without payloads |
+//! | `backup` | a copy of the file, and what it takes to work with one again |
+//! | `epochs` | what was published before and after the database was put back |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
 //! | `jobs` | calls that outlive whoever asked for them |
 //! | `kept` | both of these, for whoever looks at a receiver's publications |
@@ -26,9 +28,11 @@
 //! | `counts` | what happened since the database was made |
 
 mod audit;
+mod backup;
 mod columns;
 mod counts;
 mod dead_letters;
+mod epochs;
 mod error;
 mod group;
 mod handle;
@@ -53,7 +57,9 @@ mod tokens;
 mod validations;
 
 pub use audit::{AuditFact, AuditRow};
+pub use backup::{adopt, check_file, copy_database};
 pub use dead_letters::DeadLetter;
+pub use epochs::last_epoch;
 pub use error::Error;
 pub use group::Signer;
 pub use handle::Store;
@@ -69,6 +75,6 @@ pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};
 pub use retention::Trimmed;
 pub use scheduled::Scheduled;
-pub use subscriptions::{Subscription, SubscriptionState};
+pub use subscriptions::{SetBack, Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
 pub use validations::{Validation, ValidationRemoved};

@@ -73,6 +73,16 @@ mod tests {
         let both = vec![named("a", "1", "tuesday", None), named("a", "2", "tuesday", None)];
         assert!(matches!(store.append_all(both).await, Err(Error::OtherPayload(_))));
         assert!(!store.append(named("a", "2", "tuesday", None)).await.unwrap().duplicate);
+        // Nor in the very transaction in which it was taken back: together, so that some share one.
+        let taken_back = (0..50).map(|n| {
+            let name = format!("{n}");
+            store.append_all(vec![named("c", "1", &name, None), named("c", "2", &name, None)])
+        });
+        let anew = (0..50).map(|n| store.append(named("c", "2", &format!("{n}"), None)));
+        let (taken_back, anew) = futures::future::join(join_all(taken_back), join_all(anew)).await;
+        assert!(
+            taken_back.iter().all(Result::is_err) && anew.iter().all(|one| one.as_ref().is_ok_and(|o| !o.duplicate))
+        );
         let twice = vec![named("a", "3", "friday", None), named("a", "3", "friday", None)];
         let twice = store.append_all(twice).await.unwrap();
         assert_eq!((twice[0].sequence, twice[1].sequence, twice[1].duplicate), (3, 3, true));
