@@ -233,6 +233,11 @@ impl Context {
         self.global.verbose
     }
 
+    /// Whether nobody is to be asked before something is replaced.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.global.yes
+    }
+
     fn explain(&self, text: &str) {
         if self.global.verbose {
             self.printer.note(text);

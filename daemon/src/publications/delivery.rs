@@ -5,6 +5,7 @@ use coattail::id::{IssuerHash, SubscriptionId};
 use coattail::name::ActionName;
 use coattail::rpc::Session;
 use coattail::wire::Failure;
+use coattail::wire::peer::Reached;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::lane::Lane;
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
-use crate::store::Store;
+use crate::store::{SetBack, Store};
 
 /// Which lane: one subscriber's subscriptions to one action. They share it, so that a publication which several of
 /// them want is sent and stored once.
@@ -111,6 +112,24 @@ impl Delivery {
         for (_, subscriber, action) in subscriptions {
             self.ensure_lane(*subscriber, action.clone());
         }
+    }
+
+    /// A subscriber says how far its subscriptions have got. What it lacks is delivered again.
+    pub(crate) async fn set_back(&self, subscriber: IssuerHash, reached: Vec<Reached>) -> Result<(), Failure> {
+        if reached.is_empty() {
+            return Ok(());
+        }
+        for SetBack { subscription, by, ahead } in self.inner.store.set_back(reached).await? {
+            if by > 0 {
+                tracing::warn!(%subscription, %subscriber, count = by,
+                    "the subscriber lacks what it had stored, and gets it again as far as it is kept: it was restored from a backup");
+            }
+            if ahead > 0 {
+                tracing::warn!(%subscription, %subscriber, count = ahead,
+                    "the subscriber has publications that are not in the log here any more: this instance was restored from a backup");
+            }
+        }
+        Ok(())
     }
 
     /// Adds one to those that are delivered over a session.
