@@ -24,7 +24,7 @@ use crate::own_keys::InstanceKeys;
 use crate::parts::Parts;
 use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
-    Causes, Delivery, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
+    Causes, DeadLetters, Delivery, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
 };
 use crate::session::{OwnKeys, SessionSettings, Sessions};
 use crate::store::{Store, check_file};
@@ -192,6 +192,7 @@ impl Daemon {
         };
         let renew = CancellationToken::new();
         let receivers = ReceiverSettings { timeout: limits.local_call, retry: config.receiver_retry.clone() };
+        let inbox = Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers);
         let publisher =
             PublisherSide::new(identity.clone(), store.clone(), sessions.clone(), delivery.clone(), plugins.clone());
         let actions = Actions::new(plugins.clone(), publishing, causes.clone());
@@ -208,7 +209,8 @@ impl Daemon {
             journals,
             calls: Calls::default(),
             jobs: jobs.clone(),
-            inbox: Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers),
+            dead_letters: DeadLetters::new(store.clone(), inbox.clone()),
+            inbox,
             subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
             tokens: Tokens::new(issuer, store.clone(), sessions.clone(), jobs.clone(), publisher.clone()),
             validations: Validations::new(identity.clone(), store.clone(), sessions.clone(), jobs, publisher.clone()),

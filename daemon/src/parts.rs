@@ -12,7 +12,7 @@ use crate::audit::Audit;
 use crate::config::Limits;
 use crate::feeds::Feeds;
 use crate::plugins::{Journals, Plugins};
-use crate::publications::{Causes, Inbox, PublisherSide, SubscriberSide};
+use crate::publications::{Causes, DeadLetters, Inbox, PublisherSide, SubscriberSide, stuck};
 use crate::session::Sessions;
 use crate::store::Store;
 
@@ -32,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) jobs: Jobs,
     pub(crate) causes: Causes,
     pub(crate) inbox: Inbox,
+    pub(crate) dead_letters: DeadLetters,
     pub(crate) publisher: PublisherSide,
     pub(crate) subscriber: SubscriberSide,
     pub(crate) tokens: Tokens,
@@ -59,6 +60,7 @@ impl Parts {
             started: self.started.to_string(),
             sessions: self.sessions.count(),
             restored: restored.map(|time| time.to_string()),
+            stuck: stuck(&self.store, jiff::Timestamp::now()).await?,
             counts: self.store.counts().await?,
         })
     }

@@ -16,6 +16,7 @@ mod cli_doctor;
 mod cli_ends;
 mod cli_faults;
 mod client;
+mod dead_letters;
 mod delivery;
 mod durability;
 mod following;

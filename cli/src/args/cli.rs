@@ -3,8 +3,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
-    ActionCommand, Audit, Backup, Completions, DataCommand, Demo, JobCommand, KeysCommand, Log, Man, PeerCommand,
-    Progress, Restore, RetryAfter, ServiceCommand, SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
+    ActionCommand, Audit, Backup, Completions, DataCommand, DeadLettersCommand, Demo, JobCommand, KeysCommand, Log,
+    Man, PeerCommand, Progress, Restore, RetryAfter, ServiceCommand, SubscribersCommand, TlsCommand, TokenCommand,
+    ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -68,6 +69,9 @@ pub(crate) enum Command {
     /// Who is subscribed to this instance
     #[command(subcommand, arg_required_else_help = true)]
     Subscribers(SubscribersCommand),
+    /// What receivers of this instance did not take
+    #[command(subcommand, arg_required_else_help = true)]
+    DeadLetters(DeadLettersCommand),
     /// Tokens that this instance issued
     #[command(subcommand, arg_required_else_help = true)]
     Token(TokenCommand),

@@ -6,6 +6,7 @@ mod backup;
 mod completions;
 mod create;
 mod data;
+mod dead_letters;
 mod demo;
 mod doctor;
 mod follow;
@@ -45,6 +46,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Job(command) => job::run(context, command),
         Command::Peer(command) => peer::run(context, command),
         Command::Subscribers(command) => subscribers::run(context, command),
+        Command::DeadLetters(command) => dead_letters::run(context, command),
         Command::Token(command) => token::run(context, command),
         Command::Validation(command) => validation::run(context, command),
         Command::Keys(command) => keys::run(context, &command),

@@ -3,6 +3,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use coattail::wire::control::{Counts, ServiceStatus, Status, Stop};
+use coattail::wire::subscriptions::Stuck;
 use coattail::wire::{ErrorCode, Failure};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -12,7 +13,7 @@ use crate::args::{ServiceCommand, StartService, StopService};
 use crate::context::Context;
 use crate::error::{ExitStatus, report};
 use crate::local::{self, RunningInstance};
-use crate::output::{Field, Format, Record, Row, ago, yes_no};
+use crate::output::{Field, Format, Record, Row, ago, when, yes_no};
 
 /// How long a service may take to finish what is under way (30 s), and to end after that.
 const STOP_PATIENCE: Duration = Duration::from_secs(35);
@@ -80,6 +81,8 @@ struct Running {
     answers: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stuck: Vec<Stuck>,
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<Counts>,
 }
@@ -98,6 +101,7 @@ impl Running {
                 headless,
                 answers: true,
                 sessions: Some(status.sessions),
+                stuck: status.stuck,
                 counts: Some(status.counts),
             });
         }
@@ -111,6 +115,7 @@ impl Running {
             headless,
             answers: false,
             sessions: None,
+            stuck: Vec::new(),
             counts: None,
         })
     }
@@ -169,8 +174,29 @@ fn status(context: &Context) -> Result<ExitStatus, Failure> {
     }
     // An empty list is an answer to programs; that it is empty is told by the exit code as well.
     context.printer.list(&running, "")?;
+    for running in &running {
+        warn(context, running);
+    }
     Ok(if running.is_empty() { report(&context.printer, &none) } else { ExitStatus::Done })
 }
+
+/// Says what somebody should look at.
+fn warn(context: &Context, running: &Running) {
+    for Stuck { receiver, since, reason, .. } in running.stuck.iter().take(WARNINGS) {
+        let why = reason.as_deref().unwrap_or("it is behind");
+        context.printer.note(&format!(
+            "{}: the receiver `{receiver}` has left something waiting since {}: {why}",
+            running.instance,
+            when(since)
+        ));
+    }
+    if running.counts.as_ref().is_some_and(|counts| counts.dead > 0) {
+        context.printer.note(&format!("{}: `coattail dead-letters list` shows what was given up", running.instance));
+    }
+}
+
+/// How many receivers are told of: nobody reads more.
+const WARNINGS: usize = 10;
 
 /// How the service of an instance is, if it runs and answers.
 fn ask(context: &Context, instance: &Path) -> Result<Option<ServiceStatus>, Failure> {

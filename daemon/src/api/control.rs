@@ -10,6 +10,7 @@ use coattail::wire::doctor::Doctor;
 use coattail::wire::plugins::{ReloadPlugins, ShowPlugin};
 use coattail::wire::{Done, Method as _};
 
+use super::dead_letters::dead_letters_service;
 use super::fact;
 use super::host::host_service;
 use crate::audit::Fact;
@@ -110,6 +111,7 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
             parts.audit.record(Fact::allowed(RotateKey::NAME));
             Ok(keys)
         })
+        .with(dead_letters_service(parts))
 }
 
 /// Lines of a log that are shown unless it is said how many, and at the most: some MiB.

@@ -1,6 +1,7 @@
 //! The tables of methods: each handler converts, authorizes, calls, converts.
 
 mod control;
+mod dead_letters;
 mod host;
 mod jobs;
 mod peer;

@@ -161,6 +161,17 @@ impl Plugins {
         self.start(id, asked, |limit| Job::receive(call, limit)).await.map(drop)
     }
 
+    /// The last lines that a receiver printed or said during a call, as far as they are known to be of this one.
+    pub(crate) async fn printed(&self, receiver: &ReceiverName, call: CallId) -> Vec<String> {
+        let id = PluginId { kind: Kind::Receiver, name: receiver.as_str().to_owned() };
+        // Without its log nothing is known; the call does not depend on it.
+        let lines = self.shared.settings.journals.read(id, PRINTED_AMONG, None).await.map(|log| log.lines);
+        let mut lines = lines.unwrap_or_default();
+        lines.retain(|line| line.call == Some(call));
+        lines.drain(..lines.len().saturating_sub(PRINTED));
+        lines.into_iter().map(|line| line.message).collect()
+    }
+
     /// Takes no more calls, and lets those under way finish for so long. Then it ends them, and every worker.
     pub async fn shutdown(&self, deadline: Duration) {
         let shared = &self.shared;
@@ -328,6 +339,10 @@ pub(super) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }
+
+/// Lines of a call that are looked for at the end of a receiver's log, and among how many: others' calls may be there.
+const PRINTED: usize = 20;
+const PRINTED_AMONG: usize = 200;
 
 /// Bytes of schemas in one list: half of the frame that carries it to a peer. What finds no room any more has none.
 const LISTED: usize = 4 * 1024 * 1024;

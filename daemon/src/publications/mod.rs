@@ -5,6 +5,7 @@
 //! kill at any line the rows say where to go on: what was sent and not yet answered is sent again and recognised.
 
 mod cause;
+mod dead_letters;
 mod delivery;
 mod inbox;
 mod lane;
@@ -12,13 +13,16 @@ mod links;
 mod publish;
 mod runner;
 mod signature;
+mod stuck;
 mod subscribe;
 
 pub(crate) use cause::{Cause, Causes};
+pub(crate) use dead_letters::DeadLetters;
 pub(crate) use delivery::Delivery;
 pub(crate) use inbox::Inbox;
 pub(crate) use links::{Links, Unconfirmed};
 pub(crate) use publish::Publisher;
 pub(crate) use runner::ReceiverSettings;
 pub(crate) use signature::signer;
+pub(crate) use stuck::stuck;
 pub(crate) use subscribe::{PublisherSide, SubscriberSide};

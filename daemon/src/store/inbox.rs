@@ -43,6 +43,17 @@ pub struct InboxLane {
     pub receiver: ReceiverName,
 }
 
+/// A call of a receiver that has failed.
+#[derive(Debug, Clone)]
+pub struct FailedTry {
+    /// Which one, counted from 1.
+    pub attempt: u32,
+    /// When it began, in milliseconds.
+    pub began: i64,
+    /// Why it failed.
+    pub reason: String,
+}
+
 /// A publication that waits for a receiver.
 #[derive(Debug, Clone)]
 pub struct InboxItem {
@@ -166,21 +177,22 @@ impl Store {
         &self,
         subscription: SubscriptionId,
         place: Place,
-        attempts: u32,
+        failed: FailedTry,
         next_attempt: i64,
-        reason: String,
     ) -> Result<(), Error> {
         self.write(move |group| {
-            let query = "UPDATE inbox SET attempts = ?4, next_attempt = ?5, reason = ?6
+            let query = "UPDATE inbox SET attempts = ?4, next_attempt = ?5, reason = ?6,
+                             first_attempt = coalesce(first_attempt, ?7)
                          WHERE subscription = ?1 AND epoch = ?2 AND sequence = ?3";
             let key = subscription.to_string();
             let changed = group.db().prepare_cached(query)?.execute(params![
                 key,
                 place.epoch,
                 signed(place.sequence),
-                attempts,
+                failed.attempt,
                 next_attempt,
-                reason
+                failed.reason,
+                failed.began
             ])?;
             if changed == 1 { Ok(()) } else { Err(Error::Missing("publication in the inbox")) }
         })
@@ -312,8 +324,11 @@ fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
 }
 
 pub(super) fn wait(db: &Connection, subscription: SubscriptionId, place: Place, row: i64) -> Result<(), Error> {
-    db.prepare_cached("INSERT INTO inbox (subscription, epoch, sequence, publication) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![subscription.to_string(), place.epoch, signed(place.sequence), row])?;
+    db.prepare_cached(
+        "INSERT INTO inbox (subscription, epoch, sequence, publication, stored)
+         VALUES (?1, ?2, ?3, ?4, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
+    )?
+    .execute(params![subscription.to_string(), place.epoch, signed(place.sequence), row])?;
     Ok(())
 }
 
@@ -372,7 +387,8 @@ pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<InboxItem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::{at, hold, publication, receiver, rows, store, to, with_waiting};
+    use crate::store::WhichDead;
+    use crate::store::testing::{at, failed, hold, publication, receiver, rows, store, to, with_waiting};
 
     fn stored(new: u64, duplicates: u64, missed: u64) -> Taken {
         Taken::Stored { new, duplicates, missed, gone: 0 }
@@ -442,10 +458,10 @@ mod tests {
         assert_eq!((rows(&store, "inbox").await, rows(&store, "inbox_publications").await), (4, 2));
 
         store.finish(one, at(2)).await.unwrap();
-        store.bury(two, at(2), 8, "no".to_owned(), 5).await.unwrap();
+        store.bury(two, at(2), failed(8, "no"), String::new(), 5).await.unwrap();
         assert_eq!(rows(&store, "inbox_publications").await, 2);
         store.finish(three, at(2)).await.unwrap();
-        store.drop_dead_letter(two, at(2)).await.unwrap();
+        assert_eq!(store.drop_dead_letters(WhichDead::All, 9).await.unwrap(), 1);
         assert_eq!(rows(&store, "inbox_publications").await, 1);
     }
 
@@ -476,7 +492,7 @@ mod tests {
         let lanes = store.subscriptions_with_waiting().await.unwrap();
         assert_eq!((lanes.len(), lanes[0].subscription, &lanes[0].receiver), (1, id, &receiver("r")));
 
-        store.retry(id, at(1), 2, 7000, "busy".to_owned()).await.unwrap();
+        store.retry(id, at(1), failed(2, "busy"), 7000).await.unwrap();
         let first = store.next_waiting(id).await.unwrap().unwrap();
         assert_eq!((first.place.sequence, first.attempts, first.next_attempt), (1, 2, 7000));
         assert_eq!((first.reason.as_deref(), first.payload.get()), (Some("busy"), "{\"n\":1}"));
@@ -488,7 +504,7 @@ mod tests {
         assert!(store.next_waiting(id).await.unwrap().is_none());
         assert!(store.subscriptions_with_waiting().await.unwrap().is_empty());
         assert!(matches!(store.finish(id, at(3)).await, Err(Error::Missing(_))));
-        assert!(matches!(store.retry(id, at(3), 1, 1, String::new()).await, Err(Error::Missing(_))));
+        assert!(matches!(store.retry(id, at(3), failed(1, ""), 1).await, Err(Error::Missing(_))));
         assert_eq!(rows(&store, "inbox_publications").await, 0);
     }
 }

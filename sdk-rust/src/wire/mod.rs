@@ -10,10 +10,13 @@
 //! | [`plugin`] | the daemon | a worker of a plugin |
 //! | [`host`], [`jobs`] | a worker, or the command line | the daemon: the Coattail API |
 //! | [`control`] | the command line | the daemon: administration |
+//! | [`dead_letters`] | the command line | the daemon: what receivers did not take |
 //! | [`doctor`] | the command line | the daemon: what is wrong |
+//! | [`subscriptions`] | the command line | the daemon: how subscriptions go |
 //! | [`plugins`] | the command line | the daemon: how its plugins are |
 
 pub mod control;
+pub mod dead_letters;
 pub mod doctor;
 mod error;
 pub mod host;
@@ -23,6 +26,7 @@ pub mod plugin;
 pub mod plugins;
 mod publication;
 pub mod raw;
+pub mod subscriptions;
 mod version;
 
 use serde::Serialize;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use coattail::wire::{ErrorCode, Method, control, doctor, host, jobs, peer, plugin, plugins};
+use coattail::wire::{ErrorCode, Method, control, dead_letters, doctor, host, jobs, peer, plugin, plugins};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -48,7 +48,9 @@ fn checks() -> Vec<Check> {
         check::<doctor::Doctor>("control"), check::<plugins::ShowPlugin>("control"),
         check::<plugins::ReloadPlugins>("control"), check::<jobs::StartJob>("host"), check::<jobs::ListJobs>("host"),
         check::<jobs::ShowJob>("host"), check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"),
-        check::<jobs::JobLogs>("host"),
+        check::<jobs::JobLogs>("host"), check::<dead_letters::ListDeadLetters>("control"),
+        check::<dead_letters::ShowDeadLetter>("control"), check::<dead_letters::ReplayDeadLetters>("control"),
+        check::<dead_letters::DropDeadLetters>("control"),
     ]);
     checks
 }
@@ -103,6 +105,7 @@ fn every_method_has_an_example() {
         ("host", "host"),
         ("jobs", "host"),
         ("control", "control"),
+        ("dead_letters", "control"),
         ("doctor", "control"),
         ("plugins", "control"),
     ] {
