@@ -228,14 +228,14 @@ impl Context {
         }
     }
 
+    /// Whether what is there may be replaced.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.global.yes
+    }
+
     /// Whether more is to be said.
     pub(crate) fn is_verbose(&self) -> bool {
         self.global.verbose
-    }
-
-    /// Whether nobody is to be asked before something is replaced.
-    pub(crate) fn is_forced(&self) -> bool {
-        self.global.yes
     }
 
     fn explain(&self, text: &str) {

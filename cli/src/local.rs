@@ -16,6 +16,7 @@ use coattail::rpc::{Limits, Service, Session, pair};
 use coattail::wire::doctor::Finding;
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
+pub(crate) use coattail_daemon::LogEvent;
 use coattail_daemon::config::Config;
 use coattail_daemon::config::template::NewConfig;
 use coattail_daemon::instance::Instance;
@@ -136,6 +137,22 @@ pub(crate) async fn open_in_process(instance: &Path, log: &str) -> Result<InProc
     coattail_daemon::log_to_stderr(log);
     let daemon = Daemon::open(instance, Path::new(THIS), Purpose::Command).await?;
     daemon.serve_commands()?;
+    Ok(talk_to(daemon))
+}
+
+/// Runs the service of an instance in this process, and hands over its log, line by line.
+pub(crate) async fn serve_in_process(
+    instance: &Path,
+    log: &str,
+    tell: impl Fn(LogEvent) + Send + Sync + 'static,
+) -> Result<InProcess, Failure> {
+    coattail_daemon::log_to(log, tell);
+    let daemon = Daemon::open(instance, Path::new(THIS), Purpose::Service).await?;
+    daemon.serve().await?;
+    Ok(talk_to(daemon))
+}
+
+fn talk_to(daemon: Daemon) -> InProcess {
     let cancel = CancellationToken::new();
     let limits = Limits::default();
     let ((ours, run_ours), (theirs, run_theirs)) = pair(Service::new(), Service::new(), &limits, &cancel);
@@ -148,7 +165,7 @@ pub(crate) async fn open_in_process(instance: &Path, log: &str) -> Result<InProc
         tasks.wait().await;
         daemon.shutdown(END_PATIENCE).await;
     };
-    Ok(InProcess::new(ours, end.boxed()))
+    InProcess::new(ours, end.boxed())
 }
 
 /// Whether whoever has opened the instance is no service.

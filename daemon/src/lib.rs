@@ -39,4 +39,4 @@ pub use daemon::{Daemon, Purpose};
 pub use plugins::guard_main;
 pub use running::{RunningService, running_services};
 pub use service::run_service;
-pub use telemetry::log_to_stderr;
+pub use telemetry::{LogEvent, log_to, log_to_stderr};

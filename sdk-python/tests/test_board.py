@@ -1,4 +1,4 @@
-"""The board of the waterfall, through the runner."""
+"""The board of the demo, through the runner."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from .daemon import ROOT, Daemon
 
-BOARD = ROOT.parent / "examples" / "waterfall" / "receivers" / "board.py"
+BOARD = ROOT.parent / "examples" / "demo" / "receivers" / "board.py"
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{style}\u202e"
 
 

@@ -32,6 +32,11 @@ impl Round {
         self.times[at.clamp(1, self.times.len()) - 1]
     }
 
+    /// The time in which one call ends on average, however many are under way.
+    pub(crate) fn each(&self) -> Duration {
+        self.elapsed.div_f64(self.times.len() as f64)
+    }
+
     fn per_second(&self) -> f64 {
         self.times.len() as f64 / self.elapsed.as_secs_f64()
     }
@@ -67,7 +72,8 @@ where
     rounds
 }
 
-async fn round<F, Fut>(in_flight: usize, length: Duration, call: F) -> Round
+/// One round of calls, so many under way at once.
+pub(crate) async fn round<F, Fut>(in_flight: usize, length: Duration, call: F) -> Round
 where
     F: Fn() -> Fut + Clone + Send + 'static,
     Fut: Future<Output = ()> + Send,
@@ -89,17 +95,19 @@ where
 
 /// As [`rounds`], for what blocks: one after the other.
 pub(crate) fn blocking_rounds(effort: &Effort, mut call: impl FnMut()) -> Vec<Round> {
-    let mut round = |length| {
-        let (start, mut times) = (Instant::now(), Vec::new());
-        while start.elapsed() < length {
-            let begun = Instant::now();
-            call();
-            times.push(begun.elapsed());
-        }
-        Round::new(times, start.elapsed())
-    };
-    round(effort.warm_up);
-    (0..effort.rounds).map(|_| round(effort.round)).collect()
+    blocking_round(effort.warm_up, &mut call);
+    (0..effort.rounds).map(|_| blocking_round(effort.round, &mut call)).collect()
+}
+
+/// One round of what blocks.
+pub(crate) fn blocking_round(length: Duration, mut call: impl FnMut()) -> Round {
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while start.elapsed() < length || times.is_empty() {
+        let begun = Instant::now();
+        call();
+        times.push(begun.elapsed());
+    }
+    Round::new(times, start.elapsed())
 }
 
 /// Runs a client. One thread, so that it takes little from those that are measured.

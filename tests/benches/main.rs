@@ -4,6 +4,7 @@
 //! or with words that the titles of sections contain, it only prints: `cargo bench -p coattail-tests -- --quick memory`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the tables, and how far it has got")]
 
+mod bad_children;
 mod calls;
 mod delivery;
 mod effort;
@@ -14,6 +15,8 @@ mod load;
 mod machine;
 mod memory;
 mod peer;
+mod pipe;
+mod plugins;
 mod publish;
 mod report;
 mod startup;
@@ -31,11 +34,13 @@ const END: &str = "<!-- measured: end -->\n";
 
 type Measure = fn(&Effort) -> Section;
 
-const SECTIONS: [(&str, Measure); 10] = [
+const SECTIONS: [(&str, Measure); 12] = [
     ("Floors", floor::measure),
     ("Remote perform", calls::remote),
     ("Remote perform, without the caller's daemon", calls::direct),
     ("Local perform", calls::local),
+    ("Plugins", plugins::measure),
+    ("Bad children", bad_children::measure),
     ("Follow", follow::measure),
     ("Fairness", fairness::measure),
     ("Publish", publish::measure),

@@ -46,9 +46,9 @@ pub(crate) fn measure(effort: &Effort) -> Section {
 
 /// Bytes of memory.
 #[derive(Debug, Clone, Copy)]
-struct Usage {
-    resident: f64,
-    anonymous: f64,
+pub(crate) struct Usage {
+    pub(crate) resident: f64,
+    pub(crate) anonymous: f64,
 }
 
 async fn one_daemon(effort: &Effort) -> Vec<Usage> {
@@ -76,7 +76,7 @@ async fn one_daemon(effort: &Effort) -> Vec<Usage> {
     usage
 }
 
-fn used(instance: &Instance) -> Usage {
+pub(crate) fn used(instance: &Instance) -> Usage {
     let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", instance.pid())).expect("it runs, and is ours");
     let bytes = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel counts it");

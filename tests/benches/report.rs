@@ -18,16 +18,16 @@ pub(crate) struct Row {
     pub(crate) cells: Vec<Cell>,
 }
 
-/// One number of every round.
+/// One number of every round, or words.
 #[derive(Debug)]
-pub(crate) struct Cell {
+pub(crate) enum Cell {
     /// Sorted.
-    values: Vec<f64>,
-    unit: Unit,
+    Numbers(Vec<f64>, Unit),
+    Words(String),
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Unit {
+pub(crate) enum Unit {
     Seconds,
     PerSecond,
     Bytes,
@@ -56,10 +56,20 @@ impl Cell {
         Self::new(rounds, Unit::Ratio)
     }
 
+    pub(crate) fn words(words: impl Into<String>) -> Self {
+        Self::Words(words.into())
+    }
+
     fn new(values: impl Iterator<Item = f64>, unit: Unit) -> Self {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
-        Self { values, unit }
+        Self::Numbers(values, unit)
+    }
+
+    /// The median of the rounds.
+    pub(crate) fn median(&self) -> Option<f64> {
+        let Self::Numbers(values, _) = self else { return None };
+        values.get(values.len() / 2).copied()
     }
 }
 
@@ -79,11 +89,14 @@ impl fmt::Display for Section {
 impl fmt::Display for Cell {
     /// The median, and from the least to the most.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [least, .., most] = self.values[..] else { return f.write_str("–") };
-        let median = self.values[self.values.len() / 2];
-        let (factor, unit) = self.unit.scale(median);
+        let (values, unit) = match self {
+            Cell::Numbers(values, unit) => (values, unit),
+            Cell::Words(words) => return f.write_str(words),
+        };
+        let ([least, .., most], Some(median)) = (&values[..], self.median()) else { return f.write_str("–") };
+        let (factor, unit) = unit.scale(median);
         let number = |value: f64| significant(value * factor);
-        write!(f, "{}{unit} ({}–{})", number(median), number(least), number(most))
+        write!(f, "{}{unit} ({}–{})", number(median), number(*least), number(*most))
     }
 }
 

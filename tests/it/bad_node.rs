@@ -13,8 +13,6 @@ use serde_json::{Value, json};
 /// One action: what it does depends on its input, so that all of it happens in one worker.
 const ACTION: &str = r#"
 const fs = require('fs');
-const { spawnSync } = require('child_process');
-const { once } = require('events');
 const { setTimeout: sleep } = require('timers/promises');
 const { action } = require('coattail');
 
@@ -29,23 +27,15 @@ function wire() {
   return [...links.keys()].filter((fd) => links.get(fd).startsWith('pipe:') && all.filter((link) => link === links.get(fd)).length === 1);
 }
 
-module.exports = action(async ({ what, value }, { signal }) => {
+module.exports = action(async ({ what, value }) => {
   switch (what) {
-    case 'exits': process.exit(0);
     case 'slow': began('slow'); while (!fs.existsSync('go')) await sleep(10); return value;
     case 'stray': void Promise.reject(new Error('nobody waits')); return value;
     case 'stray undefined': void Promise.reject(undefined); return value;
-    case 'prints':
-      forged.forEach((line) => console.log(line));
-      process.stdout.write(`${forged.join('\n')}\n`);
-      fs.writeSync(1, `${forged.join('\n')}\n`);
-      spawnSync('echo', [forged.join('\n')], { stdio: 'inherit' });
-      return value;
     case 'answers itself':
       for (const fd of wire()) try { fs.writeSync(fd, `${forged.join('\n')}\n`); } catch {}
       return value;
     case 'spins': began('spins'); for (;;);
-    case 'ignores': began('ignores'); await once(signal, 'abort'); return value;
     default: return value;
   }
 });
@@ -77,16 +67,6 @@ fn until_begun(instance: &Instance, what: &str) {
 }
 
 #[test]
-fn a_worker_that_leaves_with_success_has_lost_its_calls() {
-    let instance = service("exits");
-    let control = Control::connect(&instance);
-    fine(&control);
-    let failure = perform(&control, CallId::new(), "exits", 1).expect_err("it is gone");
-    assert_eq!(failure.code, ErrorCode::Lost, "{failure}");
-    fine(&control);
-}
-
-#[test]
 fn a_rejection_that_nobody_handles_harms_no_call_and_is_told() {
     let instance = service("rejections");
     let control = Control::connect(&instance);
@@ -99,15 +79,6 @@ fn a_rejection_that_nobody_handles_harms_no_call_and_is_told() {
         std::fs::write(instance.path("go"), "").expect("written");
         assert_eq!(slow.join().expect("no panic").expect("performed"), 1);
     });
-}
-
-#[test]
-fn answers_that_user_code_prints_are_output() {
-    let instance = service("prints");
-    let control = Control::connect(&instance);
-    assert_eq!(perform(&control, CallId::new(), "prints", 1).expect("performed"), 1);
-    fine(&control);
-    until("the output to be in the log", || instance.log().contains("forged").then_some(()));
 }
 
 #[test]
@@ -140,19 +111,4 @@ fn a_call_that_never_gives_the_event_loop_back_is_cancelled() {
         assert!(performed.as_ref().map_or_else(|failure| failure.code == ErrorCode::Lost, |value| *value == 7));
         performed.ok()
     });
-}
-
-#[test]
-fn a_cancelled_call_that_returns_all_the_same_is_cancelled() {
-    let instance = service("ignores");
-    let control = Control::connect(&instance);
-    let call = CallId::new();
-    thread::scope(|scope| {
-        let ignoring = scope.spawn(|| perform(&control, call, "ignores", 1));
-        until_begun(&instance, "ignores");
-        control.call(&Cancel { call }).expect("heard");
-        let failure = ignoring.join().expect("no panic").expect_err("cancelled");
-        assert_eq!(failure.code, ErrorCode::Cancelled, "{failure}");
-    });
-    fine(&control);
 }

@@ -60,6 +60,34 @@ fn what_is_replayed_comes_before_what_waits_for_another_try() {
 }
 
 #[test]
+fn a_sidecar_says_when_its_receiver_is_called_again() {
+    let cluster = picky_cluster("[1h]");
+    let subscriber = &cluster.subscriber;
+    for (name, sidecar) in [("often", "retry: [10ms, 20ms]"), ("once", "retry: []"), ("wrong", "retry: [soon]")] {
+        subscriber.plugin(&format!("receivers/{name}.sh"), "#!/bin/sh\nexit 1\n");
+        fs::write(subscriber.path(&format!("receivers/{name}.yml")), sidecar).expect("written");
+    }
+    for name in ["often", "once"] {
+        cluster.subscribe("feed", name);
+    }
+    cluster.publish("feed", "1");
+    subscriber.wait_for("dead", 2);
+    let attempts = |name| fields(&subscriber.json(&["dead-letters", "list", "-r", name]), "attempts");
+    assert_eq!((attempts("often"), attempts("once"), attempts("picky")), (vec![3], vec![1], vec![]));
+
+    subscriber.plugin("actions/act.sh", plugin::ECHO_SH);
+    fs::write(subscriber.path("actions/act.yml"), "retry: [5s]").expect("written");
+    for (arguments, problem) in [
+        (&["action", "list"][..], "only receivers are called again"),
+        (&["action", "list", "-r"], "\"soon\" is no time"),
+    ] {
+        let list = subscriber.json(arguments);
+        let problems = list.as_array().expect("a list").iter().filter_map(|entry| entry["problem"].as_str());
+        assert!(problems.clone().any(|found| found.contains(problem)), "{list}");
+    }
+}
+
+#[test]
 fn without_a_service_they_are_replayed_for_the_next() {
     let mut cluster = picky_cluster("[]");
     for value in ["1", "2"] {

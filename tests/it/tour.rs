@@ -278,9 +278,16 @@ fn normal_word(place: usize, word: &str) -> String {
         20.. if word.ends_with('Z') && only(|b| b.is_ascii_digit() || b"-:.TZ".contains(&b)) => "<time>",
         // Alone in a column that has no other numbers of that size.
         3..=7 if place <= 1 && only(|b| b.is_ascii_digit()) => "<pid>",
+        _ if is_tenths(word) => "<tenths>",
         _ => word,
     };
     kind.to_owned()
+}
+
+/// `61.3`, as lengths of time in milliseconds are written; nothing else is.
+fn is_tenths(word: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    word.split_once('.').is_some_and(|(whole, tenth)| is_number(whole) && tenth.len() == 1 && is_number(tenth))
 }
 
 /// `now`, `12 s ago`, `3 min ago`
@@ -324,6 +331,7 @@ fn what_differs_from_run_to_run_is_alike_and_nothing_else() {
             "99999   /home/ada/tour/home   12 s ago   0.1.0  2  0  0  0",
         ),
         ("expires  2026-12-20T08:33:40Z (in 30 days)", "expires  2027-01-01T00:00:00Z (in 30 days)"),
+        ("ok  ada.json  9.9 ms  1.2 ms", "ok   ada.json   101.0 ms  0.1 ms"),
         (
             "published as 01a1f817-1144-7283-ae4b-ddeb814a812e (number 1)",
             "published as 01a1f817-1144-7283-ae4b-000000000000 (number 1)",
@@ -339,6 +347,7 @@ fn what_differs_from_run_to_run_is_alike_and_nothing_else() {
         ),
         ("  \"words\": 6", "  \"words\": 1006"),
         ("4", "0"),
+        ("version  0.1.0", "version  0.2.0"),
         ("7143  /home/ada/tour/home  now  0.1.0  1  0  0  0", "7143  /home/ada/tour/home  now  0.1.0  1  2  0  0"),
         ("error: one", ""),
     ];

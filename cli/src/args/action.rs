@@ -5,6 +5,7 @@ use clap_complete::engine::ArgValueCompleter;
 use coattail::key::Key;
 use coattail::name::{ActionName, ReceiverName};
 
+use super::TestAction;
 use super::duration::parse_wait;
 use crate::candidates;
 
@@ -27,6 +28,10 @@ pub(crate) enum ActionCommand {
                             coattail action perform backup -d @input.json --peer ID --notify\n  \
                             coattail action perform backup --detach --idempotency-key monday")]
     Perform(PerformAction),
+    /// Run the present files of an action or a receiver once, or fixture by fixture
+    #[command(after_help = "Examples:\n  coattail action test Greet --data '{\"name\": \"Ada\"}'\n  \
+                            coattail action test keep --receiver --fixtures fixtures/keep")]
+    Test(TestAction),
     /// Show what an action said and printed, and when its workers came and went
     #[command(
         after_help = "Examples:\n  coattail action logs backup --lines 20\n  coattail action logs keep --receiver -f"

@@ -3,9 +3,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
-    ActionCommand, Audit, Backup, Completions, DataCommand, DeadLettersCommand, Demo, JobCommand, KeysCommand, Log,
-    Man, PeerCommand, Progress, Restore, RetryAfter, ServiceCommand, SubscribersCommand, TlsCommand, TokenCommand,
-    ValidationCommand,
+    ActionCommand, Audit, Backup, Completions, DataCommand, DeadLettersCommand, Demo, Dev, JobCommand, KeysCommand,
+    Log, Man, PeerCommand, Progress, Record, Restore, RetryAfter, ServiceCommand, SubscribersCommand, TlsCommand,
+    TokenCommand, ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -98,6 +98,15 @@ pub(crate) enum Command {
     /// In a script of yours: be tried again after so long; exits with 75, as the script has to
     #[command(after_help = "Example:\n  exec coattail retry-after 5m")]
     RetryAfter(RetryAfter),
+    /// Try the plugins of a folder out while they are written, in a temporary instance
+    #[command(after_help = "Examples:\n  coattail dev\n  \
+                            coattail dev plugins --perform Greet --data '{\"name\": \"Ada\"}' --replay\n\n\
+                            On a terminal: r or Enter repeats the last call, l lists, q quits.")]
+    Dev(Dev),
+    /// Write real publications as fixtures for `action test`
+    #[command(after_help = "Examples:\n  coattail record --action Greet --to fixtures/keep --count 5\n  \
+                            coattail record --receiver keep --to fixtures/keep --follow")]
+    Record(Record),
     /// The database of an instance
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),

@@ -8,7 +8,7 @@ use coattail::wire::{ErrorCode, Failure};
 use serde::Serialize;
 
 use super::job::{self, milliseconds};
-use super::{create, follow, input, logs, performed, plugin, types};
+use super::{create, follow, input, logs, performed, plugin, test, types};
 use crate::args::{self, ActionCommand, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
 use crate::context::Context;
 use crate::error::ExitStatus;
@@ -21,6 +21,7 @@ pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatu
         ActionCommand::Show(args) => plugin::show(context, &args)?,
         ActionCommand::Reload(args) => return plugin::reload(context, &args),
         ActionCommand::Perform(args) => return perform(context, args),
+        ActionCommand::Test(args) => return test::run(context, &args),
         ActionCommand::Logs(args) => logs::run(context, &args)?,
         ActionCommand::Publish(args) => publish(context, args)?,
         ActionCommand::Subscribe(args) => subscribe(context, args)?,
@@ -32,10 +33,16 @@ pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatu
 
 /// An action or a receiver in a list. Its name is its id.
 #[derive(Serialize)]
-struct Listed {
+pub(super) struct Listed {
     id: String,
     #[serde(flatten)]
     entry: Entry,
+}
+
+impl From<Entry> for Listed {
+    fn from(entry: Entry) -> Self {
+        Self { id: entry.name.clone(), entry }
+    }
 }
 
 impl Row for Listed {
@@ -71,7 +78,7 @@ fn list(context: &Context, args: &args::ListActions) -> Result<(), Failure> {
         let actions = context.talk(async |daemon| daemon.call(&ListActions { peer, schemas }).await)?;
         (actions, "there are no actions; `coattail action create NAME` makes one")
     };
-    let listed: Vec<Listed> = entries.into_iter().map(|entry| Listed { id: entry.name.clone(), entry }).collect();
+    let listed: Vec<Listed> = entries.into_iter().map(Listed::from).collect();
     context.printer.list(&listed, empty)
 }
 

@@ -8,7 +8,9 @@ mod create;
 mod data;
 mod dead_letters;
 mod demo;
+mod dev;
 mod doctor;
+mod fixtures;
 mod follow;
 mod headless;
 mod help;
@@ -22,9 +24,11 @@ mod new;
 mod peer;
 mod performed;
 mod plugin;
+mod record;
 mod said;
 mod service;
 mod subscribers;
+mod test;
 mod token;
 mod types;
 mod validation;
@@ -57,6 +61,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Working => said::working(context),
         Command::RetryAfter(args) => said::retry_after(context, &args),
         Command::Data(command) => data::run(context, command),
+        Command::Dev(args) => dev::run(context, &args),
+        Command::Record(args) => record::run(context, &args).map(|()| ExitStatus::Done),
         Command::Demo(args) => demo::run(context, &args),
         Command::Backup(args) => backup::back_up(context, &args),
         Command::Restore(args) => backup::restore(context, args),

@@ -25,6 +25,8 @@ impl Record for Plugin {
         fields.extend(self.state.map(|state| ("state", state.as_str().to_owned())));
         fields.extend(self.reason.clone().map(|reason| ("reason", reason)));
         fields.extend(self.limits.as_ref().into_iter().flat_map(limits));
+        let schemas = [("input", &self.input), ("output", &self.output)];
+        fields.extend(schemas.into_iter().filter_map(|(name, schema)| Some((name, schema.as_ref()?.get().to_owned()))));
         fields.extend(self.workers.iter().map(|worker| ("worker", shown(worker))));
         let counts = &self.counts;
         fields.extend([

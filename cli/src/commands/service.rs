@@ -83,6 +83,9 @@ struct Running {
     sessions: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stuck: Vec<Stuck>,
+    /// When its database was last known to have been put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<Counts>,
 }
@@ -102,6 +105,7 @@ impl Running {
                 answers: true,
                 sessions: Some(status.sessions),
                 stuck: status.stuck,
+                restored: status.restored,
                 counts: Some(status.counts),
             });
         }
@@ -116,6 +120,7 @@ impl Running {
             answers: false,
             sessions: None,
             stuck: Vec::new(),
+            restored: None,
             counts: None,
         })
     }
@@ -174,14 +179,20 @@ fn status(context: &Context) -> Result<ExitStatus, Failure> {
     }
     // An empty list is an answer to programs; that it is empty is told by the exit code as well.
     context.printer.list(&running, "")?;
-    for running in &running {
-        warn(context, running);
+    for service in &running {
+        warn(context, service);
     }
     Ok(if running.is_empty() { report(&context.printer, &none) } else { ExitStatus::Done })
 }
 
 /// Says what somebody should look at.
 fn warn(context: &Context, running: &Running) {
+    if let Some(restored) = &running.restored {
+        context.printer.note(&format!("the database of {} was put back {}", running.instance, ago(restored)));
+    }
+    if let Some(missed @ 1..) = running.counts.as_ref().map(|counts| counts.missed) {
+        context.printer.note(&format!("{} has missed {missed} publications: gaps", running.instance));
+    }
     for Stuck { receiver, since, reason, .. } in running.stuck.iter().take(WARNINGS) {
         let why = reason.as_deref().unwrap_or("it is behind");
         context.printer.note(&format!(

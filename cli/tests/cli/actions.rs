@@ -254,6 +254,8 @@ fn a_plugin_is_shown_whole() {
                 reason: None,
                 workers: vec![PluginWorker { pid: Some(7), calls: 1, done: 2, since: "soon".to_owned(), ending: true }],
                 waiting: 3,
+                input: Some(serde_json::from_str(r#"{"type":"string"}"#).expect("JSON")),
+                output: None,
                 counts: PluginCounts { calls: 4, failed: 5, crashes: 6 },
                 last_error: Some(LastError { time: "then".to_owned(), message: "no\u{9b}".to_owned() }),
             })
@@ -264,6 +266,7 @@ fn a_plugin_is_shown_whole() {
         "name         keep\nkind         receiver\npath         /i/receivers/keep.js\nruntime      node\n\
          protocol     json-rpc\nstate        ready\ntimeout      60s\nconcurrency  16\nqueue        256\nmin          0\n\
          max          2\nidle         1.5s\nmax calls    9\nstart        20s\n\
+         input        {\"type\":\"string\"}\n\
          worker       7: 1 calls under way, 2 done, since soon, ending\nwaiting      3\ncalls        4\nfailed       5\n\
          crashes      6\nlast error   then: no\\u{9b}\n",
         "",

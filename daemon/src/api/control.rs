@@ -11,6 +11,7 @@ use coattail::wire::plugins::{ReloadPlugins, ShowPlugin};
 use coattail::wire::{Done, Method as _};
 
 use super::dead_letters::dead_letters_service;
+use super::dev::dev_service;
 use super::fact;
 use super::host::host_service;
 use crate::audit::Fact;
@@ -21,6 +22,7 @@ use crate::plugins::PluginId;
 /// What the owner may call over the control socket: everything.
 pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
     host_service(parts)
+        .with(dev_service(parts))
         .on(parts, |parts: Arc<Parts>, _, _: Status| async move { parts.status().await })
         .on(parts, |parts: Arc<Parts>, _, _: Doctor| async move { Ok(doctor::check(&parts).await) })
         .on_in_order(parts, |parts: &Parts, _, _: Stop| {

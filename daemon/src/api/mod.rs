@@ -2,6 +2,7 @@
 
 mod control;
 mod dead_letters;
+mod dev;
 mod host;
 mod jobs;
 mod peer;

@@ -76,7 +76,7 @@ pub(super) fn finish(instance: &Instance) -> io::Result<Option<PathBuf>> {
         fs::rename(entry.path(), &ours)?;
     }
     sync_folder(root)?;
-    let kept = root.join(format!(".before-restore-{}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ")));
+    let kept = root.join(format!(".before-restore-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ")));
     let was_kept = move_if_there(&before, &kept)?;
     sync_folder(root)?;
     remove(&committed)?;

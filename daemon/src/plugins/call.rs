@@ -84,6 +84,8 @@ pub struct ReceiveCall {
     pub source: Source,
     /// How long it may take; the sidecar's limit holds all the same.
     pub timeout: Option<Duration>,
+    /// Who follows it from its beginning.
+    pub follower: Option<Sink>,
     /// Ends the call as cancelled.
     pub cancel: CancellationToken,
 }

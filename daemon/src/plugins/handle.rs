@@ -17,7 +17,8 @@ use tokio_util::task::TaskTracker;
 use super::call::{Answer, Begin, Begun, Job, Outcome, Wanted};
 use super::pool::{Change, Pool};
 use super::spec::{Fingerprint, Found, Spec, Unusable};
-use super::{PerformCall, PluginId, ReceiveCall, Settings, discover};
+use super::{PerformCall, PluginId, ReceiveCall, Settings, Tap, discover};
+use crate::config::RetrySchedule;
 use crate::feeds::{Sink, Speaker};
 
 /// Makes the methods that a worker of this plugin may call: the Coattail API. Which plugin it is, is also a fact of
@@ -42,7 +43,7 @@ struct Asked {
 
 pub(super) struct Shared {
     pub(super) settings: Arc<Settings>,
-    host: Host,
+    pub(super) host: Host,
     // A std mutex: held for a look and an insert, and never over an await.
     pools: Mutex<HashMap<PluginId, Arc<Pool>>>,
     /// What was found, and the folder in which it was. Held as `pools` is.
@@ -50,11 +51,11 @@ pub(super) struct Shared {
     /// The calls under way.
     calls: TaskTracker,
     /// The processes, and what waits for their end.
-    workers: TaskTracker,
+    pub(super) workers: TaskTracker,
     /// No new calls.
     pub(super) stopping: CancellationToken,
     /// Calls under way end, too.
-    closing: CancellationToken,
+    pub(super) closing: CancellationToken,
     /// Processes are killed.
     kill: CancellationToken,
 }
@@ -83,6 +84,11 @@ impl Plugins {
             shared.workers.wait().await;
         };
         (plugins, run)
+    }
+
+    /// Where one can look on what they are given.
+    pub(crate) fn tap(&self) -> &Tap {
+        &self.shared.settings.tap
     }
 
     /// Lists what is in the folder of a kind, also what cannot be run.
@@ -156,9 +162,15 @@ impl Plugins {
     /// As [`perform`](Self::perform).
     pub async fn receive(&self, receiver: &ReceiverName, call: ReceiveCall) -> Result<(), Failure> {
         let id = PluginId { kind: Kind::Receiver, name: receiver.as_str().to_owned() };
-        let (timeout, cancel) = (call.timeout, call.cancel.clone());
-        let asked = Asked { call: call.call, timeout, start_timeout: None, follower: None, cancel, begin: None };
+        let (timeout, follower, cancel) = (call.timeout, call.follower.clone(), call.cancel.clone());
+        let asked = Asked { call: call.call, timeout, start_timeout: None, follower, cancel, begin: None };
         self.start(id, asked, |limit| Job::receive(call, limit)).await.map(drop)
+    }
+
+    /// When a receiver is called again, if its sidecar says so.
+    pub(crate) fn retry_schedule(&self, receiver: &ReceiverName) -> Option<RetrySchedule> {
+        let spec = self.shared.find(&PluginId { kind: Kind::Receiver, name: receiver.as_str().to_owned() }).ok()?;
+        spec.manifest.retry.clone().map(RetrySchedule::list)
     }
 
     /// The last lines that a receiver printed or said during a call, as far as they are known to be of this one.
@@ -233,6 +245,7 @@ impl Plugins {
         // Dropped with this future: what is said after the answer is nobody's.
         let feed = shared.settings.feeds.open(call, origin, deadline.clone(), follower)?;
         let job = job(deadline.limit());
+        shared.settings.tap.given(&id, &job);
         spec.schemas.check_early(&id, job.input()).await?;
         let ran = Arc::<OnceLock<Arc<Spec>>>::default();
         // Cancelled when this future is dropped, but not the caller's own token.

@@ -13,6 +13,7 @@
 
 mod call;
 mod discover;
+mod files;
 mod guard;
 mod handle;
 mod journal;
@@ -27,7 +28,9 @@ mod schema;
 mod settings;
 mod spec;
 mod supervise;
+mod tap;
 mod tree;
+mod trial;
 mod venv;
 mod version;
 mod worker;
@@ -39,6 +42,8 @@ pub use journal::Journals;
 pub(crate) use output::LAST_OUTPUT;
 pub use settings::Settings;
 pub use spec::{Condition, Found, PluginId, Problem};
+pub use tap::Tap;
+pub use trial::{Trial, Tried};
 pub use version::{Interpreted, interpreters};
 
 use handle::nearest;

@@ -145,6 +145,13 @@ fn guard_command(guard: &Path, launch: &Launch, control: OwnedFd) -> Command {
     command
 }
 
+impl Exit {
+    /// Whether it can be the work of [`Process::terminate`] or [`Process::kill`].
+    pub(super) fn was_ended(&self) -> bool {
+        matches!(self, Exit::Signal(name) if ["SIGTERM", "SIGKILL"].contains(&name.as_str()))
+    }
+}
+
 fn parse(report: &str) -> Exit {
     match report.split_once(' ') {
         Some(("exit", code)) => code.parse().map_or(Exit::GuardLost, Exit::Code),

@@ -4,7 +4,7 @@ use std::time::Duration;
 use coattail::id::IssuerHash;
 use coattail::wire::plugin::Kind;
 
-use super::Journals;
+use super::{Journals, Tap};
 use crate::feeds::Feeds;
 
 /// What plugins are run with. Built from the configuration by whoever starts them.
@@ -42,6 +42,8 @@ pub struct Settings {
     pub feeds: Feeds,
     /// What is kept of what plugins say and print.
     pub journals: Journals,
+    /// Who looks on what plugins are given.
+    pub tap: Tap,
 }
 
 impl Settings {
@@ -67,6 +69,7 @@ impl Settings {
             frame: 8 * 1024 * 1024,
             feeds: Feeds::default(),
             journals: Journals::default(),
+            tap: Tap::default(),
         }
     }
 

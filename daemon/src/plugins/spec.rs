@@ -1,6 +1,8 @@
+use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::hash::{Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -155,6 +157,13 @@ impl Fingerprint {
     /// Whether the files are what they were.
     pub(super) fn holds(&self) -> bool {
         self.paths.iter().map(look).eq(self.found.iter().copied()) && self.tree.as_ref().is_none_or(|tree| tree.holds())
+    }
+
+    /// A number that differs, all but certainly, when something is not what it was.
+    pub(super) fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.paths, &self.found, self.tree.as_ref().map(|tree| tree.digest())).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Whether the files have been what they are for so long that a change after the look has another time.

@@ -79,7 +79,11 @@ impl Plugins {
         let pool = self.shared.pools().get(&id).cloned();
         let report = pool.as_ref().map(|pool| pool.report()).unwrap_or_default();
         let condition = self.condition(&found);
-        let spec = found.spec.clone().or_else(|| pool.filter(|_| condition.is_some()).map(|pool| pool.spec()));
+        let running = pool.filter(|_| condition.is_some()).map(|pool| pool.spec());
+        // What runs has said what schemas it has; what was only found has not.
+        let schemas = running.as_ref().or(found.spec.as_ref()).map(|spec| spec.schemas.texts());
+        let (input, output) = schemas.unwrap_or_default();
+        let spec = found.spec.clone().or(running);
         Ok(Plugin {
             name: found.name,
             kind,
@@ -91,6 +95,8 @@ impl Plugins {
             limits: spec.map(|spec| self.limits(&spec)),
             state: condition.as_ref().map(|condition| condition.state),
             reason: condition.and_then(|condition| condition.reason),
+            input,
+            output,
             workers: report.workers,
             waiting: report.waiting,
             counts: report.counts,

@@ -57,6 +57,11 @@ impl Tree {
         last.held
     }
 
+    /// Differs, all but certainly, when something is not what it was.
+    pub(super) fn digest(&self) -> u64 {
+        self.seen.digest
+    }
+
     /// When the last change was, in seconds since 1970.
     pub(super) fn newest(&self) -> i64 {
         self.seen.newest

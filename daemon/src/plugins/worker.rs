@@ -49,6 +49,8 @@ pub(super) struct Worker {
     stop: CancellationToken,
     /// Why it was ended, if it has not ended by itself.
     reason: OnceLock<String>,
+    /// It was ended because it had closed its stdout.
+    fell_silent: AtomicBool,
     exit: watch::Receiver<Option<Exit>>,
 }
 
@@ -111,6 +113,7 @@ impl Worker {
             last_used: Mutex::new(Instant::now()),
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
+            fell_silent: AtomicBool::new(false),
             exit,
         });
         let mut run = worker.clone().run(process, exited, serve, stderr, tell_exit, kill).boxed();
@@ -273,8 +276,12 @@ impl Worker {
                 self.session.drain();
                 tokio::select! { () = sleep(self.grace) => {}, () = kill.cancelled() => return process.kill() }
             }
-            // It has closed its stdout: nothing can be had from it any more.
-            () = session_over.cancelled() => {}
+            // It has closed its stdout: nothing can be had from it any more. One that is ending closes it, too: then how
+            // it ends says more.
+            () = session_over.cancelled() => {
+                tokio::select! { () = sleep(ENDING) => {}, () = kill.cancelled() => return process.kill() }
+                self.fell_silent.store(true, Ordering::Relaxed);
+            }
         }
         // 2. TERM to its group.
         process.terminate();
@@ -292,6 +299,9 @@ impl Worker {
     pub(super) fn ending(&self, exit: &Exit) -> String {
         match self.reason.get().filter(|reason| !reason.is_empty()) {
             Some(reason) => reason.clone(),
+            None if self.fell_silent.load(Ordering::Relaxed) && exit.was_ended() => {
+                "it closed its stdout, and was stopped".to_owned()
+            }
             None => format!("its process ended: {exit}"),
         }
     }
@@ -358,8 +368,8 @@ impl Worker {
             Ok(output) => check_result(&self.id, output),
             // A plugin speaks for itself only: it cannot say that a token was refused or that a disk is full.
             Err(CallError::Refused(failure)) => Err(match failure.code {
-                ErrorCode::InvalidInput | ErrorCode::Rejected | ErrorCode::RetryLater => failure,
-                _ => Failure { code: ErrorCode::Failed, ..failure },
+                ErrorCode::InvalidInput | ErrorCode::Rejected | ErrorCode::RetryLater => self.said(failure),
+                _ => self.said(Failure { code: ErrorCode::Failed, ..failure }),
             }),
             Err(error @ CallError::TooLarge { .. }) => Err(error.into()),
             Err(CallError::Nonsense { source, .. }) => {
@@ -377,6 +387,14 @@ impl Worker {
         }
     }
 
+    /// A failure with a message, also if the plugin has given it none.
+    fn said(&self, mut failure: Failure) -> Failure {
+        if failure.message.trim().is_empty() {
+            failure.message = format!("{} failed and did not say why", self.id);
+        }
+        failure
+    }
+
     /// How it ended, once it has. Bounded: all steps of a stop, and what reading its last words may take.
     async fn exited(&self) -> Option<Exit> {
         let mut exit = self.exit.clone();
@@ -384,6 +402,9 @@ impl Worker {
         timeout(STOP_STEPS * self.grace + GUARD_TIME, ended).await.ok()?.ok()?.clone()
     }
 }
+
+/// From the end of a process's stdout to its own, if it is about to end.
+const ENDING: Duration = Duration::from_millis(100);
 
 /// Steps of a stop that each take a grace: goodbye, the end of stdin, TERM, and the reading of what is left.
 const STOP_STEPS: u32 = 4;

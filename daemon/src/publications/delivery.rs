@@ -5,7 +5,7 @@ use coattail::id::{IssuerHash, SubscriptionId};
 use coattail::name::ActionName;
 use coattail::rpc::Session;
 use coattail::wire::Failure;
-use coattail::wire::peer::Reached;
+use coattail::wire::peer::{Ahead, Reached};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -125,9 +125,17 @@ impl Delivery {
                     "the subscriber lacks what it had stored, and gets it again as far as it is kept: it was restored from a backup");
             }
             if ahead > 0 {
-                tracing::warn!(%subscription, %subscriber, count = ahead,
-                    "the subscriber has publications that are not in the log here any more: this instance was restored from a backup");
+                tell_ahead(subscription, subscriber, ahead);
             }
+        }
+        Ok(())
+    }
+
+    /// A subscriber had got further than the log here knows.
+    pub(super) async fn note_ahead(&self, subscriber: IssuerHash, ahead: Ahead) -> Result<(), Failure> {
+        let Ahead { subscription, count } = ahead;
+        if self.inner.store.note_ahead(subscription, count).await? {
+            tell_ahead(subscription, subscriber, count);
         }
         Ok(())
     }
@@ -174,4 +182,9 @@ impl Delivery {
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn tell_ahead(subscription: SubscriptionId, subscriber: IssuerHash, count: u64) {
+    tracing::warn!(%subscription, %subscriber, count,
+        "the subscriber has publications that are not in the log here any more: this instance was restored from a backup");
 }

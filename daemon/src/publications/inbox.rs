@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
-use coattail::wire::peer::{Addressee, Deliver, Reached, Refused, Stored};
+use coattail::wire::peer::{Addressee, Ahead, Deliver, Reached, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -123,7 +123,7 @@ impl Inbox {
             }
         }
         if allowed.is_empty() {
-            return Ok(Stored { refused, behind: Vec::new() });
+            return Ok(Stored { refused, ..Stored::default() });
         }
         let verifier = Verifier::default();
         let mut former = Former::new(&self.inner.store, caller.identity.clone());
@@ -132,17 +132,17 @@ impl Inbox {
             // Whoever published it is who delivers it, whatever the key was then.
             publication.issuer = caller.issuer();
         }
-        let stored = self.store(publications, allowed).await?;
-        refused.extend(stored.refused);
+        let mut stored = self.store(publications, allowed).await?;
+        stored.refused.append(&mut refused);
         for lane in lanes {
             self.wake(lane);
         }
-        Ok(Stored { refused, behind: stored.behind })
+        Ok(stored)
     }
 
     async fn store(&self, publications: Vec<Publication>, to: Vec<Addressee>) -> Result<Stored, Failure> {
         let taken = self.inner.store.store_delivery(publications, to).await?;
-        let Stored { mut refused, mut behind } = Stored::default();
+        let Stored { mut refused, mut behind, mut ahead } = Stored::default();
         for (subscription, taken) in taken {
             match taken {
                 Taken::Stored { missed, gone, .. } => {
@@ -150,6 +150,7 @@ impl Inbox {
                         tracing::warn!(%subscription, missed, "a gap: the publisher no longer had these publications when it could deliver");
                     }
                     if gone > 0 {
+                        ahead.push(Ahead { subscription, count: gone });
                         tracing::warn!(%subscription, gone,
                             "the publisher was restored from a backup: it no longer knows these publications, and gives their numbers to others");
                     }
@@ -162,7 +163,7 @@ impl Inbox {
                 )),
             }
         }
-        Ok(Stored { refused, behind })
+        Ok(Stored { refused, behind, ahead })
     }
 
     /// Runs the receiver of a subscription for what waits.

@@ -166,7 +166,7 @@ impl Lane {
 
     /// Moves the cursors of those that have stored it, and ends the subscriptions that are over at the subscriber.
     async fn settle(&self, to: &[Addressee], last: u64, answer: Stored) -> Result<Round, Failure> {
-        let Stored { refused, mut behind } = answer;
+        let Stored { refused, mut behind, ahead } = answer;
         let refused: Vec<_> = refused
             .into_iter()
             .map(|refused| (refused.subscription, Failure::new(ErrorCode::from_number(refused.code), refused.message)))
@@ -179,6 +179,9 @@ impl Lane {
             to.iter().map(|to| to.subscription).filter(|&id| !has_refused(id)).map(|id| (id, last)).collect();
         if !stored.is_empty() {
             self.store.advance_cursors(stored).await?;
+        }
+        for ahead in ahead.into_iter().filter(|ahead| to.iter().any(|to| to.subscription == ahead.subscription)) {
+            self.delivery.note_ahead(self.subscriber, ahead).await?;
         }
         // As after a failure, with a pause: who never has what it was given costs no more than one that fails.
         let mut failed = (!behind.is_empty())

@@ -19,7 +19,7 @@ use crate::store::{FailedTry, InboxItem, InboxLane, Store};
 pub(crate) struct ReceiverSettings {
     /// How long a receiver may take, unless its sidecar says otherwise.
     pub(crate) timeout: Duration,
-    /// How long to wait after each failure, and when to give up.
+    /// How long to wait after each failure, and when to give up, unless its sidecar says otherwise.
     pub(crate) retry: RetrySchedule,
 }
 
@@ -90,7 +90,7 @@ impl Runner {
             ErrorCode::Rejected => None,
             // Nobody failed; the service is stopping.
             ErrorCode::ShuttingDown => return Ok(()),
-            _ => self.delay(attempt, &failure),
+            _ => self.delay(&receiver, attempt, &failure),
         };
         match delay {
             Some(delay) => {
@@ -108,8 +108,9 @@ impl Runner {
     }
 
     /// When to try again: on the schedule, unless the receiver has said when. How often is up to the schedule alone.
-    fn delay(&self, attempt: u32, failure: &Failure) -> Option<Duration> {
-        let scheduled = self.settings.retry.delay(attempt, None, rand::random())?;
+    fn delay(&self, receiver: &ReceiverName, attempt: u32, failure: &Failure) -> Option<Duration> {
+        let own = self.plugins.retry_schedule(receiver);
+        let scheduled = own.as_ref().unwrap_or(&self.settings.retry).delay(attempt, None, rand::random())?;
         let asked = failure.retry_after_ms.filter(|_| failure.code == ErrorCode::RetryLater);
         Some(asked.map_or(scheduled, |asked| Duration::from_millis(asked).clamp(SOONEST, LATEST)))
     }
@@ -135,7 +136,8 @@ impl Runner {
             attempt,
         };
         let cancel = CancellationToken::new();
-        let call = ReceiveCall { call, input: item.payload, source, timeout: Some(self.settings.timeout), cancel };
+        let timeout = Some(self.settings.timeout);
+        let call = ReceiveCall { call, input: item.payload, source, timeout, follower: None, cancel };
         self.plugins.receive(&item.receiver, call).await
     }
 }

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -25,6 +26,7 @@ struct Shared {
     /// `None` once closed.
     queues: Mutex<Option<Queues>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    has_told_damage: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -77,7 +79,14 @@ impl Store {
         threads
             .push(named.spawn(move || thread::write(&writer, &signer, epoch, &mut write_queue)).map_err(not_started)?);
         let queues = Mutex::new(Some(Queues { writes, reads }));
-        Ok(Self { shared: Arc::new(Shared { issuer, queues, threads: Mutex::new(threads) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                issuer,
+                queues,
+                threads: Mutex::new(threads),
+                has_told_damage: AtomicBool::new(false),
+            }),
+        })
     }
 
     /// Takes no more work, does what is queued, and returns when the files are closed. May be called twice.
@@ -124,7 +133,7 @@ impl Store {
         let queue = self.queues()?.writes;
         queue.send(Box::new(Job::new(work, waiting))).await.map_err(|_| Error::Closed)?;
         drop(queue);
-        answer.await.unwrap_or(Err(Error::Panicked))
+        self.noticed(answer.await.unwrap_or(Err(Error::Panicked)))
     }
 
     /// Runs `work` on a reading thread, in a transaction of its own: it sees one state of the database.
@@ -141,7 +150,17 @@ impl Store {
         let queue = self.queues()?.reads;
         queue.send(question).await.map_err(|_| Error::Closed)?;
         drop(queue);
-        answer.await.unwrap_or(Err(Error::Panicked))
+        self.noticed(answer.await.unwrap_or(Err(Error::Panicked)))
+    }
+
+    /// Damage is told, once, whoever met it: a delivery that is tried again and again says nothing aloud.
+    fn noticed<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error @ Error::Damaged(_)) = &outcome
+            && !self.shared.has_told_damage.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(%error, hint = error.hint(), "what is in it can be lost");
+        }
+        outcome
     }
 
     fn queues(&self) -> Result<Queues, Error> {

@@ -86,7 +86,7 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<(), 
 }
 
 /// The schema version of a file of ours; 0 when it is empty.
-fn version(connection: &Connection, path: &Path) -> Result<usize, Error> {
+pub(super) fn version(connection: &Connection, path: &Path) -> Result<usize, Error> {
     let facts = "SELECT (SELECT application_id FROM pragma_application_id),
                         (SELECT user_version FROM pragma_user_version),
                         (SELECT count(*) FROM sqlite_schema)";

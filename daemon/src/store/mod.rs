@@ -21,6 +21,7 @@
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
 //! | `backlogs` | what waits of each of our subscriptions, and since when |
 //! | `jobs` | calls that outlive whoever asked for them |
+//! | `kept` | both of these, for whoever looks at a receiver's publications |
 //! | `audit` | who was let in or refused |
 //! | `counts` | what happened since the database was made |
 
@@ -36,6 +37,7 @@ mod group;
 mod handle;
 mod inbox;
 mod jobs;
+mod kept;
 mod keys;
 pub mod merkle;
 mod migrate;
@@ -60,6 +62,7 @@ pub use group::Signer;
 pub use handle::Store;
 pub use inbox::{FailedTry, InboxItem, InboxLane, Taken};
 pub use jobs::{Added, Asker, JobDraft, JobEnd, JobResult, JobRow, LOST_HINT, MostJobs};
+pub use kept::Received;
 pub use keys::{RetiredKey, retired_keys};
 pub use migrate::{Migrated, Migration, migrate};
 pub use peers::{Peer, PeerRemoved};

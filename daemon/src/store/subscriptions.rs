@@ -96,6 +96,16 @@ impl Store {
             .await
     }
 
+    /// Remembers how many publications a subscriber has that are not in the log any more. Returns whether it is news.
+    pub async fn note_ahead(&self, id: SubscriptionId, count: u64) -> Result<bool, Error> {
+        self.write(move |group| {
+            let query = "UPDATE subscriptions SET ahead = ?2 WHERE id = ?1 AND ahead < ?2";
+            let changed = group.db().prepare_cached(query)?.execute(params![id.to_string(), signed(count)])?;
+            Ok(changed == 1)
+        })
+        .await
+    }
+
     /// Ends a subscription.
     pub async fn remove_subscription(&self, id: SubscriptionId) -> Result<Subscription, Error> {
         self.write(move |group| {

@@ -28,50 +28,9 @@ def segfault(request):
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def garbage(request):
-    sys.stdout.write("hello\n[1]\n{\"a\":\n")
-    answer(request, "after garbage")
-
-
-def twice(request):
-    answer(request, "first")
-    answer(request, "second")
-
-
-def unknown(request):
-    send({"id": 999999, "result": {"output": "not asked for"}})
-    send({"id": "x", "result": 1})
-    answer(request, "known")
-
-
-def half(request):
-    sys.stdout.write('{"jsonrpc":"2.0","id":')
-    sys.stdout.flush()
-    time.sleep(1000)
-
-
-def close_stdout(request):
-    os.close(1)
-    time.sleep(1000)
-
-
 def stuck(request):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(1000)
-
-
-def flood(request):
-    piece = b"x" * 99 + b"\n"
-    block = piece * 10000
-    for _ in range(256 * 1024 * 1024 // len(block)):
-        os.write(2, block)
-    answer(request, "flooded")
-
-
-def endless_line(request):
-    for _ in range(64):
-        os.write(2, b"y" * 1024 * 1024)
-    answer(request, "one line")
 
 
 def family(request):

@@ -90,6 +90,7 @@ impl Bench {
             input: raw(input),
             source: source.clone(),
             timeout: None,
+            follower: None,
             cancel: CancellationToken::new(),
         };
         self.plugins.receive(&ReceiverName::new(receiver).unwrap(), call).await?;

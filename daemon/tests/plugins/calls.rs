@@ -10,14 +10,9 @@ use crate::bench::{Bench, call, is_alive, number, until};
 crate::tests![
     a_crash_loses_the_calls_under_way_and_says_why,
     a_worker_that_crashed_is_started_again,
-    lines_that_are_no_json_rpc_are_passed_over,
-    answers_given_twice_or_unasked_are_dropped,
-    half_a_line_and_then_nothing_times_out,
-    a_closed_stdout_loses_the_call,
     a_worker_that_ignores_everything_is_killed_at_the_timeout,
     a_cancelled_call_leaves_the_worker_to_the_others,
     a_call_whose_future_is_dropped_is_cancelled,
-    a_flood_of_output_costs_no_memory,
     a_worker_that_never_initialises_is_given_up,
     a_worker_that_exits_at_once_says_why,
     a_plugin_speaks_for_itself_only,
@@ -58,36 +53,6 @@ async fn a_worker_that_crashed_is_started_again() {
     assert!(before.elapsed() >= Duration::from_millis(400), "the third pause, after {pauses:?}");
 }
 
-async fn lines_that_are_no_json_rpc_are_passed_over() {
-    let bench = Bench::new();
-    assert_eq!(bench.bad().bad_does("garbage").await.unwrap().as_deref(), Some("\"after garbage\""));
-}
-
-async fn answers_given_twice_or_unasked_are_dropped() {
-    let bench = Bench::new();
-    assert_eq!(bench.bad().bad_does("twice").await.unwrap().as_deref(), Some("\"first\""));
-    assert_eq!(bench.bad_does("unknown").await.unwrap().as_deref(), Some("\"known\""));
-    assert_eq!(bench.bad_does("twice").await.unwrap().as_deref(), Some("\"first\""));
-}
-
-async fn half_a_line_and_then_nothing_times_out() {
-    let bench = Bench::new();
-    let pid = number(bench.bad().bad_does("pid").await);
-    let mut half = call(Some("\"half\""));
-    half.timeout = Some(Duration::from_millis(100));
-    assert_eq!(bench.call("bad", half).await.unwrap_err().code, ErrorCode::TimedOut);
-    until("the worker is gone", || !is_alive(pid));
-    number(bench.bad_does("pid").await);
-}
-
-async fn a_closed_stdout_loses_the_call() {
-    let bench = Bench::new();
-    let pid = number(bench.bad().bad_does("pid").await);
-    assert_eq!(bench.bad_does("close_stdout").await.unwrap_err().code, ErrorCode::Lost);
-    assert!(!is_alive(pid));
-    number(bench.bad_does("pid").await);
-}
-
 async fn a_worker_that_ignores_everything_is_killed_at_the_timeout() {
     let bench = Bench::new();
     bench.bad();
@@ -126,25 +91,6 @@ async fn a_call_whose_future_is_dropped_is_cancelled() {
     }
     // Its turn is over, and its worker lives.
     assert_eq!(number(bench.bad_does("pid").await), pid);
-}
-
-async fn a_flood_of_output_costs_no_memory() {
-    let bench = Bench::new();
-    number(bench.bad().bad_does("pid").await);
-    // Resets the high-water mark.
-    fs::write("/proc/self/clear_refs", "5").unwrap();
-    let before = high_water();
-    assert_eq!(bench.bad_does("flood").await.unwrap().as_deref(), Some("\"flooded\""));
-    assert_eq!(bench.bad_does("endless_line").await.unwrap().as_deref(), Some("\"one line\""));
-    let grown = high_water() - before;
-    assert!(grown < 8 * 1024, "grown by {grown} KiB");
-}
-
-/// The most memory this process has had, in KiB.
-fn high_water() -> i64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 async fn a_worker_that_never_initialises_is_given_up() {

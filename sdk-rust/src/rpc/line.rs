@@ -113,10 +113,12 @@ impl Decoder for LineCodec {
 const FIRST_ROOM: usize = 8 * 1024;
 
 /// Makes room for the rest of a line in a buffer that is full, and never for more than `most`: left alone it would grow
-/// to twice its size, and then be filled with twice what a line may have.
+/// to twice its size, and then be filled with twice what a line may have. The last step is a doubling at least: what is
+/// copied and its copy together are no more than `most`, either.
 fn make_room(buffer: &mut BytesMut, most: usize) {
     if buffer.len() == buffer.capacity() {
-        let mut roomier = BytesMut::with_capacity((2 * buffer.len()).max(FIRST_ROOM).min(most));
+        let double = (2 * buffer.len()).max(FIRST_ROOM);
+        let mut roomier = BytesMut::with_capacity(if double > most / 2 { most } else { double });
         roomier.extend_from_slice(buffer);
         *buffer = roomier;
     }

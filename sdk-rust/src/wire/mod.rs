@@ -14,9 +14,11 @@
 //! | [`doctor`] | the command line | the daemon: what is wrong |
 //! | [`subscriptions`] | the command line | the daemon: how subscriptions go |
 //! | [`plugins`] | the command line | the daemon: how its plugins are |
+//! | [`dev`] | the command line | the daemon: for whoever writes plugins |
 
 pub mod control;
 pub mod dead_letters;
+pub mod dev;
 pub mod doctor;
 mod error;
 pub mod host;

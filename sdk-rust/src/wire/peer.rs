@@ -396,6 +396,18 @@ pub struct Stored {
     /// subscriber was restored from a backup.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub behind: Vec<Reached>,
+    /// Subscriptions that have publications which are not the publisher's any more: its database was put back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ahead: Vec<Ahead>,
+}
+
+/// A subscription that had got further than the publisher now knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ahead {
+    /// Which one.
+    pub subscription: SubscriptionId,
+    /// By how many publications.
+    pub count: u64,
 }
 
 /// A subscription that did not take a delivery.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::host::PluginState;
 use super::method;
 use super::plugin::Kind;
+use super::raw::{Raw, present};
 
 /// Shows one plugin of this instance whole.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,6 +54,12 @@ pub struct Plugin {
     pub workers: Vec<PluginWorker>,
     /// Calls that wait for their turn.
     pub waiting: u64,
+    /// The JSON Schema of its inputs, if it is known: of its sidecar, or what a worker has said.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub input: Option<Raw>,
+    /// That of its outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub output: Option<Raw>,
     /// What was counted since the service started.
     pub counts: PluginCounts,
     /// What went wrong last.

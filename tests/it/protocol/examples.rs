@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use coattail::wire::{ErrorCode, Method, control, dead_letters, doctor, host, jobs, peer, plugin, plugins};
+use coattail::wire::{ErrorCode, Method, control, dead_letters, dev, doctor, host, jobs, peer, plugin, plugins};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -51,6 +51,8 @@ fn checks() -> Vec<Check> {
         check::<jobs::JobLogs>("host"), check::<dead_letters::ListDeadLetters>("control"),
         check::<dead_letters::ShowDeadLetter>("control"), check::<dead_letters::ReplayDeadLetters>("control"),
         check::<dead_letters::DropDeadLetters>("control"),
+        check::<dev::TestPlugin>("control"), check::<dev::ReadPublications>("control"),
+        check::<dev::PluginFiles>("control"), check::<dev::WatchPlugins>("control"), check::<dev::Given>("control"),
     ]);
     checks
 }
@@ -108,6 +110,7 @@ fn every_method_has_an_example() {
         ("dead_letters", "control"),
         ("doctor", "control"),
         ("plugins", "control"),
+        ("dev", "control"),
     ] {
         let path = document::root().join(format!("sdk-rust/src/wire/{file}.rs"));
         let source = fs::read_to_string(path).expect("each wire has its file");

@@ -35,15 +35,15 @@ macro_rules! plugin {
 }
 
 /// Reads the figures of the machine, in shell.
-pub(super) const MACHINE: Plugin = plugin!("shell-actions", "actions/machine.sh");
+pub(super) const MACHINE: Plugin = plugin!("demo", "actions/machine.sh");
 /// Keeps what was published in `log.txt`, in shell.
-pub(super) const LOG: Plugin = plugin!("shell-actions", "receivers/log.sh");
+pub(super) const LOG: Plugin = plugin!("demo", "receivers/log.sh");
 /// Judges figures, written for the original.
 pub(super) const SCORE: Plugin = plugin!("node-ported", "actions/Health Score.js");
 /// Performs the judgement and publishes it.
-pub(super) const RELAY: Plugin = plugin!("waterfall", "receivers/relay.js");
+pub(super) const RELAY: Plugin = plugin!("demo", "receivers/relay.js");
 /// Both again for a machine without Node.
-pub(super) const SHELL_SCORE: Plugin = plugin!("waterfall", "actions/Health Score.sh");
-pub(super) const SHELL_RELAY: Plugin = plugin!("waterfall", "receivers/relay.sh");
+pub(super) const SHELL_SCORE: Plugin = plugin!("demo", "actions/Health Score.sh");
+pub(super) const SHELL_RELAY: Plugin = plugin!("demo", "receivers/relay.sh");
 /// Keeps a table and draws a page, in Python.
-pub(super) const BOARD: Plugin = plugin!("waterfall", "receivers/board.py");
+pub(super) const BOARD: Plugin = plugin!("demo", "receivers/board.py");

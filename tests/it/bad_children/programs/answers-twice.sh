@@ -1,0 +1,7 @@
+#!/bin/sh
+# Answers, and answers again.
+touch "$COATTAIL_ACTION.began"
+cat
+cat <<END
+"again"
+END

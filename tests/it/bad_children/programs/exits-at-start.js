@@ -1,0 +1,3 @@
+// Ends while it is loaded.
+console.error('the reason');
+process.exit(0);

@@ -1,0 +1,4 @@
+"""Ends while it is loaded."""
+import sys
+
+sys.exit("the reason")

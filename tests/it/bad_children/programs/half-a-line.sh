@@ -1,0 +1,5 @@
+#!/bin/sh
+# Never ends what it has begun to say.
+touch "$COATTAIL_ACTION.began"
+printf '{"a":'
+sleep 1000

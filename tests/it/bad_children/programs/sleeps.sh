@@ -1,0 +1,4 @@
+#!/bin/sh
+# Does nothing, for ever.
+touch "$COATTAIL_ACTION.began"
+sleep 1000
