@@ -16,6 +16,7 @@ use coattail::wire::control::{ListTokens, ListValidations};
 use coattail::wire::dead_letters::ListDeadLetters;
 use coattail::wire::host::{Entry, ListActions, ListPeers, ListReceivers, ListSubscribers, Peer, ShowPeer};
 use coattail::wire::jobs::ListJobs;
+use coattail::wire::subscriptions::ListSubscriptions;
 
 use crate::args::{Cli, Global};
 use crate::context::{Context, Daemon};
@@ -98,6 +99,17 @@ pub(crate) fn ids(current: &OsStr) -> Vec<CompletionCandidate> {
 pub(crate) fn subscriptions(current: &OsStr) -> Vec<CompletionCandidate> {
     offer(current, async |daemon| {
         let held = daemon.call(&ListSubscribers {}).await?;
+        Ok(held
+            .into_iter()
+            .map(|held| (held.id.to_string(), format!("{} to {}", held.action, held.receiver)))
+            .collect())
+    })
+}
+
+/// Ids of the subscriptions that this instance holds.
+pub(crate) fn held(current: &OsStr) -> Vec<CompletionCandidate> {
+    offer(current, async |daemon| {
+        let held = daemon.call(&ListSubscriptions {}).await?;
         Ok(held
             .into_iter()
             .map(|held| (held.id.to_string(), format!("{} to {}", held.action, held.receiver)))

@@ -24,7 +24,8 @@ use crate::own_keys::InstanceKeys;
 use crate::parts::Parts;
 use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
-    Causes, DeadLetters, Delivery, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
+    Causes, DeadLetters, Delivery, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide,
+    Subscriptions, signer,
 };
 use crate::session::{OwnKeys, SessionSettings, Sessions};
 use crate::store::{Store, check_file};
@@ -210,6 +211,7 @@ impl Daemon {
             calls: Calls::default(),
             jobs: jobs.clone(),
             dead_letters: DeadLetters::new(store.clone(), inbox.clone()),
+            subscriptions: Subscriptions::new(store.clone(), inbox.clone()),
             inbox,
             subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
             tokens: Tokens::new(issuer, store.clone(), sessions.clone(), jobs.clone(), publisher.clone()),

@@ -12,7 +12,7 @@ use crate::audit::Audit;
 use crate::config::Limits;
 use crate::feeds::Feeds;
 use crate::plugins::{Journals, Plugins};
-use crate::publications::{Causes, DeadLetters, Inbox, PublisherSide, SubscriberSide, stuck};
+use crate::publications::{Causes, DeadLetters, Inbox, PublisherSide, SubscriberSide, Subscriptions, stuck};
 use crate::session::Sessions;
 use crate::store::Store;
 
@@ -33,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) causes: Causes,
     pub(crate) inbox: Inbox,
     pub(crate) dead_letters: DeadLetters,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) publisher: PublisherSide,
     pub(crate) subscriber: SubscriberSide,
     pub(crate) tokens: Tokens,

@@ -31,6 +31,7 @@ mod moving;
 mod original_api;
 mod orphans;
 mod outcomes;
+mod pausing;
 mod permissions;
 mod protocol;
 mod raw_peer;

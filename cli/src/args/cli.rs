@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
     ActionCommand, Audit, Backup, Completions, DataCommand, DeadLettersCommand, Demo, Dev, JobCommand, KeysCommand,
-    Log, Man, PeerCommand, Progress, Record, Restore, RetryAfter, ServiceCommand, SubscribersCommand, TlsCommand,
-    TokenCommand, ValidationCommand,
+    Log, Man, PeerCommand, Progress, Record, Restore, RetryAfter, ServiceCommand, SubscribersCommand,
+    SubscriptionsCommand, TlsCommand, TokenCommand, ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Who is subscribed to this instance
     #[command(subcommand, arg_required_else_help = true)]
     Subscribers(SubscribersCommand),
+    /// What this instance is subscribed to
+    #[command(subcommand, arg_required_else_help = true)]
+    Subscriptions(SubscriptionsCommand),
     /// What receivers of this instance did not take
     #[command(subcommand, arg_required_else_help = true)]
     DeadLetters(DeadLettersCommand),

@@ -18,6 +18,7 @@ mod peer;
 mod said;
 mod service;
 mod subscribers;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -43,7 +44,8 @@ pub(crate) use man::Man;
 pub(crate) use peer::{AddPeer, PeerCommand, SetAddress};
 pub(crate) use said::{Log, Progress, RetryAfter};
 pub(crate) use service::{ServiceCommand, StartService, StopService};
-pub(crate) use subscribers::SubscribersCommand;
+pub(crate) use subscribers::{SubscribersCommand, WhichSubscription};
+pub(crate) use subscriptions::{SubscriptionsCommand, WhichHeld};
 pub(crate) use token::{IssueToken, TokenCommand};
 pub(crate) use validation::{AddValidation, IssueValidation, ValidationCommand};
 pub(crate) use which::{Ended, Shown, Which};

@@ -28,6 +28,7 @@ mod record;
 mod said;
 mod service;
 mod subscribers;
+mod subscriptions;
 mod test;
 mod token;
 mod types;
@@ -50,6 +51,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Job(command) => job::run(context, command),
         Command::Peer(command) => peer::run(context, command),
         Command::Subscribers(command) => subscribers::run(context, command),
+        Command::Subscriptions(command) => subscriptions::run(context, command),
         Command::DeadLetters(command) => dead_letters::run(context, command),
         Command::Token(command) => token::run(context, command),
         Command::Validation(command) => validation::run(context, command),

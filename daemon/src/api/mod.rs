@@ -7,6 +7,7 @@ mod host;
 mod jobs;
 mod peer;
 mod said;
+mod subscriptions;
 
 pub(crate) use control::control_service;
 pub(crate) use host::host_service;

@@ -16,6 +16,7 @@ mod runner;
 mod signature;
 mod stuck;
 mod subscribe;
+mod subscriptions;
 
 pub(crate) use cause::{Cause, Causes};
 pub(crate) use dead_letters::DeadLetters;
@@ -28,3 +29,4 @@ pub(crate) use runner::ReceiverSettings;
 pub(crate) use signature::signer;
 pub(crate) use stuck::stuck;
 pub(crate) use subscribe::{PublisherSide, SubscriberSide};
+pub(crate) use subscriptions::Subscriptions;

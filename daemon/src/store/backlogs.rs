@@ -79,6 +79,26 @@ impl Store {
         .await
     }
 
+    /// From now on its receiver is called, or is not.
+    pub async fn pause(&self, subscription: SubscriptionId, paused: bool) -> Result<(), Error> {
+        self.write(move |group| {
+            let (db, key) = (group.db(), subscription.to_string());
+            let known = "SELECT 1 FROM inbox_cursors WHERE subscription = ?1
+                         UNION SELECT 1 FROM issued_tokens WHERE id = ?1 AND peer IS NOT NULL";
+            if !db.prepare_cached(known)?.exists([&key])? {
+                return Err(Error::Missing("subscription"));
+            }
+            let change = if paused {
+                "INSERT OR IGNORE INTO paused (subscription) VALUES (?1)"
+            } else {
+                "DELETE FROM paused WHERE subscription = ?1"
+            };
+            db.prepare_cached(change)?.execute([key])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Those that are not paused and of which the first publication has waited since before a time, in milliseconds.
     pub async fn stuck(&self, before: i64) -> Result<Vec<StuckLane>, Error> {
         self.read(move |db| {
@@ -133,6 +153,9 @@ const IS_FRONT: &str = "(i.subscription, i.epoch, i.sequence) = (
 
 #[cfg(test)]
 mod tests {
+    use coattail::id::SubscriptionId;
+
+    use crate::store::Error;
     use crate::store::testing::{at, failed, hold, receiver, with_waiting};
 
     #[tokio::test]
@@ -152,6 +175,14 @@ mod tests {
         let stuck = store.stuck(first.since + 1).await.unwrap();
         assert!(stuck.iter().map(|stuck| (stuck.subscription, &stuck.first)).eq([(id, first)]));
         assert!(store.stuck(first.since).await.unwrap().is_empty());
+
+        store.pause(id, true).await.unwrap();
+        store.pause(id, true).await.unwrap();
+        assert!(store.next_waiting(id).await.unwrap().is_none());
+        assert!(store.stuck(first.since + 1).await.unwrap().is_empty());
+        store.pause(id, false).await.unwrap();
+        assert!(store.next_waiting(id).await.unwrap().is_some());
+        assert!(matches!(store.pause(SubscriptionId::new(), true).await, Err(Error::Missing(_))));
 
         // What it left is there until it is handled.
         store.revoke_token(id).await.unwrap();

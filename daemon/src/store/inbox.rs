@@ -110,13 +110,16 @@ impl Store {
         .await
     }
 
-    /// The first publication that waits for the receiver of a subscription, whether or not its time has come.
+    /// The first publication that waits for the receiver of a subscription, whether or not its time has come. Nothing
+    /// while it is paused.
     pub async fn next_waiting(&self, subscription: SubscriptionId) -> Result<Option<InboxItem>, Error> {
         self.read(move |db| {
             let query = "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, c.receiver
                          FROM inbox i JOIN inbox_cursors c USING (subscription)
                              JOIN inbox_publications p ON p.row = i.publication
-                         WHERE i.subscription = ?1 ORDER BY i.epoch, i.sequence LIMIT 1";
+                         WHERE i.subscription = ?1
+                             AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.subscription = ?1)
+                         ORDER BY i.epoch, i.sequence LIMIT 1";
             Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], item).optional()?)
         })
         .await
@@ -202,13 +205,17 @@ impl Store {
 
 /// Deletes the cursor of a subscription that has ended once nothing of it is left in the inbox.
 pub(super) fn forget_if_drained(db: &Connection, subscription: SubscriptionId) -> Result<(), Error> {
-    db.prepare_cached(
-        "DELETE FROM inbox_cursors WHERE subscription = ?1
+    let drained = db
+        .prepare_cached(
+            "DELETE FROM inbox_cursors WHERE subscription = ?1
              AND NOT EXISTS (SELECT 1 FROM issued_tokens WHERE id = ?1)
              AND NOT EXISTS (SELECT 1 FROM inbox WHERE subscription = ?1)
              AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE subscription = ?1)",
-    )?
-    .execute([subscription.to_string()])?;
+        )?
+        .execute([subscription.to_string()])?;
+    if drained > 0 {
+        db.prepare_cached("DELETE FROM paused WHERE subscription = ?1")?.execute([subscription.to_string()])?;
+    }
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use coattail::wire::{ErrorCode, Method, control, dead_letters, dev, doctor, host, jobs, peer, plugin, plugins};
+use coattail::wire::{
+    ErrorCode, Method, control, dead_letters, dev, doctor, host, jobs, peer, plugin, plugins, subscriptions,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -51,6 +53,9 @@ fn checks() -> Vec<Check> {
         check::<jobs::JobLogs>("host"), check::<dead_letters::ListDeadLetters>("control"),
         check::<dead_letters::ShowDeadLetter>("control"), check::<dead_letters::ReplayDeadLetters>("control"),
         check::<dead_letters::DropDeadLetters>("control"),
+        check::<subscriptions::ListSubscriptions>("control"), check::<subscriptions::PauseSubscription>("control"),
+        check::<subscriptions::ResumeSubscription>("control"), check::<subscriptions::PauseSubscriber>("control"),
+        check::<subscriptions::ResumeSubscriber>("control"),
         check::<dev::TestPlugin>("control"), check::<dev::ReadPublications>("control"),
         check::<dev::PluginFiles>("control"), check::<dev::WatchPlugins>("control"), check::<dev::Given>("control"),
     ]);
@@ -108,6 +113,7 @@ fn every_method_has_an_example() {
         ("jobs", "host"),
         ("control", "control"),
         ("dead_letters", "control"),
+        ("subscriptions", "control"),
         ("doctor", "control"),
         ("plugins", "control"),
         ("dev", "control"),
