@@ -17,15 +17,16 @@ impl Row for Subscriber {
         "addresses",
         "token",
         "attached",
+        "lag",
+        "last error",
         "state",
         "cursor",
-        "lag",
         "behind",
         "next attempt",
-        "last error",
     ];
 
     fn cells(&self) -> Vec<String> {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         vec![
             self.id.to_string(),
             self.action.to_string(),
@@ -33,15 +34,12 @@ impl Row for Subscriber {
             list_or(&self.addresses, "-"),
             self.token.clone(),
             yes_no(self.attached),
+            self.lag.to_string(),
+            or_dash(self.last_error.clone()),
             self.state.as_str().to_owned(),
             self.cursor.to_string(),
-            self.lag.to_string(),
-            self.lag_seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s")),
-            self.next_attempt.as_deref().map_or_else(|| "-".to_owned(), ago),
-            self.last_error.clone().unwrap_or_else(|| match self.ahead {
-                0 => "-".to_owned(),
-                ahead => format!("has {ahead} from before this instance was restored"),
-            }),
+            or_dash(self.lag_seconds.map(|seconds| format!("{seconds} s"))),
+            or_dash(self.next_attempt.as_deref().map(ago)),
         ]
     }
 }
