@@ -209,3 +209,69 @@ const MANIFEST: &str = "backup.json";
 
 /// The longest list, in bytes: some hundred thousand files.
 const MAX_MANIFEST: u64 = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn issuer() -> IssuerHash {
+        IssuerHash::of_public_key("us")
+    }
+
+    #[test]
+    fn what_was_written_comes_back_with_its_modes_and_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to, file) = (dir.path().join("from"), dir.path().join("to"), dir.path().join("backup"));
+        fs::create_dir_all(from.join("deep/er")).unwrap();
+        fs::create_dir(&to).unwrap();
+        fs::write(from.join("deep/er/file"), "content").unwrap();
+        fs::set_permissions(from.join("deep/er/file"), fs::Permissions::from_mode(0o700)).unwrap();
+        symlink("er/file", from.join("deep/link")).unwrap();
+        let mut writer = Writer::new(File::create(&file).unwrap());
+        writer.add(&from, Path::new("kept")).unwrap();
+        writer.finish(issuer(), "now".to_owned()).unwrap();
+
+        assert!(read(&file, None).unwrap().files.keys().eq(["kept/deep/er/file"]));
+        assert_eq!(read(&file, Some(&to)).unwrap().issuer, issuer());
+        let mode = fs::metadata(to.join("kept/deep/er/file")).unwrap().permissions().mode();
+        assert_eq!((fs::read_to_string(to.join("kept/deep/link")).unwrap().as_str(), mode & 0o777), ("content", 0o700));
+    }
+
+    /// An archive of one entry that our own writer would not make, and a list of the files in it.
+    fn forged(name: &[u8], kind: EntryType, link: Option<&str>) -> Vec<u8> {
+        let mut writer = Writer::new(Vec::new());
+        let mut header = Header::new_gnu();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name);
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_size(0);
+        if let Some(link) = link {
+            header.set_link_name(link).unwrap();
+        }
+        header.set_cksum();
+        writer.tar.append(&header, io::empty()).unwrap();
+        writer.finish(issuer(), "now".to_owned()).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_written_outside_of_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let (to, file) = (dir.path().join("to"), dir.path().join("backup"));
+        let absolute = dir.path().join("stolen").display().to_string();
+        for (name, kind) in [
+            ("../stolen", EntryType::Regular),
+            (&absolute, EntryType::Regular),
+            ("a/../../stolen", EntryType::Directory),
+            ("fifo", EntryType::Fifo),
+            ("hard", EntryType::Link),
+            ("unlisted", EntryType::Regular),
+        ] {
+            fs::create_dir(&to).unwrap();
+            fs::write(&file, forged(name.as_bytes(), kind, Some("/etc/passwd").filter(|_| kind == EntryType::Link)))
+                .unwrap();
+            assert!(matches!(read(&file, Some(&to)), Err(BackupError::Damaged { .. })), "{name}");
+            assert!(!dir.path().join("stolen").exists(), "{name}");
+            fs::remove_dir_all(&to).unwrap();
+        }
+    }
+}

@@ -104,3 +104,80 @@ const STAGING: &str = "restore.new";
 const COMMITTED: &str = "restore";
 const NEW: &str = "new";
 const BEFORE: &str = "before";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::NewInstance;
+
+    fn read(path: PathBuf) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    /// An instance, and in its staging folder others of its settings, keys and database.
+    fn staged() -> (tempfile::TempDir, Instance) {
+        let dir = tempfile::tempdir().unwrap();
+        let instance = NewInstance::default().create(&dir.path().join("i"), |_| Ok::<_, io::Error>(())).unwrap();
+        fs::write(instance.root().join("data.db-wal"), "old").unwrap();
+        let new = instance.stage().unwrap();
+        fs::create_dir(new.join("keys")).unwrap();
+        for file in ["config.yml", "data.db", "keys/vt-key.pem", VERSION] {
+            fs::write(new.join(file), "new").unwrap();
+        }
+        (dir, instance)
+    }
+
+    #[track_caller]
+    fn assert_replaced(instance: &Instance) {
+        for file in ["config.yml", "data.db", "keys/vt-key.pem"] {
+            assert_eq!(read(instance.root().join(file)), "new", "{file}");
+        }
+        assert!(!instance.root().join("data.db-wal").exists(), "the log of another database");
+        assert_ne!(read(instance.version_file()), "new");
+        assert!(!instance.state().join(COMMITTED).exists());
+        let names = fs::read_dir(instance.root()).unwrap().map(|entry| entry.unwrap().path());
+        let before = names.into_iter().find(|path| path.to_string_lossy().contains(".before-restore-")).unwrap();
+        assert_eq!(read(before.join("data.db-wal")), "old");
+        assert!(read(before.join("keys/vt-key.pem")).contains("PRIVATE KEY"));
+        assert!(read(before.join("config.yml")).contains("service:"));
+    }
+
+    #[test]
+    fn what_was_staged_takes_the_place_of_what_is_there() {
+        let (_dir, instance) = staged();
+        let lock = instance.lock("command").unwrap();
+        assert!(lock.replace(&instance).unwrap().is_some());
+        assert_replaced(&instance);
+    }
+
+    #[test]
+    fn what_was_not_committed_is_nothing() {
+        let (_dir, instance) = staged();
+        let _lock = instance.lock("command").unwrap();
+        assert!(read(instance.config()).contains("service:"));
+        assert_eq!(fs::read_dir(instance.stage().unwrap()).unwrap().count(), 0, "what a killed one has left goes");
+    }
+
+    #[test]
+    fn whoever_takes_the_lock_finishes_what_was_committed() {
+        // Up to which of its renames the one before has come.
+        for killed_after in 0..=5 {
+            let (_dir, instance) = staged();
+            let (root, committed) = (instance.root(), instance.state().join(COMMITTED));
+            fs::remove_file(instance.state().join(STAGING).join(NEW).join(VERSION)).unwrap();
+            fs::rename(instance.state().join(STAGING), &committed).unwrap();
+            let (new, before) = (committed.join(NEW), committed.join(BEFORE));
+            fs::create_dir(&before).unwrap();
+            let steps: [&dyn Fn(); 5] = [
+                &|| fs::rename(root.join("keys"), before.join("keys")).unwrap(),
+                &|| fs::rename(new.join("keys"), root.join("keys")).unwrap(),
+                &|| fs::rename(root.join("data.db-wal"), before.join("data.db-wal")).unwrap(),
+                &|| fs::hard_link(root.join("data.db"), before.join("data.db")).unwrap(),
+                &|| fs::rename(new.join("data.db"), root.join("data.db")).unwrap(),
+            ];
+            steps[..killed_after].iter().for_each(|step| step());
+            let _lock = instance.lock("service").unwrap();
+            assert_replaced(&instance);
+        }
+    }
+}
