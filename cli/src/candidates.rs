@@ -13,8 +13,10 @@ use clap_complete::engine::CompletionCandidate;
 use coattail::id::PeerId;
 use coattail::wire::Failure;
 use coattail::wire::control::{ListTokens, ListValidations};
+use coattail::wire::dead_letters::ListDeadLetters;
 use coattail::wire::host::{Entry, ListActions, ListPeers, ListReceivers, ListSubscribers, Peer, ShowPeer};
 use coattail::wire::jobs::ListJobs;
+use coattail::wire::subscriptions::ListSubscriptions;
 
 use crate::args::{Cli, Global};
 use crate::context::{Context, Daemon};
@@ -101,6 +103,25 @@ pub(crate) fn subscriptions(current: &OsStr) -> Vec<CompletionCandidate> {
             .into_iter()
             .map(|held| (held.id.to_string(), format!("{} to {}", held.action, held.receiver)))
             .collect())
+    })
+}
+
+/// Ids of the subscriptions that this instance holds.
+pub(crate) fn held(current: &OsStr) -> Vec<CompletionCandidate> {
+    offer(current, async |daemon| {
+        let held = daemon.call(&ListSubscriptions {}).await?;
+        Ok(held
+            .into_iter()
+            .map(|held| (held.id.to_string(), format!("{} to {}", held.action, held.receiver)))
+            .collect())
+    })
+}
+
+/// Numbers of dead letters.
+pub(crate) fn dead_letters(current: &OsStr) -> Vec<CompletionCandidate> {
+    offer(current, async |daemon| {
+        let dead = daemon.call(&ListDeadLetters::default()).await?;
+        Ok(dead.into_iter().map(|dead| (dead.id.to_string(), format!("{}: {}", dead.receiver, dead.reason))).collect())
     })
 }
 

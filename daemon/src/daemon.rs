@@ -24,8 +24,8 @@ use crate::own_keys::{InstanceKeys, own_identities};
 use crate::parts::Parts;
 use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
-    Causes, Delivery, History, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, Schedule, SubscriberSide,
-    signer,
+    Causes, DeadLetters, Delivery, History, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, Schedule,
+    SubscriberSide, Subscriptions, signer,
 };
 use crate::session::{OwnKeys, SessionSettings, Sessions};
 use crate::store::{Store, check_file};
@@ -193,6 +193,7 @@ impl Daemon {
         };
         let renew = CancellationToken::new();
         let receivers = ReceiverSettings { timeout: limits.local_call, retry: config.receiver_retry.clone() };
+        let inbox = Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers);
         let publisher =
             PublisherSide::new(identity.clone(), store.clone(), sessions.clone(), delivery.clone(), plugins.clone());
         let schedule = Schedule::new(store.clone(), delivery.clone(), publishing.clone());
@@ -213,7 +214,9 @@ impl Daemon {
             jobs: jobs.clone(),
             history,
             schedule,
-            inbox: Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers),
+            dead_letters: DeadLetters::new(store.clone(), inbox.clone()),
+            subscriptions: Subscriptions::new(store.clone(), inbox.clone()),
+            inbox,
             subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
             tokens: Tokens::new(issuer, store.clone(), sessions.clone(), jobs.clone(), publisher.clone()),
             validations: Validations::new(identity.clone(), store.clone(), sessions.clone(), jobs, publisher.clone()),

@@ -12,7 +12,9 @@ use crate::audit::Audit;
 use crate::config::Limits;
 use crate::feeds::Feeds;
 use crate::plugins::{Journals, Plugins};
-use crate::publications::{Causes, History, Inbox, PublisherSide, Schedule, SubscriberSide};
+use crate::publications::{
+    Causes, DeadLetters, History, Inbox, PublisherSide, Schedule, SubscriberSide, Subscriptions, stuck,
+};
 use crate::session::Sessions;
 use crate::store::Store;
 
@@ -34,6 +36,8 @@ pub(crate) struct Parts {
     pub(crate) history: History,
     pub(crate) schedule: Schedule,
     pub(crate) inbox: Inbox,
+    pub(crate) dead_letters: DeadLetters,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) publisher: PublisherSide,
     pub(crate) subscriber: SubscriberSide,
     pub(crate) tokens: Tokens,
@@ -61,6 +65,7 @@ impl Parts {
             started: self.started.to_string(),
             sessions: self.sessions.count(),
             restored: restored.map(|time| time.to_string()),
+            stuck: stuck(&self.store, jiff::Timestamp::now()).await?,
             counts: self.store.counts().await?,
         })
     }

@@ -290,12 +290,12 @@ fn is_tenths(word: &str) -> bool {
     word.split_once('.').is_some_and(|(whole, tenth)| is_number(whole) && tenth.len() == 1 && is_number(tenth))
 }
 
-/// `now`, `12 s ago`, `3 min ago`
+/// `now`, `12 s ago`, `in 3 min`, `30 s`
 fn is_age(column: &str) -> bool {
     let words: Vec<&str> = column.split(' ').collect();
     match words[..] {
         ["now"] => true,
-        [amount, _, "ago"] => amount.parse::<u32>().is_ok(),
+        [amount, _, "ago"] | ["in", amount, _] | [amount, "s"] => amount.parse::<u32>().is_ok(),
         _ => false,
     }
 }

@@ -3,9 +3,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
-    ActionCommand, Audit, Backup, Completions, DataCommand, Demo, Dev, JobCommand, KeysCommand, Log, Man, PeerCommand,
-    Progress, PublicationsCommand, Record, Restore, RetryAfter, ServiceCommand, SubscribersCommand, TlsCommand,
-    TokenCommand, ValidationCommand,
+    ActionCommand, Audit, Backup, Completions, DataCommand, DeadLettersCommand, Demo, Dev, JobCommand, KeysCommand,
+    Log, Man, PeerCommand, Progress, PublicationsCommand, Record, Restore, RetryAfter, ServiceCommand,
+    SubscribersCommand, SubscriptionsCommand, TlsCommand, TokenCommand, ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -72,6 +72,12 @@ pub(crate) enum Command {
     /// Who is subscribed to this instance
     #[command(subcommand, arg_required_else_help = true)]
     Subscribers(SubscribersCommand),
+    /// What this instance is subscribed to
+    #[command(subcommand, arg_required_else_help = true)]
+    Subscriptions(SubscriptionsCommand),
+    /// What receivers of this instance did not take
+    #[command(subcommand, arg_required_else_help = true)]
+    DeadLetters(DeadLettersCommand),
     /// Tokens that this instance issued
     #[command(subcommand, arg_required_else_help = true)]
     Token(TokenCommand),

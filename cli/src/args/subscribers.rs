@@ -10,6 +10,10 @@ pub(crate) enum SubscribersCommand {
     List,
     /// End a subscription that another instance holds here
     Revoke(RevokeSubscriber),
+    /// Deliver nothing for a subscription until it is resumed
+    Pause(WhichSubscription),
+    /// Deliver again, from where it was
+    Resume(WhichSubscription),
 }
 
 /// `coattail subscribers revoke`

@@ -6,6 +6,7 @@ mod backup;
 mod completions;
 mod create;
 mod data;
+mod dead_letters;
 mod demo;
 mod dev;
 mod doctor;
@@ -28,6 +29,7 @@ mod record;
 mod said;
 mod service;
 mod subscribers;
+mod subscriptions;
 mod test;
 mod token;
 mod types;
@@ -51,6 +53,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Peer(command) => peer::run(context, command),
         Command::Publications(command) => publications::run(context, command),
         Command::Subscribers(command) => subscribers::run(context, command),
+        Command::Subscriptions(command) => subscriptions::run(context, command),
+        Command::DeadLetters(command) => dead_letters::run(context, command),
         Command::Token(command) => token::run(context, command),
         Command::Validation(command) => validation::run(context, command),
         Command::Keys(command) => keys::run(context, &command),

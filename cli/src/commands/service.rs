@@ -3,6 +3,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use coattail::wire::control::{Counts, ServiceStatus, Status, Stop};
+use coattail::wire::subscriptions::Stuck;
 use coattail::wire::{ErrorCode, Failure};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -12,7 +13,7 @@ use crate::args::{ServiceCommand, StartService, StopService};
 use crate::context::Context;
 use crate::error::{ExitStatus, report};
 use crate::local::{self, RunningInstance};
-use crate::output::{Field, Format, Record, Row, ago, yes_no};
+use crate::output::{Field, Format, Record, Row, ago, when, yes_no};
 
 /// How long a service may take to finish what is under way (30 s), and to end after that.
 const STOP_PATIENCE: Duration = Duration::from_secs(35);
@@ -80,6 +81,8 @@ struct Running {
     answers: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stuck: Vec<Stuck>,
     /// When its database was last known to have been put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     restored: Option<String>,
@@ -101,6 +104,7 @@ impl Running {
                 headless,
                 answers: true,
                 sessions: Some(status.sessions),
+                stuck: status.stuck,
                 restored: status.restored,
                 counts: Some(status.counts),
             });
@@ -115,6 +119,7 @@ impl Running {
             headless,
             answers: false,
             sessions: None,
+            stuck: Vec::new(),
             restored: None,
             counts: None,
         })
@@ -175,15 +180,34 @@ fn status(context: &Context) -> Result<ExitStatus, Failure> {
     // An empty list is an answer to programs; that it is empty is told by the exit code as well.
     context.printer.list(&running, "")?;
     for service in &running {
-        if let Some(restored) = &service.restored {
-            context.printer.note(&format!("the database of {} was put back {}", service.instance, ago(restored)));
-        }
-        if let Some(missed @ 1..) = service.counts.as_ref().map(|counts| counts.missed) {
-            context.printer.note(&format!("{} has missed {missed} publications: gaps", service.instance));
-        }
+        warn(context, service);
     }
     Ok(if running.is_empty() { report(&context.printer, &none) } else { ExitStatus::Done })
 }
+
+/// Says what somebody should look at.
+fn warn(context: &Context, running: &Running) {
+    if let Some(restored) = &running.restored {
+        context.printer.note(&format!("the database of {} was put back {}", running.instance, ago(restored)));
+    }
+    if let Some(missed @ 1..) = running.counts.as_ref().map(|counts| counts.missed) {
+        context.printer.note(&format!("{} has missed {missed} publications: gaps", running.instance));
+    }
+    for Stuck { receiver, since, reason, .. } in running.stuck.iter().take(WARNINGS) {
+        let why = reason.as_deref().unwrap_or("it is behind");
+        context.printer.note(&format!(
+            "{}: the receiver `{receiver}` has left something waiting since {}: {why}",
+            running.instance,
+            when(since)
+        ));
+    }
+    if running.counts.as_ref().is_some_and(|counts| counts.dead > 0) {
+        context.printer.note(&format!("{}: `coattail dead-letters list` shows what was given up", running.instance));
+    }
+}
+
+/// How many receivers are told of: nobody reads more.
+const WARNINGS: usize = 10;
 
 /// How the service of an instance is, if it runs and answers.
 fn ask(context: &Context, instance: &Path) -> Result<Option<ServiceStatus>, Failure> {

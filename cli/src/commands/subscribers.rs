@@ -1,18 +1,32 @@
 use coattail::id::SubscriptionId;
 use coattail::wire::Failure;
 use coattail::wire::host::{ListSubscribers, RevokeSubscriber, Subscriber, Unsubscribed};
+use coattail::wire::subscriptions::{PauseSubscriber, ResumeSubscriber};
 
 use super::ids;
-use crate::args::SubscribersCommand;
+use crate::args::{SubscribersCommand, WhichSubscription};
 use crate::context::Context;
 use crate::error::ExitStatus;
-use crate::output::{Field, Record, Row, list_or, yes_no};
+use crate::output::{Field, Record, Row, ago, list_or, yes_no};
 
 impl Row for Subscriber {
-    const COLUMNS: &'static [&'static str] =
-        &["id", "action", "receiver", "addresses", "token", "attached", "lag", "last error"];
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "action",
+        "receiver",
+        "addresses",
+        "token",
+        "attached",
+        "lag",
+        "last error",
+        "state",
+        "cursor",
+        "behind",
+        "next attempt",
+    ];
 
     fn cells(&self) -> Vec<String> {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         vec![
             self.id.to_string(),
             self.action.to_string(),
@@ -21,10 +35,11 @@ impl Row for Subscriber {
             self.token.clone(),
             yes_no(self.attached),
             self.lag.to_string(),
-            self.last_error.clone().unwrap_or_else(|| match self.ahead {
-                0 => "-".to_owned(),
-                ahead => format!("has {ahead} from before this instance was restored"),
-            }),
+            or_dash(self.last_error.clone()),
+            self.state.as_str().to_owned(),
+            self.cursor.to_string(),
+            or_dash(self.lag_seconds.map(|seconds| format!("{seconds} s"))),
+            or_dash(self.next_attempt.as_deref().map(ago)),
         ]
     }
 }
@@ -43,8 +58,16 @@ pub(super) fn run(context: &Context, command: SubscribersCommand) -> Result<Exit
             let subscribers = context.talk(async |daemon| daemon.call(&ListSubscribers {}).await)?;
             context.printer.list(&subscribers, "nobody is subscribed")?;
         }
+        SubscribersCommand::Pause(which) => {
+            let call = PauseSubscriber { subscription: id(&which)? };
+            context.printer.record(&context.talk(async |daemon| daemon.call(&call).await)?)?;
+        }
+        SubscribersCommand::Resume(which) => {
+            let call = ResumeSubscriber { subscription: id(&which)? };
+            context.printer.record(&context.talk(async |daemon| daemon.call(&call).await)?)?;
+        }
         SubscribersCommand::Revoke(args) => {
-            let subscription: SubscriptionId = ids::parse(args.which.id(), "subscription", "subscribers list")?;
+            let subscription = id(&args.which)?;
             let dry_run = args.dry_run;
             if !dry_run {
                 context.confirm(&format!("end the subscription {subscription}, with what it has not delivered yet"))?;
@@ -58,4 +81,8 @@ pub(super) fn run(context: &Context, command: SubscribersCommand) -> Result<Exit
         }
     }
     Ok(ExitStatus::Done)
+}
+
+fn id(which: &WhichSubscription) -> Result<SubscriptionId, Failure> {
+    ids::parse(which.id(), "subscription", "subscribers list")
 }

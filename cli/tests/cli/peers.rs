@@ -1,6 +1,7 @@
 use coattail::id::IssuerHash;
 use coattail::wire::control::{AddPeer, PeerRemoved, PeerToken, RemovePeer, ShowPeerToken};
 use coattail::wire::host::{ListPeers, ListSubscribers, Peer, RevokeSubscriber, ShowPeer, Subscriber, Unsubscribed};
+use coattail::wire::subscriptions::Flow;
 use coattail::wire::{ErrorCode, Failure};
 
 use crate::harness::{Canned, FakeDaemon, Instance};
@@ -133,6 +134,9 @@ fn subscribers_are_listed_and_revoked() {
                 ahead: 0,
                 lag: 3,
                 attached: false,
+                lag_seconds: Some(70),
+                state: Flow::Failing,
+                next_attempt: Some("soon".to_owned()),
                 last_error: Some("refused\nthen\tgone".to_owned()),
             }])
         })
@@ -140,7 +144,7 @@ fn subscribers_are_listed_and_revoked() {
         .serve(&instance);
     instance.coattail(&["subscribers", "list"]).env("COATTAIL_OUTPUT", "plain").run().is(
         0,
-        &format!("{ID}\treport\tkeep\t-\tt\tno\t3\trefused\\nthen\\tgone\n"),
+        &format!("{ID}\treport\tkeep\t-\tt\tno\t3\trefused\\nthen\\tgone\tfailing\t7\t70 s\tsoon\n"),
         "",
     );
     instance.coattail(&["subscribers", "revoke", "-s", ID, "--yes"]).run().is(

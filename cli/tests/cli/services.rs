@@ -14,6 +14,7 @@ fn status(instance: &Instance) -> ServiceStatus {
         started: "a while ago".to_owned(),
         sessions: 2,
         restored: None,
+        stuck: Vec::new(),
         counts: Counts { undelivered: 3, waiting: 4, dead: 5, ..Counts::default() },
     }
 }
@@ -27,7 +28,7 @@ fn a_service_that_runs_is_shown() {
     instance.coattail(&["service", "status", "-i", "."]).env("COATTAIL_OUTPUT", "plain").run().is(
         0,
         &format!("4242\t{}\t-\ta while ago\t0.1.0\t-\tyes\t2\t3\t4\t5\n", path.display()),
-        "",
+        &format!("{}: `coattail dead-letters list` shows what was given up\n", path.display()),
     );
     let json = instance.coattail(&["service", "status", "-i", ".", "--json"]).run();
     let list: serde_json::Value = serde_json::from_slice(&json.0.stdout).expect("JSON");

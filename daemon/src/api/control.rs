@@ -14,9 +14,11 @@ use coattail::wire::publications::{
 };
 use coattail::wire::{Done, Method as _};
 
+use super::dead_letters::dead_letters_service;
 use super::dev::dev_service;
 use super::fact;
 use super::host::host_service;
+use super::subscriptions::subscriptions_service;
 use crate::audit::Fact;
 use crate::doctor;
 use crate::parts::Parts;
@@ -130,6 +132,8 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
             parts.audit.record(Fact::allowed(RotateKey::NAME));
             Ok(keys)
         })
+        .with(dead_letters_service(parts))
+        .with(subscriptions_service(parts))
 }
 
 /// Lines of a log that are shown unless it is said how many, and at the most: some MiB.

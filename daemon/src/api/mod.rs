@@ -1,11 +1,13 @@
 //! The tables of methods: each handler converts, authorizes, calls, converts.
 
 mod control;
+mod dead_letters;
 mod dev;
 mod host;
 mod jobs;
 mod peer;
 mod said;
+mod subscriptions;
 
 pub(crate) use control::control_service;
 pub(crate) use host::host_service;

@@ -16,5 +16,5 @@ pub mod template;
 pub use authentication::Authentication;
 pub use error::ConfigError;
 pub use limits::Limits;
-pub use resolve::{Config, KeyFiles, Runtimes, TlsFiles};
+pub use resolve::{Config, KeyFiles, MAX_RETRIES, Runtimes, TlsFiles};
 pub use retry::RetrySchedule;

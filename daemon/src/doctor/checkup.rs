@@ -4,7 +4,7 @@ use coattail::address::PeerAddress;
 use coattail::wire::doctor::Finding;
 use jiff::Timestamp;
 
-use super::{config, database, keys, peers, plugins, port, runtimes, tokens};
+use super::{config, database, keys, peers, plugins, port, receivers, runtimes, tokens};
 use crate::parts::Parts;
 
 /// Looks at everything.
@@ -15,6 +15,7 @@ pub(crate) async fn check(parts: &Parts) -> Vec<Finding> {
     findings.extend(tokens::check(&parts.store, now).await);
     findings.extend(peers::check(&parts.store, &parts.sessions, now).await);
     findings.extend(plugins::check(&parts.plugins).await);
+    findings.extend(receivers::check(&parts.store, now).await);
     findings
 }
 

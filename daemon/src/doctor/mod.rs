@@ -10,6 +10,7 @@
 //! | `tokens` | ends of tokens and validation tokens | yes |
 //! | `peers` | every peer at each of its addresses | yes |
 //! | `plugins` | whether each plugin starts | yes |
+//! | `receivers` | what has waited for long, and dead letters | yes |
 
 mod checkup;
 mod config;
@@ -20,6 +21,7 @@ mod keys;
 mod peers;
 mod plugins;
 mod port;
+mod receivers;
 mod runtimes;
 mod tokens;
 

@@ -250,6 +250,10 @@ fn specify(
             return Err(Problem::new(format!("`{}` is a link that leads nowhere", path.display()), None).withdrawn());
         }
     };
+    if id.kind == Kind::Action && manifest.retry.is_some() {
+        let problem = format!("`{}` has a `retry`, and only receivers are called again", manifest_path.display());
+        return Err(Problem::new(problem, "remove it".to_owned()));
+    }
     let schemas = schemas(id.kind, &manifest, manifest_path)?;
     let is_folder = *shape == Shape::Folder;
     let program = argv.first().filter(|_| is_folder).map(Path::new);

@@ -18,6 +18,7 @@ use super::call::{Answer, Begin, Begun, Job, Outcome, Wanted};
 use super::pool::{Change, Pool};
 use super::spec::{Fingerprint, Found, Spec, Unusable};
 use super::{PerformCall, PluginId, ReceiveCall, Settings, Tap, discover};
+use crate::config::RetrySchedule;
 use crate::feeds::{Sink, Speaker};
 
 /// Makes the methods that a worker of this plugin may call: the Coattail API. Which plugin it is, is also a fact of
@@ -164,6 +165,23 @@ impl Plugins {
         let (timeout, follower, cancel) = (call.timeout, call.follower.clone(), call.cancel.clone());
         let asked = Asked { call: call.call, timeout, start_timeout: None, follower, cancel, begin: None };
         self.start(id, asked, |limit| Job::receive(call, limit)).await.map(drop)
+    }
+
+    /// When a receiver is called again, if its sidecar says so.
+    pub(crate) fn retry_schedule(&self, receiver: &ReceiverName) -> Option<RetrySchedule> {
+        let spec = self.shared.find(&PluginId { kind: Kind::Receiver, name: receiver.as_str().to_owned() }).ok()?;
+        spec.manifest.retry.clone().map(RetrySchedule::list)
+    }
+
+    /// The last lines that a receiver printed or said during a call, as far as they are known to be of this one.
+    pub(crate) async fn printed(&self, receiver: &ReceiverName, call: CallId) -> Vec<String> {
+        let id = PluginId { kind: Kind::Receiver, name: receiver.as_str().to_owned() };
+        // Without its log nothing is known; the call does not depend on it.
+        let lines = self.shared.settings.journals.read(id, PRINTED_AMONG, None).await.map(|log| log.lines);
+        let mut lines = lines.unwrap_or_default();
+        lines.retain(|line| line.call == Some(call));
+        lines.drain(..lines.len().saturating_sub(PRINTED));
+        lines.into_iter().map(|line| line.message).collect()
     }
 
     /// Takes no more calls, and lets those under way finish for so long. Then it ends them, and every worker.
@@ -334,6 +352,10 @@ pub(super) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }
+
+/// Lines of a call that are looked for at the end of a receiver's log, and among how many: others' calls may be there.
+const PRINTED: usize = 20;
+const PRINTED_AMONG: usize = 200;
 
 /// Bytes of schemas in one list: half of the frame that carries it to a peer. What finds no room any more has none.
 const LISTED: usize = 4 * 1024 * 1024;

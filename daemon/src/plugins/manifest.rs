@@ -9,13 +9,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
 use serde_json::Value;
 
-use crate::config::duration;
+use crate::config::{MAX_RETRIES, duration};
 
 /// The largest sidecar that is read, in bytes. Real ones have a few lines.
 const LARGEST: u64 = 64 * 1024;
 
 /// The keys of a sidecar, for those who mistype one. The fields of [`Manifest`].
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "description",
     "protocol",
     "command",
@@ -28,6 +28,7 @@ const KEYS: [&str; 14] = [
     "max",
     "max_calls",
     "start",
+    "retry",
     "input",
     "output",
 ];
@@ -63,6 +64,9 @@ pub(super) struct Manifest {
     /// How long a worker may take to load the user's code.
     #[serde(deserialize_with = "duration")]
     pub(super) start: Option<Duration>,
+    /// How long to wait after each failed call of a receiver, until it is given up. Empty: it is called once.
+    #[serde(deserialize_with = "durations")]
+    pub(super) retry: Option<Vec<Duration>>,
     /// JSON Schema of what goes in.
     pub(super) input: Option<Value>,
     /// JSON Schema of what comes out.
@@ -95,6 +99,8 @@ pub(super) enum ManifestError {
     Workers { min: usize, max: usize },
     #[error("has {0} as `max`, which is more than {MOST_WORKERS} processes")]
     TooMany(usize),
+    #[error("has {0} waits in `retry`, and at most {MAX_RETRIES} are taken")]
+    Retries(usize),
     #[error("has an empty `command`")]
     EmptyCommand,
     #[error("has {0:?} in `env`, which is no name of a variable")]
@@ -142,6 +148,9 @@ impl Manifest {
         }
         if min > max {
             return Err(ManifestError::Workers { min, max });
+        }
+        if let Some(waits) = manifest.retry.as_ref().filter(|waits| waits.len() > MAX_RETRIES) {
+            return Err(ManifestError::Retries(waits.len()));
         }
         if manifest.command.as_ref().is_some_and(Vec::is_empty) {
             return Err(ManifestError::EmptyCommand);
@@ -207,6 +216,14 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
         .ok_or_else(|| D::Error::custom(format!("{text:?} is no time; 30, 500ms, 30s, 5m and 1h are some")))
 }
 
+/// A list of such times.
+fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Duration>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Wait(#[serde(deserialize_with = "duration")] Option<Duration>);
+    let waits = Vec::<Wait>::deserialize(deserializer)?;
+    Ok(Some(waits.into_iter().filter_map(|Wait(wait)| wait).collect()))
+}
+
 fn parse_duration(text: &str) -> Option<Duration> {
     let duration = duration::parse_unsigned(text).ok()?;
     // A call that may take no time never ends well, and one of centuries overflows clocks.
@@ -234,6 +251,9 @@ mod tests {
         let schemas = Manifest::parse("input: {type: object, required: [a]}\noutput: false\n").expect("a manifest");
         assert_eq!(schemas.input, Some(serde_json::json!({"type": "object", "required": ["a"]})));
         assert_eq!(schemas.output, Some(Value::Bool(false)));
+        let retry = |text| Manifest::parse(text).expect("a manifest").retry;
+        let waits = [5_000, 1_800_000, 10].map(Duration::from_millis).to_vec();
+        assert_eq!((retry("retry: [5, 30m, 10ms]"), retry("retry: []")), (Some(waits), Some(Vec::new())));
         for empty in ["", "\n# nothing\n"] {
             assert_eq!(Manifest::parse(empty).expect("says nothing"), Manifest::default());
         }
@@ -241,6 +261,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_and_what_to_do() {
+        let retries = format!("retry: [{}]", ["1s"; 101].join(", "));
         for (text, message, hint) in [
             ("timout: 5", "has an unknown key `timout`", Some("did you mean `timeout`?")),
             (
@@ -252,13 +273,24 @@ mod tests {
             ("max_calls: 0", "sets `max_calls` to 0, which would never run anything", None),
             ("min: 2", "wants `min` 2 workers, which are more than `max` 1", Some("raise `max` to 2, or lower `min`")),
             ("max: 5000", "has 5000 as `max`, which is more than 1024 processes", None),
+            (&retries, "has 101 waits in `retry`, and at most 100 are taken", None),
             ("command: []", "has an empty `command`", None),
             ("env: {a=b: c}", "has \"a=b\" in `env`, which is no name of a variable", None),
         ] {
             let error = Manifest::parse(text).expect_err(text);
             assert_eq!((error.to_string().as_str(), error.hint().as_deref()), (message, hint), "{text}");
         }
-        for text in ["timeout: soon", "- a", "protocol: xml", "a: [", "timeout: -1", "command: python3 x", "idle: 0"] {
+        for text in [
+            "timeout: soon",
+            "- a",
+            "protocol: xml",
+            "a: [",
+            "timeout: -1",
+            "command: python3 x",
+            "idle: 0",
+            "retry: 5s",
+            "retry: [soon]",
+        ] {
             assert!(matches!(Manifest::parse(text), Err(ManifestError::Yaml(_))), "{text}");
         }
     }

@@ -6,6 +6,7 @@ use coattail::name::ActionName;
 use coattail::rpc::Session;
 use coattail::wire::Failure;
 use coattail::wire::peer::{Ahead, Reached};
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -42,6 +43,8 @@ struct Inner {
 struct State {
     lanes: HashMap<LaneKey, Arc<Notify>>,
     attached: HashMap<SubscriptionId, Session>,
+    /// When lanes that have failed try again.
+    next: HashMap<LaneKey, Timestamp>,
     /// False while the instance is opened by a command: then what is published waits for the service.
     running: bool,
 }
@@ -163,6 +166,19 @@ impl Delivery {
     /// The session over which a subscription is delivered, if its subscriber has attached it.
     pub(crate) fn attached(&self, id: SubscriptionId) -> Option<Session> {
         self.state().attached.get(&id).filter(|session| !session.is_closed()).cloned()
+    }
+
+    /// When the lane of a subscriber tries again, if it waits for that.
+    pub(super) fn next_attempt(&self, subscriber: IssuerHash, action: &ActionName) -> Option<Timestamp> {
+        self.state().next.get(&(subscriber, action.clone())).copied()
+    }
+
+    pub(super) fn note_next(&self, subscriber: IssuerHash, action: &ActionName, next: Option<Timestamp>) {
+        let (mut state, key) = (self.state(), (subscriber, action.clone()));
+        match next {
+            Some(next) => state.next.insert(key, next),
+            None => state.next.remove(&key),
+        };
     }
 
     /// A subscription has ended: its lane looks again, and ends with the last of its subscriptions.

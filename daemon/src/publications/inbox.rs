@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
@@ -36,6 +37,8 @@ struct Inner {
     settings: ReceiverSettings,
     // Held for map operations, never over an await.
     runners: Mutex<HashMap<SubscriptionId, Arc<Notify>>>,
+    /// False while the instance is opened by a command: then what waits, waits for the service.
+    running: AtomicBool,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -55,6 +58,7 @@ impl Inbox {
             causes,
             settings,
             runners: Mutex::default(),
+            running: AtomicBool::new(false),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
         };
@@ -63,6 +67,15 @@ impl Inbox {
 
     /// Takes up what was stored and not handled before the service stopped, or was killed.
     pub(crate) async fn start(&self) -> Result<(), Failure> {
+        self.inner.running.store(true, Ordering::Release);
+        self.look_again().await
+    }
+
+    /// Something waits that has not come with a delivery.
+    pub(crate) async fn look_again(&self) -> Result<(), Failure> {
+        if !self.inner.running.load(Ordering::Acquire) {
+            return Ok(());
+        }
         for lane in self.inner.store.subscriptions_with_waiting().await? {
             self.wake(lane);
         }

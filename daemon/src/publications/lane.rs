@@ -6,6 +6,7 @@ use coattail::name::ActionName;
 use coattail::rpc::Session;
 use coattail::wire::peer::{Addressee, Deliver, Stored};
 use coattail::wire::{ErrorCode, Failure};
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +39,7 @@ pub(super) struct Lane {
 enum Round {
     /// Something was sent; there may be more.
     Sent,
-    /// Every subscription has everything.
+    /// Every subscription has everything, or is paused.
     UpToDate,
     /// Nobody is subscribed any more.
     Deserted,
@@ -70,7 +71,9 @@ impl Lane {
                     let asked = failure.retry_after_ms.map(Duration::from_millis);
                     let delay = self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT);
                     tracing::debug!(subscriber = %self.subscriber, action = %self.action, %failure, ?delay, "delivery failed");
+                    self.delivery.note_next(self.subscriber, &self.action, Some(Timestamp::now() + delay));
                     self.wait_out(delay, used).await;
+                    self.delivery.note_next(self.subscriber, &self.action, None);
                 }
             }
         }
@@ -110,8 +113,13 @@ impl Lane {
     }
 
     async fn round(&self, most: usize, used: &mut Option<Session>) -> Result<Round, Failure> {
-        let members = self.members().await?;
+        let mut members = self.members().await?;
+        let is_deserted = members.is_empty();
+        members.retain(|member| !member.paused);
         let Some(after) = members.iter().map(|member| member.cursor).min() else {
+            if !is_deserted {
+                return Ok(Round::UpToDate);
+            }
             self.delivery.end_lane(self.subscriber, &self.action, &self.wake);
             // Whoever subscribed in this moment has found the old lane: look once more.
             if self.members().await?.is_empty() {

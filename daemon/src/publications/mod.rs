@@ -5,6 +5,7 @@
 //! kill at any line the rows say where to go on: what was sent and not yet answered is sent again and recognised.
 
 mod cause;
+mod dead_letters;
 mod delivery;
 mod history;
 mod inbox;
@@ -15,10 +16,13 @@ mod publish;
 mod runner;
 mod schedule;
 mod signature;
+mod stuck;
 mod subscribe;
+mod subscriptions;
 mod verification;
 
 pub(crate) use cause::{Cause, Causes};
+pub(crate) use dead_letters::DeadLetters;
 pub(crate) use delivery::Delivery;
 pub(crate) use history::History;
 pub(crate) use inbox::Inbox;
@@ -28,4 +32,6 @@ pub(crate) use publish::Publisher;
 pub(crate) use runner::ReceiverSettings;
 pub(crate) use schedule::Schedule;
 pub(crate) use signature::signer;
+pub(crate) use stuck::stuck;
 pub(crate) use subscribe::{PublisherSide, SubscriberSide};
+pub(crate) use subscriptions::Subscriptions;

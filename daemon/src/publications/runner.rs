@@ -2,22 +2,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coattail::id::CallId;
+use coattail::name::ReceiverName;
 use coattail::wire::plugin::Source;
 use coattail::wire::{ErrorCode, Failure};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::cause::{Cause, Causes};
 use crate::config::RetrySchedule;
-use crate::plugins::{Plugins, ReceiveCall};
-use crate::store::{InboxItem, InboxLane, Store};
+use crate::plugins::{LAST_OUTPUT, Plugins, ReceiveCall};
+use crate::store::{FailedTry, InboxItem, InboxLane, Store};
 
 /// How receivers are called.
 #[derive(Debug, Clone)]
 pub(crate) struct ReceiverSettings {
     /// How long a receiver may take, unless its sidecar says otherwise.
     pub(crate) timeout: Duration,
-    /// How long to wait after each failure, and when to give up.
+    /// How long to wait after each failure, and when to give up, unless its sidecar says otherwise.
     pub(crate) retry: RetrySchedule,
 }
 
@@ -58,7 +60,10 @@ impl Runner {
                 Ok(Some(item)) => {
                     let wait = item.next_attempt.saturating_sub(now());
                     match u64::try_from(wait) {
-                        Ok(wait @ 1..) => tokio::time::sleep(Duration::from_millis(wait)).await,
+                        // Or until there is something new: it may be before this one.
+                        Ok(wait @ 1..) => {
+                            let _ = timeout(Duration::from_millis(wait), self.wake.notified()).await;
+                        }
                         _ => return item,
                     }
                 }
@@ -75,39 +80,51 @@ impl Runner {
         let sequence = place.sequence;
         let attempt = item.attempts + 1;
         let receiver = item.receiver.clone();
-        let Err(failure) = self.receive(item, attempt).await else {
+        let (call, began) = (CallId::new(), now());
+        let Err(failure) = self.receive(call, item, attempt).await else {
             self.store.finish(subscription, place).await?;
             return Ok(());
         };
+        let failed = |reason: &str| FailedTry { attempt, began, reason: reason.to_owned() };
         let delay = match failure.code {
             ErrorCode::Rejected => None,
             // Nobody failed; the service is stopping.
             ErrorCode::ShuttingDown => return Ok(()),
-            _ => self.delay(attempt, &failure),
+            _ => self.delay(&receiver, attempt, &failure),
         };
         match delay {
             Some(delay) => {
                 tracing::warn!(%receiver, sequence, attempt, %failure, ?delay, "a receiver failed and is tried again");
                 let next = now().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
-                self.store.retry(subscription, place, attempt, next, failure.to_string()).await?;
+                self.store.retry(subscription, place, failed(&failure.message), next).await?;
             }
             None => {
                 tracing::error!(%receiver, sequence, attempt, %failure, "a publication went to the dead letters");
-                self.store.bury(subscription, place, attempt, failure.to_string(), now()).await?;
+                let (reason, output) = self.last_words(&receiver, call, &failure.message).await;
+                self.store.bury(subscription, place, failed(&reason), output, now()).await?;
             }
         }
         Ok(())
     }
 
     /// When to try again: on the schedule, unless the receiver has said when. How often is up to the schedule alone.
-    fn delay(&self, attempt: u32, failure: &Failure) -> Option<Duration> {
-        let scheduled = self.settings.retry.delay(attempt, None, rand::random())?;
+    fn delay(&self, receiver: &ReceiverName, attempt: u32, failure: &Failure) -> Option<Duration> {
+        let own = self.plugins.retry_schedule(receiver);
+        let scheduled = own.as_ref().unwrap_or(&self.settings.retry).delay(attempt, None, rand::random())?;
         let asked = failure.retry_after_ms.filter(|_| failure.code == ErrorCode::RetryLater);
         Some(asked.map_or(scheduled, |asked| Duration::from_millis(asked).clamp(SOONEST, LATEST)))
     }
 
-    async fn receive(&self, item: InboxItem, attempt: u32) -> Result<(), Failure> {
-        let call = CallId::new();
+    /// Why it failed, and what the receiver printed meanwhile: as far as that is known to be of this call, else what it
+    /// printed before it died.
+    async fn last_words(&self, receiver: &ReceiverName, call: CallId, message: &str) -> (String, String) {
+        let (reason, last) = message.split_once(LAST_OUTPUT).unwrap_or((message, ""));
+        let printed = self.plugins.printed(receiver, call).await;
+        let output = if printed.is_empty() { last.replace(" | ", "\n") } else { printed.join("\n") };
+        (cut(reason, REASON), cut(&output, OUTPUT))
+    }
+
+    async fn receive(&self, call: CallId, item: InboxItem, attempt: u32) -> Result<(), Failure> {
         let _cause = self.causes.enter(call, Some(Cause::of(item.id, item.hops)));
         let source = Source {
             id: item.id,
@@ -124,6 +141,15 @@ impl Runner {
         self.plugins.receive(&item.receiver, call).await
     }
 }
+
+/// The beginning of a text, at most so many bytes.
+fn cut(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most)].to_owned()
+}
+
+/// Bytes of a reason, and of what a receiver printed, that are kept with a dead letter: what a person reads.
+const REASON: usize = 2 * 1024;
+const OUTPUT: usize = 8 * 1024;
 
 /// Within which bounds a receiver may say when it is to be called again.
 const SOONEST: Duration = Duration::from_secs(1);

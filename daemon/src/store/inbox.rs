@@ -43,6 +43,17 @@ pub struct InboxLane {
     pub receiver: ReceiverName,
 }
 
+/// A call of a receiver that has failed.
+#[derive(Debug, Clone)]
+pub struct FailedTry {
+    /// Which one, counted from 1.
+    pub attempt: u32,
+    /// When it began, in milliseconds.
+    pub began: i64,
+    /// Why it failed.
+    pub reason: String,
+}
+
 /// A publication that waits for a receiver.
 #[derive(Debug, Clone)]
 pub struct InboxItem {
@@ -99,13 +110,16 @@ impl Store {
         .await
     }
 
-    /// The first publication that waits for the receiver of a subscription, whether or not its time has come.
+    /// The first publication that waits for the receiver of a subscription, whether or not its time has come. Nothing
+    /// while it is paused.
     pub async fn next_waiting(&self, subscription: SubscriptionId) -> Result<Option<InboxItem>, Error> {
         self.read(move |db| {
             let query = "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, c.receiver
                          FROM inbox i JOIN inbox_cursors c USING (subscription)
                              JOIN inbox_publications p ON p.row = i.publication
-                         WHERE i.subscription = ?1 ORDER BY i.epoch, i.sequence LIMIT 1";
+                         WHERE i.subscription = ?1
+                             AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.subscription = ?1)
+                         ORDER BY i.epoch, i.sequence LIMIT 1";
             Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], item).optional()?)
         })
         .await
@@ -166,21 +180,22 @@ impl Store {
         &self,
         subscription: SubscriptionId,
         place: Place,
-        attempts: u32,
+        failed: FailedTry,
         next_attempt: i64,
-        reason: String,
     ) -> Result<(), Error> {
         self.write(move |group| {
-            let query = "UPDATE inbox SET attempts = ?4, next_attempt = ?5, reason = ?6
+            let query = "UPDATE inbox SET attempts = ?4, next_attempt = ?5, reason = ?6,
+                             first_attempt = coalesce(first_attempt, ?7)
                          WHERE subscription = ?1 AND epoch = ?2 AND sequence = ?3";
             let key = subscription.to_string();
             let changed = group.db().prepare_cached(query)?.execute(params![
                 key,
                 place.epoch,
                 signed(place.sequence),
-                attempts,
+                failed.attempt,
                 next_attempt,
-                reason
+                failed.reason,
+                failed.began
             ])?;
             if changed == 1 { Ok(()) } else { Err(Error::Missing("publication in the inbox")) }
         })
@@ -190,13 +205,17 @@ impl Store {
 
 /// Deletes the cursor of a subscription that has ended once nothing of it is left in the inbox.
 pub(super) fn forget_if_drained(db: &Connection, subscription: SubscriptionId) -> Result<(), Error> {
-    db.prepare_cached(
-        "DELETE FROM inbox_cursors WHERE subscription = ?1
+    let drained = db
+        .prepare_cached(
+            "DELETE FROM inbox_cursors WHERE subscription = ?1
              AND NOT EXISTS (SELECT 1 FROM issued_tokens WHERE id = ?1)
              AND NOT EXISTS (SELECT 1 FROM inbox WHERE subscription = ?1)
              AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE subscription = ?1)",
-    )?
-    .execute([subscription.to_string()])?;
+        )?
+        .execute([subscription.to_string()])?;
+    if drained > 0 {
+        db.prepare_cached("DELETE FROM paused WHERE subscription = ?1")?.execute([subscription.to_string()])?;
+    }
     Ok(())
 }
 
@@ -312,8 +331,11 @@ fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
 }
 
 pub(super) fn wait(db: &Connection, subscription: SubscriptionId, place: Place, row: i64) -> Result<(), Error> {
-    db.prepare_cached("INSERT INTO inbox (subscription, epoch, sequence, publication) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![subscription.to_string(), place.epoch, signed(place.sequence), row])?;
+    db.prepare_cached(
+        "INSERT INTO inbox (subscription, epoch, sequence, publication, stored)
+         VALUES (?1, ?2, ?3, ?4, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
+    )?
+    .execute(params![subscription.to_string(), place.epoch, signed(place.sequence), row])?;
     Ok(())
 }
 
@@ -372,7 +394,8 @@ pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<InboxItem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::{at, hold, publication, receiver, rows, store, to, with_waiting};
+    use crate::store::WhichDead;
+    use crate::store::testing::{at, failed, hold, publication, receiver, rows, store, to, with_waiting};
 
     fn stored(new: u64, duplicates: u64, missed: u64) -> Taken {
         Taken::Stored { new, duplicates, missed, gone: 0 }
@@ -442,10 +465,10 @@ mod tests {
         assert_eq!((rows(&store, "inbox").await, rows(&store, "inbox_publications").await), (4, 2));
 
         store.finish(one, at(2)).await.unwrap();
-        store.bury(two, at(2), 8, "no".to_owned(), 5).await.unwrap();
+        store.bury(two, at(2), failed(8, "no"), String::new(), 5).await.unwrap();
         assert_eq!(rows(&store, "inbox_publications").await, 2);
         store.finish(three, at(2)).await.unwrap();
-        store.drop_dead_letter(two, at(2)).await.unwrap();
+        assert_eq!(store.drop_dead_letters(WhichDead::All, 9).await.unwrap(), 1);
         assert_eq!(rows(&store, "inbox_publications").await, 1);
     }
 
@@ -476,7 +499,7 @@ mod tests {
         let lanes = store.subscriptions_with_waiting().await.unwrap();
         assert_eq!((lanes.len(), lanes[0].subscription, &lanes[0].receiver), (1, id, &receiver("r")));
 
-        store.retry(id, at(1), 2, 7000, "busy".to_owned()).await.unwrap();
+        store.retry(id, at(1), failed(2, "busy"), 7000).await.unwrap();
         let first = store.next_waiting(id).await.unwrap().unwrap();
         assert_eq!((first.place.sequence, first.attempts, first.next_attempt), (1, 2, 7000));
         assert_eq!((first.reason.as_deref(), first.payload.get()), (Some("busy"), "{\"n\":1}"));
@@ -488,7 +511,7 @@ mod tests {
         assert!(store.next_waiting(id).await.unwrap().is_none());
         assert!(store.subscriptions_with_waiting().await.unwrap().is_empty());
         assert!(matches!(store.finish(id, at(3)).await, Err(Error::Missing(_))));
-        assert!(matches!(store.retry(id, at(3), 1, 1, String::new()).await, Err(Error::Missing(_))));
+        assert!(matches!(store.retry(id, at(3), failed(1, ""), 1).await, Err(Error::Missing(_))));
         assert_eq!(rows(&store, "inbox_publications").await, 0);
     }
 }

@@ -22,12 +22,14 @@
 //! | `backup` | a copy of the file, and what it takes to work with one again |
 //! | `epochs` | what was published before and after the database was put back |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
+//! | `backlogs` | what waits of each of our subscriptions, and since when |
 //! | `jobs` | calls that outlive whoever asked for them |
 //! | `kept` | both of these, for whoever looks at a receiver's publications |
 //! | `audit` | who was let in or refused |
 //! | `counts` | what happened since the database was made |
 
 mod audit;
+mod backlogs;
 mod backup;
 mod columns;
 mod counts;
@@ -57,14 +59,15 @@ mod tokens;
 mod validations;
 
 pub use audit::{AuditFact, AuditRow};
+pub use backlogs::{Backlog, Front, StuckLane};
 pub use backup::{adopt, check_file, copy_database};
-pub use dead_letters::DeadLetter;
+pub use dead_letters::{DeadLetter, WhichDead};
 pub use epochs::last_epoch;
 pub use error::Error;
 pub use group::Signer;
 pub use handle::Store;
 pub use history::Listed;
-pub use inbox::{InboxItem, InboxLane, Taken};
+pub use inbox::{FailedTry, InboxItem, InboxLane, Taken};
 pub use jobs::{Added, Asker, JobDraft, JobEnd, JobResult, JobRow, LOST_HINT, MostJobs};
 pub use kept::Received;
 pub use keys::{RetiredKey, retired_keys};

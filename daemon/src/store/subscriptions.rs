@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use coattail::id::{IssuerHash, SubscriptionId, TokenId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::secret::Secret;
@@ -43,6 +45,8 @@ pub struct SubscriptionState {
     pub ahead: u64,
     /// Why the last delivery failed; `None` once one has succeeded.
     pub last_error: Option<String>,
+    /// Whether the owner wants nothing to be delivered for now.
+    pub paused: bool,
 }
 
 /// What the word of a subscriber has changed.
@@ -102,6 +106,27 @@ impl Store {
             let query = "UPDATE subscriptions SET ahead = ?2 WHERE id = ?1 AND ahead < ?2";
             let changed = group.db().prepare_cached(query)?.execute(params![id.to_string(), signed(count)])?;
             Ok(changed == 1)
+        })
+        .await
+    }
+
+    /// From now on nothing is delivered for it, or again. Returns how it is then.
+    pub async fn pause_subscriber(&self, id: SubscriptionId, paused: bool) -> Result<Subscription, Error> {
+        self.write(move |group| {
+            let query = "UPDATE subscriptions SET paused = ?2 WHERE id = ?1 RETURNING *";
+            let changed = group.db().prepare_cached(query)?.query_row(params![id.to_string(), paused], subscription);
+            changed.optional()?.ok_or(Error::Missing("subscription"))
+        })
+        .await
+    }
+
+    /// When the first publication was accepted, in milliseconds, that each subscription lacks.
+    pub async fn behind_since(&self) -> Result<HashMap<SubscriptionId, i64>, Error> {
+        self.read(|db| {
+            let query = "SELECT subscriptions.id, time FROM subscriptions JOIN logs USING (action) JOIN publications p
+                         ON (p.log, p.sequence) = (logs.id, max(cursor + 1, oldest))";
+            let behind = |row: &Row<'_>| Ok((parsed(row, "id")?, row.get("time")?));
+            Ok(db.prepare_cached(query)?.query_map([], behind)?.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -227,6 +252,7 @@ fn state(row: &Row<'_>) -> rusqlite::Result<SubscriptionState> {
         lag: unsigned(row, "lag")?,
         ahead: unsigned(row, "ahead")?,
         last_error: row.get("last_error")?,
+        paused: row.get("paused")?,
     })
 }
 
@@ -340,6 +366,25 @@ mod tests {
         assert_eq!(store.remove_subscription(one.id).await.unwrap(), one);
         assert!(matches!(store.remove_subscription(one.id).await, Err(Error::Missing(_))));
         assert!(store.subscription(one.id).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_is_behind_is_known_and_who_is_paused() {
+        let (store, token) = store_with_token().await;
+        let one = subscription("them", "a", token);
+        store.add_subscription(one.clone()).await.unwrap();
+        assert!(store.behind_since().await.unwrap().is_empty());
+        store.append(draft("a", "1")).await.unwrap();
+        store.append(draft("a", "2")).await.unwrap();
+        assert_eq!(store.behind_since().await.unwrap(), HashMap::from([(one.id, 1000)]));
+        store.advance_cursors(vec![(one.id, 2)]).await.unwrap();
+        assert!(store.behind_since().await.unwrap().is_empty());
+
+        for paused in [true, true, false] {
+            assert_eq!(store.pause_subscriber(one.id, paused).await.unwrap(), one);
+            assert_eq!(store.subscription(one.id).await.unwrap().unwrap().paused, paused);
+        }
+        assert!(matches!(store.pause_subscriber(SubscriptionId::new(), true).await, Err(Error::Missing(_))));
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use coattail::name::{ActionName, ReceiverName};
 use coattail::wire::peer::Addressee;
 use coattail::wire::{GroupProof, Place, Publication, Raw};
 
-use super::{Draft, Held, IssuedToken, Migration, Peer, Signer, Store, Subscription, Validation, migrate};
+use super::{Draft, FailedTry, Held, IssuedToken, Migration, Peer, Signer, Store, Subscription, Validation, migrate};
 
 /// A store in a folder that goes when this is dropped.
 pub(super) struct Fixture {
@@ -132,6 +132,11 @@ pub(super) fn to(subscription: SubscriptionId, after: u64) -> Addressee {
 pub(super) async fn rows(store: &Store, table: &str) -> i64 {
     let query = format!("SELECT count(*) FROM {table}");
     store.read(move |db| Ok(db.query_row(&query, [], |row| row.get(0))?)).await.unwrap()
+}
+
+/// A try that has failed.
+pub(super) fn failed(attempt: u32, reason: &str) -> FailedTry {
+    FailedTry { attempt, began: 3, reason: reason.to_owned() }
 }
 
 /// A store with one subscription to log `a` of `them`, and its first publications.

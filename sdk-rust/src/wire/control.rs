@@ -11,6 +11,7 @@ use crate::id::{CallId, IssuerHash, PeerId, TokenId, ValidationId};
 use crate::secret::Secret;
 use crate::wire::host::{Level, Peer};
 use crate::wire::plugin::Kind;
+use crate::wire::subscriptions::Stuck;
 
 /// Asks how the service is.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub struct ServiceStatus {
     /// since the backup is lost, unless subscribers have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<String>,
+    /// Subscriptions of ours whose receivers have left something waiting for more than an hour.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stuck: Vec<Stuck>,
     /// What was counted since the database was made.
     pub counts: Counts,
 }

@@ -17,7 +17,8 @@ method!(Doctor, "service.doctor", Vec<Finding>);
 pub struct Finding {
     /// How it is.
     pub level: Level,
-    /// What kind of thing it is: `config`, `keys`, `runtimes`, `port`, `database`, `tokens`, `peers`, `plugins`.
+    /// What kind of thing it is: `config`, `keys`, `runtimes`, `port`, `database`, `tokens`, `peers`, `plugins`,
+    /// `receivers`.
     pub area: String,
     /// Which one.
     pub subject: String,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::peer::Published;
 use super::plugin::Kind;
 use super::raw::{Raw, present};
+use super::subscriptions::Flow;
 use super::{Done, ErrorCode, Failure, method};
 use crate::address::PeerAddress;
 use crate::id::{CallId, IssuerHash, PeerId, SubscriptionId};
@@ -342,9 +343,18 @@ pub struct Subscriber {
     pub ahead: u64,
     /// Whether it is attached to a session now.
     pub attached: bool,
+    /// For how many seconds the first of those has been published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<u64>,
+    /// How it goes.
+    #[serde(default)]
+    pub state: Flow,
     /// Why the last delivery failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// When the next one is tried (RFC 3339), unless the subscriber comes by itself before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<String>,
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -10,12 +10,15 @@
 //! | [`plugin`] | the daemon | a worker of a plugin |
 //! | [`host`], [`jobs`] | a worker, or the command line | the daemon: the Coattail API |
 //! | [`control`] | the command line | the daemon: administration |
+//! | [`dead_letters`] | the command line | the daemon: what receivers did not take |
 //! | [`doctor`] | the command line | the daemon: what is wrong |
+//! | [`subscriptions`] | the command line | the daemon: how subscriptions go |
 //! | [`plugins`] | the command line | the daemon: how its plugins are |
 //! | [`publications`] | the command line | the daemon: what it has published |
 //! | [`dev`] | the command line | the daemon: for whoever writes plugins |
 
 pub mod control;
+pub mod dead_letters;
 pub mod dev;
 pub mod doctor;
 mod error;
@@ -27,6 +30,7 @@ pub mod plugins;
 mod publication;
 pub mod publications;
 pub mod raw;
+pub mod subscriptions;
 mod version;
 
 use serde::Serialize;

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use coattail::wire::{ErrorCode, Method, control, dev, doctor, host, jobs, peer, plugin, plugins, publications};
+use coattail::wire::{
+    ErrorCode, Method, control, dead_letters, dev, doctor, host, jobs, peer, plugin, plugins, publications,
+    subscriptions,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -52,6 +55,12 @@ fn checks() -> Vec<Check> {
         check::<publications::ShowPublication>("control"), check::<publications::TailPublications>("control"),
         check::<publications::VerifyPublications>("control"), check::<publications::SchedulePublication>("control"),
         check::<publications::ListScheduled>("control"), check::<publications::UnschedulePublication>("control"),
+        check::<dead_letters::ListDeadLetters>("control"),
+        check::<dead_letters::ShowDeadLetter>("control"), check::<dead_letters::ReplayDeadLetters>("control"),
+        check::<dead_letters::DropDeadLetters>("control"),
+        check::<subscriptions::ListSubscriptions>("control"), check::<subscriptions::PauseSubscription>("control"),
+        check::<subscriptions::ResumeSubscription>("control"), check::<subscriptions::PauseSubscriber>("control"),
+        check::<subscriptions::ResumeSubscriber>("control"),
         check::<dev::TestPlugin>("control"), check::<dev::ReadPublications>("control"),
         check::<dev::PluginFiles>("control"), check::<dev::WatchPlugins>("control"), check::<dev::Given>("control"),
     ]);
@@ -108,6 +117,8 @@ fn every_method_has_an_example() {
         ("host", "host"),
         ("jobs", "host"),
         ("control", "control"),
+        ("dead_letters", "control"),
+        ("subscriptions", "control"),
         ("doctor", "control"),
         ("plugins", "control"),
         ("publications", "control"),

@@ -6,6 +6,7 @@ use coattail::rpc::Session;
 use coattail::wire::host::{RevokeSubscriber, Subscriber, Unsubscribed};
 use coattail::wire::peer::{Attach, Attached, IssueSubscription, Revoke, Subscribe, Subscribed};
 use coattail::wire::plugin::Kind;
+use coattail::wire::subscriptions::{Flow, Pausing};
 use coattail::wire::{ErrorCode, Failure};
 
 use super::STEP_LIMIT;
@@ -13,7 +14,7 @@ use crate::keys::Identity;
 use crate::plugins::Plugins;
 use crate::publications::Delivery;
 use crate::session::{Caller, Sessions};
-use crate::store::{Store, Subscription, SubscriptionState};
+use crate::store::{Error, Store, Subscription, SubscriptionState};
 use crate::tokens::{Claims, Operation, Owner, Use, Validity, authorize, inspect, validation};
 
 /// Subscriptions that one instance may hold here: what a hostile one can cost is bounded.
@@ -185,14 +186,36 @@ impl PublisherSide {
     /// Everyone who is subscribed.
     pub(crate) async fn list(&self) -> Result<Vec<Subscriber>, Failure> {
         let mut subscribers = Vec::new();
+        let behind = self.store.behind_since().await?;
+        let now = jiff::Timestamp::now().as_millisecond();
         for state in self.store.subscriptions().await? {
-            subscribers.push(self.describe(state).await?);
+            let since = behind.get(&state.subscription.id);
+            let seconds = since.map(|since| u64::try_from((now - since) / 1000).unwrap_or_default());
+            subscribers.push(Subscriber { lag_seconds: seconds, ..self.describe(state).await? });
         }
         Ok(subscribers)
     }
 
+    /// Delivers nothing for a subscription from now on, or again.
+    pub(crate) async fn pause(&self, id: SubscriptionId, paused: bool) -> Result<Pausing, Failure> {
+        let subscription = self.store.pause_subscriber(id, paused).await.map_err(|error| match error {
+            Error::Missing(_) => not_found(id),
+            error => error.into(),
+        })?;
+        if !paused {
+            self.delivery.ensure_lane(subscription.issuer, subscription.action);
+        }
+        Ok(Pausing { id, paused })
+    }
+
     async fn describe(&self, state: SubscriptionState) -> Result<Subscriber, Failure> {
-        let SubscriptionState { subscription, cursor, lag, ahead, last_error, epoch: _ } = state;
+        let SubscriptionState { subscription, cursor, lag, ahead, last_error, paused, epoch: _ } = state;
+        let next_attempt = self.delivery.next_attempt(subscription.issuer, &subscription.action);
+        let flow = match &last_error {
+            _ if paused => Flow::Paused,
+            Some(_) => Flow::Failing,
+            None => Flow::Running,
+        };
         // One that cannot be read hides no other, and can still be ended (fault R4 of the original).
         let addresses = match self.sessions.target(&subscription.jwt, subscription.issuer).await {
             Ok(target) => target.dialer.addresses,
@@ -212,6 +235,9 @@ impl PublisherSide {
             cursor,
             lag,
             ahead,
+            lag_seconds: None,
+            state: flow,
+            next_attempt: next_attempt.filter(|_| flow == Flow::Failing).map(|next| next.to_string()),
             last_error,
         })
     }

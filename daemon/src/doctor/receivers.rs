@@ -1,0 +1,39 @@
+use coattail::wire::doctor::Finding;
+use coattail::wire::subscriptions::Stuck;
+
+use super::finding::Area;
+use crate::publications::stuck;
+use crate::store::{Store, WhichDead};
+
+const AREA: Area = Area("receivers");
+
+/// Whether receivers take what waits for them. Those that do not are called on, and nothing is lost.
+pub(super) async fn check(store: &Store, now: jiff::Timestamp) -> Vec<Finding> {
+    let found = async {
+        let mut findings: Vec<Finding> = stuck(store, now).await?.into_iter().map(finding).collect();
+        let dead = store.count_dead_letters(WhichDead::All).await?;
+        if dead > 0 {
+            let message = format!("there are {dead}: publications that receivers did not take");
+            let hint = "`coattail dead-letters list` says why; `replay` or `drop` them";
+            findings.push(AREA.warning("dead letters", message, hint));
+        }
+        if findings.is_empty() {
+            findings.push(AREA.ok("all", "nothing waits for long, and nothing was given up"));
+        }
+        Ok(findings)
+    };
+    found.await.unwrap_or_else(|error: crate::store::Error| vec![AREA.failed("all", error)])
+}
+
+fn finding(stuck: Stuck) -> Finding {
+    let Stuck { subscription, receiver, since, attempts, reason } = stuck;
+    let why = match reason {
+        Some(reason) => format!(", called {attempts} times: {reason}"),
+        None => ", not called yet: it is behind".to_owned(),
+    };
+    AREA.warning(
+        format!("receiver {receiver}"),
+        format!("has left a publication waiting since {since}{why}"),
+        format!("mend it; what waits of the subscription {subscription} is kept until then"),
+    )
+}
