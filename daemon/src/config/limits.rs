@@ -74,7 +74,7 @@ limits! {
     /// imports. A sidecar can say otherwise.
     plugin_start: Duration = Duration::from_secs(20), at most MINUTE * 60, as time;
     /// What a plugin may take to end: a call that was cancelled, and each step of stopping a process.
-    plugin_grace: Duration = Duration::from_secs(5), at most MINUTE * 10, as time;
+    plugin_grace: Duration = Duration::from_secs(2), at most MINUTE * 10, as time;
     /// How long publications are kept for subscribers that are away: a week covers a long weekend.
     retention: Duration = DAY.saturating_mul(7), at most DAY * 36_500, as time;
     /// Bytes of publications kept for one action; whichever of the two is reached first counts.

@@ -62,7 +62,7 @@ impl Settings {
             timeout: Duration::from_secs(60),
             // Python on a slow disk, with everything it imports.
             start: Duration::from_secs(20),
-            grace: Duration::from_secs(5),
+            grace: Duration::from_secs(2),
             idle: Duration::from_mins(5),
             concurrency: 16,
             queue: 256,
