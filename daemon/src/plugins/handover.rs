@@ -1,7 +1,7 @@
 //! What the daemon hands over to a guard: what to start, and the pipes to start it with.
 //!
-//! The descriptors come with the length of the message, so that they are there before the rest of it is read. Neither
-//! arguments nor environment stand in a command line of the guard, where everybody could read them.
+//! The descriptors come with the length of the message, so that they are there before the rest of it is read. Nothing
+//! of it stands in the command line of the guard, where everybody could read it, or in its environment.
 
 use std::ffi::OsString;
 use std::io::{self, IoSlice, IoSliceMut, Read};
@@ -34,7 +34,7 @@ impl Launch {
 }
 
 /// Sends the length of a message, and with it stdin, stdout and stderr of what is to be started. The message follows.
-/// Never waits on a socket on which nothing was sent before.
+/// There is room: a guard that waits has read whatever it was sent before.
 pub(super) fn announce(control: &impl AsFd, message: &[u8], stdio: &[OwnedFd; 3]) -> io::Result<()> {
     let length = u32::try_from(message.len()).expect("no message is longer than may be").to_be_bytes();
     let numbers = stdio.each_ref().map(|fd| fd.as_raw_fd());
@@ -84,3 +84,62 @@ fn receive_announcement(control: &impl AsFd) -> io::Result<Option<(usize, [Owned
 /// Bytes of the longest message: four times, as JSON writes bytes, the 2 MiB that Linux takes as arguments and
 /// environment of a program.
 const LONGEST: usize = 8 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+    use super::*;
+
+    #[test]
+    fn what_is_handed_over_arrives() {
+        let odd = OsString::from_vec(vec![b'/', 0xff, b'\n', b'"']);
+        let env = vec![("A".into(), odd.clone()), ("A".into(), "".into())];
+        let launch = Launch { argv: vec!["/bin/sh".into(), odd.clone()], env, folder: odd };
+        let (ours, mut theirs) = pair();
+        let message = launch.message().unwrap();
+        announce(&ours, &message, &stdio()).unwrap();
+        (&ours).write_all(&message).unwrap();
+        // An order.
+        (&ours).write_all(b"T").unwrap();
+        assert_eq!(receive(&mut theirs).unwrap().unwrap().0, launch);
+        let mut rest = [0; 2];
+        assert_eq!((theirs.read(&mut rest).unwrap(), rest[0]), (1, b'T'));
+    }
+
+    #[test]
+    fn a_daemon_that_dies_hands_over_nothing() {
+        let (ours, mut theirs) = pair();
+        announce(&ours, b"more than was sent", &stdio()).unwrap();
+        (&ours).write_all(b"more").unwrap();
+        drop(ours);
+        assert_eq!(receive(&mut theirs).unwrap().map(|(launch, _)| launch), None);
+        assert_eq!(receive(&mut theirs).unwrap().map(|(launch, _)| launch), None);
+    }
+
+    #[test]
+    fn what_is_no_launch_is_refused() {
+        let (ours, mut theirs) = pair();
+        (&ours).write_all(b"K").unwrap();
+        assert_eq!(receive(&mut theirs).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        (&ours).write_all(&[0, 0, 0, 2]).unwrap();
+        assert_eq!(receive(&mut theirs).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        announce(&ours, &vec![0; LONGEST + 1], &stdio()).unwrap();
+        assert_eq!(receive(&mut theirs).unwrap_err().kind(), io::ErrorKind::ArgumentListTooLong);
+        let long = Launch { argv: vec!["x".repeat(LONGEST).into()], env: Vec::new(), folder: "/".into() };
+        assert_eq!(long.message().unwrap_err().kind(), io::ErrorKind::ArgumentListTooLong);
+    }
+
+    fn pair() -> (File, File) {
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).unwrap();
+        (ours.into(), theirs.into())
+    }
+
+    fn stdio() -> [OwnedFd; 3] {
+        [(); 3].map(|()| File::open("/dev/null").unwrap().into())
+    }
+}

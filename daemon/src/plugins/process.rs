@@ -84,14 +84,15 @@ impl Guard {
         let (stdin, ours_in) = io::pipe()?;
         let (ours_out, stdout) = io::pipe()?;
         let (ours_err, stderr) = io::pipe()?;
-        handover::announce(&self.control, message, &[stdin.into(), stdout.into(), stderr.into()])?;
-        timeout(HANDOVER, self.control.write_all(message)).await??;
-        let (report, orders) = self.control.into_split();
         let pipes = Pipes {
             stdin: ChildStdin::from_std(OwnedFd::from(ours_in).into())?,
             stdout: ChildStdout::from_std(OwnedFd::from(ours_out).into())?,
             stderr: ChildStderr::from_std(OwnedFd::from(ours_err).into())?,
         };
+        // Order: the message is last, since nothing may fail once all of it is on its way.
+        handover::announce(&self.control, message, &[stdin.into(), stdout.into(), stderr.into()])?;
+        timeout(HANDOVER, self.control.write_all(message)).await??;
+        let (report, orders) = self.control.into_split();
         let process = Process { guard: self.child.id(), orders, told: AtomicBool::new(false) };
         Ok((process, Exited { report, guard: self.child, has_reported: false }, pipes))
     }
@@ -156,12 +157,12 @@ impl Exited {
         // A failed read means the same as a guard that says nothing. What follows the line comes only after the next
         // launch, so that nothing is lost with the buffer.
         let _ = BufReader::new((&mut self.report).take(REPORT)).read_until(b'\n', &mut text).await;
-        let exit = parse(&String::from_utf8_lossy(&text));
-        self.has_reported = exit != Exit::GuardLost;
-        exit
+        // What is longer than it may be was not read to its end.
+        self.has_reported = text.ends_with(b"\n");
+        parse(&String::from_utf8_lossy(&text))
     }
 
-    /// Whether the guard has said how its plugin ended.
+    /// Whether the guard has said how its plugin ended, and has nothing more to say.
     pub(super) fn has_reported(&self) -> bool {
         self.has_reported
     }
@@ -192,7 +193,7 @@ impl Exit {
 }
 
 fn parse(report: &str) -> Exit {
-    match report.strip_suffix('\n').and_then(|line| line.split_once(' ')) {
+    match report.trim_end_matches('\n').split_once(' ') {
         Some(("exit", code)) => code.parse().map_or(Exit::GuardLost, Exit::Code),
         Some(("signal", name)) => Exit::Signal(name.to_owned()),
         Some(("error", why)) => Exit::NotStarted(why.to_owned()),
@@ -211,7 +212,6 @@ mod tests {
             ("signal SIGSEGV\n", Exit::Signal("SIGSEGV".into()), "killed by SIGSEGV"),
             ("error no such file\n", Exit::NotStarted("no such file".into()), "could not be started: no such file"),
             ("", Exit::GuardLost, "its guard process was killed"),
-            ("exit 3", Exit::GuardLost, "its guard process was killed"),
             ("exit x\n", Exit::GuardLost, "its guard process was killed"),
         ] {
             assert_eq!(parse(report), exit);

@@ -97,10 +97,11 @@ impl Spares {
     fn grown_old(&self) -> (Vec<Guard>, Option<Instant>) {
         let mut state = self.lock();
         let now = Instant::now();
-        let is_old = |since: Instant| self.stopping.is_cancelled() || since + KEPT <= now;
+        let kept = self.settings.idle.min(KEPT);
+        let is_old = |since: Instant| self.stopping.is_cancelled() || since + kept <= now;
         let old = state.waiting.iter().take_while(|(since, _)| is_old(*since)).count();
         let old = state.waiting.drain(..old).map(|(_, guard)| guard).collect();
-        let next = state.waiting.front().map(|(since, _)| *since + KEPT);
+        let next = state.waiting.front().map(|(since, _)| *since + kept);
         // With others to end one looks again at once.
         state.is_tended = next.is_some();
         (old, next)
@@ -114,5 +115,5 @@ impl Spares {
 /// How many are kept at most. Calls that come one after the other need one; each takes a few MiB of memory.
 const SPARES: usize = 4;
 
-/// How long one is kept that is not needed.
+/// How long one is kept that is not needed: less than a worker is, since it is started again in no time.
 const KEPT: Duration = Duration::from_mins(1);

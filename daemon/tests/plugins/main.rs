@@ -49,8 +49,16 @@ fn main() -> ExitCode {
 fn run(filter: &str) -> ExitCode {
     let filter = if filter.starts_with('-') { "" } else { filter };
     let (mut passed, mut failed) = (0, 0);
-    let all =
-        [calls::TESTS, death::TESTS, pool::TESTS, schemas::TESTS, scripts::TESTS, sdks::TESTS, spares::TESTS, supervision::TESTS];
+    let all = [
+        calls::TESTS,
+        death::TESTS,
+        pool::TESTS,
+        schemas::TESTS,
+        scripts::TESTS,
+        sdks::TESTS,
+        spares::TESTS,
+        supervision::TESTS,
+    ];
     for (name, test) in all.into_iter().flatten().filter(|(name, _)| name.contains(filter)) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use crate::bench::{Bench, GUARD_SH, is_alive, number, until};
 
 crate::tests![
+    a_spare_that_is_not_needed_ends,
     only_plain_plugins_leave_a_guard_behind,
     a_spare_that_was_killed_costs_no_call,
     a_guard_that_was_given_an_order_is_not_kept,
@@ -20,18 +21,29 @@ crate::tests![
 
 async fn only_plain_plugins_leave_a_guard_behind() {
     let bench = Bench::new();
-    assert_eq!(bench.guards(), []);
+    assert!(bench.guards().is_empty());
     number(bench.bad().bad_does("pid").await);
     let of_worker = bench.guards();
     assert_eq!(of_worker.len(), 1);
     bench.bad_does("crash").await.unwrap_err();
-    assert_eq!(bench.guards(), [], "that of a worker ends with it");
+    assert!(bench.guards().is_empty(), "that of a worker ends with it");
     bench.file("actions/guard.sh", GUARD_SH);
     let guard = number(bench.perform("guard", None).await);
     assert_eq!(number(bench.perform("guard", None).await), guard);
     assert_eq!(bench.guards(), [guard]);
     bench.plugins.shutdown(Duration::ZERO).await;
-    assert_eq!(bench.guards(), []);
+    assert!(bench.guards().is_empty());
+}
+
+async fn a_spare_that_is_not_needed_ends() {
+    let bench = Bench::with(|settings| settings.idle = Duration::from_millis(500));
+    bench.file("actions/guard.sh", GUARD_SH);
+    let guard = number(bench.perform("guard", None).await);
+    assert_eq!(bench.guards(), [guard]);
+    until("the spare has ended", || bench.guards().is_empty());
+    number(bench.perform("guard", None).await);
+    assert_eq!(bench.guards().len(), 1);
+    until("the next one has ended", || bench.guards().is_empty());
 }
 
 async fn a_spare_that_was_killed_costs_no_call() {
@@ -87,8 +99,10 @@ async fn a_plugin_that_cannot_be_started_costs_no_guard() {
     let bench = Bench::new();
     bench.file("actions/guard.sh", GUARD_SH);
     let guard = number(bench.perform("guard", None).await);
-    let missing = bench.file("actions/gone.sh", "#!/no/such/program");
-    let failure = bench.perform("gone", None).await;
-    println!("{missing:?} {failure:?}");
+    bench.file("actions/gone", "#!/no/such/program");
+    bench.file("actions/gone.yml", "protocol: plain");
+    let failure = bench.perform("gone", None).await.unwrap_err();
+    assert_eq!(failure.code, ErrorCode::PluginBroken);
+    assert!(failure.message.starts_with("action `gone` cannot be run: could not be started: /"), "{failure}");
     assert_eq!(number(bench.perform("guard", None).await), guard);
 }
