@@ -280,6 +280,13 @@ pub(crate) fn migrate(instance: &Path, migration: Migration) -> Result<Migrated,
     Ok(Migrated { from: from as u64, to: to as u64 })
 }
 
+pub(crate) use coattail_daemon::backup::{BackedUp, Restored, back_up, restore};
+
+/// Whether a folder is an instance, of whatever version.
+pub(crate) fn is_instance(folder: &Path) -> bool {
+    Instance::open(folder).is_ok()
+}
+
 /// Makes a new TLS pair for an instance that cannot be opened because its own cannot be used. Returns whether it did;
 /// an instance in which somebody works was opened.
 pub(crate) fn repair_tls(instance: &Path) -> Result<bool, Failure> {

@@ -27,7 +27,7 @@ use crate::publications::{
     Causes, Delivery, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, SubscriberSide, signer,
 };
 use crate::session::{OwnKeys, SessionSettings, Sessions};
-use crate::store::Store;
+use crate::store::{Store, check_file};
 use crate::transport::{ControlListener, Listener};
 
 /// An instance that is open: its tables of methods can be called. [`serve`](Self::serve) makes it a service.
@@ -53,6 +53,10 @@ pub struct Daemon {
     // Last: the lock is given back when everything else is gone.
     lock: InstanceLock,
 }
+
+/// Databases below this size, in bytes, are read as a whole before they are served: that takes a part of a second. Damage
+/// in a larger one is found when it is read, or by the doctor.
+const CHECKED: u64 = 64 << 20;
 
 /// Where a service listens. Closed with the last clone.
 #[derive(Clone)]
@@ -98,6 +102,9 @@ impl Daemon {
             Purpose::Command => "command",
         })?;
         let config = Config::load(instance.root())?;
+        if purpose == Purpose::Service && std::fs::metadata(&config.database).is_ok_and(|file| file.len() < CHECKED) {
+            check_file(&config.database)?;
+        }
         let kept = Kept { instance, lock, config, doors: None, started: jiff::Timestamp::now() };
         let daemon = Self::assemble(kept, executable)?;
         daemon.parts.jobs.recover().await?;
@@ -128,7 +135,7 @@ impl Daemon {
         let Kept { instance, lock, config, doors, started } = kept;
         let InstanceKeys { identity, rotations, issuers, signing, verifying, certificate, tls, retired } =
             InstanceKeys::load(&config)?;
-        let store = Store::open(&config.database, signer(&identity))?;
+        let store = Store::open(&config.database, signer(&identity), &instance.epoch_file())?;
 
         let limits = config.limits.clone();
         let settings = SessionSettings {

@@ -3,7 +3,7 @@
 use coattail::wire::{ErrorCode, Failure};
 
 use crate::transport::BindError;
-use crate::{config, instance, keys, store, tokens};
+use crate::{backup, config, instance, keys, store, tokens};
 
 macro_rules! failures {
     ($($error:ty),* $(,)?) => {$(
@@ -17,6 +17,7 @@ macro_rules! failures {
 }
 
 failures! {
+    backup::BackupError,
     config::ConfigError,
     instance::CreateError,
     instance::LockError,

@@ -1,5 +1,6 @@
 //! The Coattail daemon as a library.
 
+pub mod backup;
 pub mod config;
 pub mod doctor;
 pub mod instance;

@@ -49,6 +49,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) async fn status(&self) -> Result<ServiceStatus, Failure> {
+        let restored = self.store.restored().await?.and_then(|time| jiff::Timestamp::from_millisecond(time).ok());
         Ok(ServiceStatus {
             instance: self.instance.display().to_string(),
             issuer: self.tokens.issuer(),
@@ -57,6 +58,7 @@ impl Parts {
             address: self.address.get().cloned(),
             started: self.started.to_string(),
             sessions: self.sessions.count(),
+            restored: restored.map(|time| time.to_string()),
             counts: self.store.counts().await?,
         })
     }

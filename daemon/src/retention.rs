@@ -12,7 +12,9 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Removes what is past its retention, until it is cancelled: publications (who has not had them is told of the gap),
 /// the audit, and jobs that have ended.
 pub(crate) async fn run(store: Store, jobs: Jobs, limits: Limits, cancel: CancellationToken) {
-    while cancel.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+    // At once, too: much may have come past it while the service was away.
+    let mut every = tokio::time::interval(EVERY);
+    while cancel.run_until_cancelled(every.tick()).await.is_some() {
         if let Err(error) = trim(&store, &limits).await {
             tracing::warn!(%error, "what is past its retention could not be removed");
         }

@@ -3,6 +3,7 @@
 mod architecture;
 mod attacks;
 mod audit;
+mod backup;
 mod bad_children;
 mod bad_data;
 mod bad_frames;
@@ -32,6 +33,7 @@ mod outcomes;
 mod permissions;
 mod protocol;
 mod raw_peer;
+mod restored;
 mod rotation;
 mod schemas;
 mod service;

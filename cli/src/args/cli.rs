@@ -3,8 +3,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
-    ActionCommand, Audit, Completions, DataCommand, Demo, Dev, JobCommand, KeysCommand, Log, Man, PeerCommand,
-    Progress, Record, RetryAfter, ServiceCommand, SubscribersCommand, TlsCommand, TokenCommand, ValidationCommand,
+    ActionCommand, Audit, Backup, Completions, DataCommand, Demo, Dev, JobCommand, KeysCommand, Log, Man, PeerCommand,
+    Progress, Record, Restore, RetryAfter, ServiceCommand, SubscribersCommand, TlsCommand, TokenCommand,
+    ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -106,6 +107,12 @@ pub(crate) enum Command {
     /// The database of an instance
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),
+    /// Write the instance into one file: its database as of one moment, settings and keys; its service may run
+    #[command(after_help = "Examples:\n  coattail backup office.tar\n  coattail backup office.tar --all --force")]
+    Backup(Backup),
+    /// Make an instance of a backup, or put it in the place of what an instance has
+    #[command(after_help = "Examples:\n  coattail restore office.tar\n  coattail restore office.tar ~/office")]
+    Restore(Restore),
     /// Show on three instances of its own, in a temporary folder, what Coattail does
     Demo(Demo),
     /// Look for what is wrong with an instance; exits with 1 if something is

@@ -2,6 +2,7 @@
 
 mod action;
 mod audit;
+mod backup;
 mod cli;
 mod completions;
 mod data;
@@ -28,6 +29,7 @@ pub(crate) use action::{
     ReloadAction, ShowAction, SubscribeAction, TypesLanguage, UnsubscribeAction,
 };
 pub(crate) use audit::Audit;
+pub(crate) use backup::{Backup, Restore};
 pub(crate) use cli::{Cli, Command, Global, Help, New};
 pub(crate) use completions::Completions;
 pub(crate) use data::{DataCommand, Migration};

@@ -2,6 +2,7 @@
 
 mod action;
 mod audit;
+mod backup;
 mod completions;
 mod create;
 mod data;
@@ -61,6 +62,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Dev(args) => dev::run(context, &args),
         Command::Record(args) => record::run(context, &args).map(|()| ExitStatus::Done),
         Command::Demo(args) => demo::run(context, &args),
+        Command::Backup(args) => backup::back_up(context, &args),
+        Command::Restore(args) => backup::restore(context, args),
         Command::Doctor => doctor::run(context),
         Command::Completions(args) => completions::run(context, &args),
         Command::Man(args) => man::run(context, &args),

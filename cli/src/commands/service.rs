@@ -80,6 +80,9 @@ struct Running {
     answers: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<u64>,
+    /// When its database was last known to have been put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<Counts>,
 }
@@ -98,6 +101,7 @@ impl Running {
                 headless,
                 answers: true,
                 sessions: Some(status.sessions),
+                restored: status.restored,
                 counts: Some(status.counts),
             });
         }
@@ -111,6 +115,7 @@ impl Running {
             headless,
             answers: false,
             sessions: None,
+            restored: None,
             counts: None,
         })
     }
@@ -169,6 +174,14 @@ fn status(context: &Context) -> Result<ExitStatus, Failure> {
     }
     // An empty list is an answer to programs; that it is empty is told by the exit code as well.
     context.printer.list(&running, "")?;
+    for service in &running {
+        if let Some(restored) = &service.restored {
+            context.printer.note(&format!("the database of {} was put back {}", service.instance, ago(restored)));
+        }
+        if let Some(missed @ 1..) = service.counts.as_ref().map(|counts| counts.missed) {
+            context.printer.note(&format!("{} has missed {missed} publications: gaps", service.instance));
+        }
+    }
     Ok(if running.is_empty() { report(&context.printer, &none) } else { ExitStatus::Done })
 }
 

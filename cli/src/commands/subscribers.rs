@@ -21,7 +21,10 @@ impl Row for Subscriber {
             self.token.clone(),
             yes_no(self.attached),
             self.lag.to_string(),
-            self.last_error.clone().unwrap_or_else(|| "-".to_owned()),
+            self.last_error.clone().unwrap_or_else(|| match self.ahead {
+                0 => "-".to_owned(),
+                ahead => format!("has {ahead} from before this instance was restored"),
+            }),
         ]
     }
 }

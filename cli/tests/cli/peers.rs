@@ -130,6 +130,7 @@ fn subscribers_are_listed_and_revoked() {
                 receiver: "keep".parse().expect("a name"),
                 token: "t".to_owned(),
                 cursor: 7,
+                ahead: 0,
                 lag: 3,
                 attached: false,
                 last_error: Some("refused\nthen\tgone".to_owned()),

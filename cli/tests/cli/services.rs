@@ -13,6 +13,7 @@ fn status(instance: &Instance) -> ServiceStatus {
         address: None,
         started: "a while ago".to_owned(),
         sessions: 2,
+        restored: None,
         counts: Counts { undelivered: 3, waiting: 4, dead: 5, ..Counts::default() },
     }
 }

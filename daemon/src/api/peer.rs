@@ -68,7 +68,7 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
         .on(parts, |parts: Arc<Parts>, facts, request: Attach| async move {
             // An instance attaches what it holds; what it does not hold is unknown to it.
             let caller: Arc<Caller> = fact(&facts)?;
-            parts.publisher.attach(&caller, &fact::<Session>(&facts)?, request.subscriptions).await
+            parts.publisher.attach(&caller, &fact::<Session>(&facts)?, request).await
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Unsubscribe| async move {
             // As with `Attach`.

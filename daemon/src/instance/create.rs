@@ -117,22 +117,10 @@ impl NewInstance {
         dir: &Path,
         prepare: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<Instance, CreateError> {
-        let failed = |cause: Cause| CreateError::Failed { dir: dir.to_owned(), cause };
-        let io_failed = |error: io::Error| failed(error.into());
-        let root = resolve(dir).map_err(io_failed)?;
-        let make = |staging: &Path| -> Result<(), Cause> {
+        place_with(dir, |staging| {
             self.build(staging)?;
-            prepare(staging).map_err(|error| Cause::Prepare(error.into()))?;
-            Ok(sync_tree(staging)?)
-        };
-        match occupation(&root).map_err(io_failed)? {
-            Occupation::Instance => return Err(CreateError::AlreadyInstance { dir: dir.to_owned() }),
-            Occupation::Taken => return Err(CreateError::NotEmpty { dir: dir.to_owned() }),
-            Occupation::File => return Err(CreateError::NotAFolder { dir: dir.to_owned() }),
-            Occupation::Replaceable => replace(&root, make).map_err(failed)?,
-            Occupation::Fillable => fill(&root, make).map_err(failed)?,
-        }
-        Instance::open(&root).map_err(|error| failed(error.into()))
+            prepare(staging).map_err(|error| Cause::Prepare(error.into()))
+        })
     }
 
     /// Makes everything but the database.
@@ -158,6 +146,33 @@ impl NewInstance {
         TlsIdentity::generate(identity.issuer(), Timestamp::now(), &key, &certificate)?;
         Ok(version::write(root)?)
     }
+}
+
+/// Makes an instance in `dir`, which must be empty or not exist yet, of what `make` puts into a folder that nobody else
+/// sees.
+pub fn place<E: Into<Box<dyn Error + Send + Sync>>>(
+    dir: &Path,
+    make: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<Instance, CreateError> {
+    place_with(dir, |staging| make(staging).map_err(|error| Cause::Prepare(error.into())))
+}
+
+fn place_with(dir: &Path, make: impl FnOnce(&Path) -> Result<(), Cause>) -> Result<Instance, CreateError> {
+    let failed = |cause: Cause| CreateError::Failed { dir: dir.to_owned(), cause };
+    let io_failed = |error: io::Error| failed(error.into());
+    let root = resolve(dir).map_err(io_failed)?;
+    let make = |staging: &Path| -> Result<(), Cause> {
+        make(staging)?;
+        Ok(sync_tree(staging)?)
+    };
+    match occupation(&root).map_err(io_failed)? {
+        Occupation::Instance => return Err(CreateError::AlreadyInstance { dir: dir.to_owned() }),
+        Occupation::Taken => return Err(CreateError::NotEmpty { dir: dir.to_owned() }),
+        Occupation::File => return Err(CreateError::NotAFolder { dir: dir.to_owned() }),
+        Occupation::Replaceable => replace(&root, make).map_err(failed)?,
+        Occupation::Fillable => fill(&root, make).map_err(failed)?,
+    }
+    Instance::open(&root).map_err(|error| failed(error.into()))
 }
 
 enum Occupation {
@@ -272,7 +287,7 @@ fn resolve(dir: &Path) -> io::Result<PathBuf> {
     }
 }
 
-fn sync_tree(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_tree(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {

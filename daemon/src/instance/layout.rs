@@ -22,6 +22,11 @@ impl Instance {
         &self.root
     }
 
+    /// Says which version made it.
+    pub fn version_file(&self) -> PathBuf {
+        self.root.join(VERSION)
+    }
+
     /// The settings.
     pub fn config(&self) -> PathBuf {
         self.root.join(CONFIG)
@@ -57,7 +62,8 @@ impl Instance {
         self.root.join(LOG)
     }
 
-    /// What a running daemon needs, for its owner only. Nothing in it but the logs outlives the daemon.
+    /// What a running daemon needs, for its owner only. Nothing in it but the logs and the last
+    /// epoch outlives the daemon.
     pub fn state(&self) -> PathBuf {
         self.root.join(STATE)
     }
@@ -70,6 +76,11 @@ impl Instance {
     /// The file that is locked by the process that works in the instance.
     pub fn lock_file(&self) -> PathBuf {
         self.state().join("lock")
+    }
+
+    /// Remembers when the database was last opened, so that one which was put back is found out.
+    pub fn epoch_file(&self) -> PathBuf {
+        self.state().join("epoch")
     }
 
     /// What is kept of what plugins say and print.

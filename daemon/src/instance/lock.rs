@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use coattail::wire::ErrorCode;
 
-use super::Instance;
+use super::{Instance, replace};
 
 /// Who works in an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,8 @@ impl Instance {
         }
         file.set_len(0).map_err(failed)?;
         writeln!(file, "{} {what}", std::process::id()).map_err(failed)?;
+        // Before anybody looks at anything: what a restore that was killed has left to do.
+        replace::finish(self).map_err(failed)?;
         Ok(InstanceLock { _file: file })
     }
 

@@ -5,6 +5,7 @@ use coattail::id::{IssuerHash, SubscriptionId};
 use coattail::name::ActionName;
 use coattail::rpc::Session;
 use coattail::wire::Failure;
+use coattail::wire::peer::{Ahead, Reached};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::lane::Lane;
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
-use crate::store::Store;
+use crate::store::{SetBack, Store};
 
 /// Which lane: one subscriber's subscriptions to one action. They share it, so that a publication which several of
 /// them want is sent and stored once.
@@ -113,6 +114,32 @@ impl Delivery {
         }
     }
 
+    /// A subscriber says how far its subscriptions have got. What it lacks is delivered again.
+    pub(crate) async fn set_back(&self, subscriber: IssuerHash, reached: Vec<Reached>) -> Result<(), Failure> {
+        if reached.is_empty() {
+            return Ok(());
+        }
+        for SetBack { subscription, by, ahead } in self.inner.store.set_back(reached).await? {
+            if by > 0 {
+                tracing::warn!(%subscription, %subscriber, count = by,
+                    "the subscriber lacks what it had stored, and gets it again as far as it is kept: it was restored from a backup");
+            }
+            if ahead > 0 {
+                tell_ahead(subscription, subscriber, ahead);
+            }
+        }
+        Ok(())
+    }
+
+    /// A subscriber had got further than the log here knows.
+    pub(super) async fn note_ahead(&self, subscriber: IssuerHash, ahead: Ahead) -> Result<(), Failure> {
+        let Ahead { subscription, count } = ahead;
+        if self.inner.store.note_ahead(subscription, count).await? {
+            tell_ahead(subscription, subscriber, count);
+        }
+        Ok(())
+    }
+
     /// Adds one to those that are delivered over a session.
     pub(crate) fn attach_one(&self, session: &Session, id: SubscriptionId, subscriber: IssuerHash, action: ActionName) {
         self.state().attached.insert(id, session.clone());
@@ -155,4 +182,9 @@ impl Delivery {
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn tell_ahead(subscription: SubscriptionId, subscriber: IssuerHash, count: u64) {
+    tracing::warn!(%subscription, %subscriber, count,
+        "the subscriber has publications that are not in the log here any more: this instance was restored from a backup");
 }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
-use coattail::wire::peer::{Addressee, Deliver, Refused, Stored};
+use coattail::wire::peer::{Addressee, Ahead, Deliver, Reached, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,7 @@ impl Inbox {
     /// Stores a delivery for those of its addressees that the caller may deliver to. Once this returns, it is on disk.
     pub(crate) async fn deliver(&self, caller: &Caller, delivery: Deliver) -> Result<Stored, Failure> {
         let Deliver { to, mut publications } = delivery;
-        let Some(first) = publications.first() else { return Ok(Stored { refused: Vec::new() }) };
+        let Some(first) = publications.first() else { return Ok(Stored::default()) };
         if publications.len() > MAX_BATCH || to.len() > MAX_ADDRESSEES {
             return Err(Failure::new(ErrorCode::TooLarge, "too many publications or addressees in one delivery"));
         }
@@ -110,7 +110,7 @@ impl Inbox {
             }
         }
         if allowed.is_empty() {
-            return Ok(Stored { refused });
+            return Ok(Stored { refused, ..Stored::default() });
         }
         let verifier = Verifier::default();
         let mut former = Former::new(&self.inner.store, caller.identity.clone());
@@ -119,22 +119,30 @@ impl Inbox {
             // Whoever published it is who delivers it, whatever the key was then.
             publication.issuer = caller.issuer();
         }
-        refused.extend(self.store(publications, allowed).await?);
+        let mut stored = self.store(publications, allowed).await?;
+        stored.refused.append(&mut refused);
         for lane in lanes {
             self.wake(lane);
         }
-        Ok(Stored { refused })
+        Ok(stored)
     }
 
-    async fn store(&self, publications: Vec<Publication>, to: Vec<Addressee>) -> Result<Vec<Refused>, Failure> {
+    async fn store(&self, publications: Vec<Publication>, to: Vec<Addressee>) -> Result<Stored, Failure> {
         let taken = self.inner.store.store_delivery(publications, to).await?;
-        let mut refused = Vec::new();
+        let Stored { mut refused, mut behind, mut ahead } = Stored::default();
         for (subscription, taken) in taken {
             match taken {
-                Taken::Stored { missed: 0, .. } => {}
-                Taken::Stored { missed, .. } => {
-                    tracing::warn!(%subscription, missed, "publications were lost to retention before they were delivered");
+                Taken::Stored { missed, gone, .. } => {
+                    if missed > 0 {
+                        tracing::warn!(%subscription, missed, "a gap: the publisher no longer had these publications when it could deliver");
+                    }
+                    if gone > 0 {
+                        ahead.push(Ahead { subscription, count: gone });
+                        tracing::warn!(%subscription, gone,
+                            "the publisher was restored from a backup: it no longer knows these publications, and gives their numbers to others");
+                    }
                 }
+                Taken::Behind(place) => behind.push(Reached { subscription, place }),
                 Taken::Unknown => refused.push(refusal(subscription, revoked())),
                 Taken::OtherLog => refused.push(refusal(
                     subscription,
@@ -142,7 +150,7 @@ impl Inbox {
                 )),
             }
         }
-        Ok(refused)
+        Ok(Stored { refused, behind, ahead })
     }
 
     /// Runs the receiver of a subscription for what waits.

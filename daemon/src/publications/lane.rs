@@ -4,7 +4,7 @@ use std::time::Duration;
 use coattail::id::{IssuerHash, SubscriptionId};
 use coattail::name::ActionName;
 use coattail::rpc::Session;
-use coattail::wire::peer::{Addressee, Deliver};
+use coattail::wire::peer::{Addressee, Deliver, Stored};
 use coattail::wire::{ErrorCode, Failure};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -131,10 +131,10 @@ impl Lane {
         let to: Vec<Addressee> = members
             .iter()
             .filter(|member| member.cursor < last)
-            .map(|member| Addressee { subscription: member.subscription.id, after: member.cursor })
+            .map(|member| Addressee { subscription: member.subscription.id, after: member.cursor, epoch: member.epoch })
             .collect();
         match self.send(&members, Deliver { to: to.clone(), publications }, used).await {
-            Ok(refused) => self.settle(&to, last, &refused).await,
+            Ok(answer) => self.settle(&to, last, answer).await,
             Err(failure) => {
                 for addressee in &to {
                     self.store.set_last_error(addressee.subscription, failure.to_string()).await?;
@@ -151,7 +151,7 @@ impl Lane {
         members: &[SubscriptionState],
         delivery: Deliver,
         used: &mut Option<Session>,
-    ) -> Result<Vec<(SubscriptionId, Failure)>, Failure> {
+    ) -> Result<Stored, Failure> {
         let session = match self.attached(members) {
             Some(session) => session,
             None => {
@@ -161,27 +161,32 @@ impl Lane {
             }
         };
         *used = Some(session.clone());
-        let stored = session.call_within(STORE_LIMIT, &delivery).await?;
-        let refused = stored.refused.into_iter();
-        Ok(refused
-            .map(|refused| (refused.subscription, Failure::new(ErrorCode::from_number(refused.code), refused.message)))
-            .collect())
+        session.call_within(STORE_LIMIT, &delivery).await
     }
 
     /// Moves the cursors of those that have stored it, and ends the subscriptions that are over at the subscriber.
-    async fn settle(
-        &self,
-        to: &[Addressee],
-        last: u64,
-        refused: &[(SubscriptionId, Failure)],
-    ) -> Result<Round, Failure> {
-        let has_refused = |id| refused.iter().any(|(refused, _)| *refused == id);
+    async fn settle(&self, to: &[Addressee], last: u64, answer: Stored) -> Result<Round, Failure> {
+        let Stored { refused, mut behind, ahead } = answer;
+        let refused: Vec<_> = refused
+            .into_iter()
+            .map(|refused| (refused.subscription, Failure::new(ErrorCode::from_number(refused.code), refused.message)))
+            .collect();
+        behind.retain(|behind| to.iter().any(|to| to.subscription == behind.subscription));
+        let has_refused = |id| {
+            refused.iter().any(|(refused, _)| *refused == id) || behind.iter().any(|behind| behind.subscription == id)
+        };
         let stored: Vec<_> =
             to.iter().map(|to| to.subscription).filter(|&id| !has_refused(id)).map(|id| (id, last)).collect();
         if !stored.is_empty() {
             self.store.advance_cursors(stored).await?;
         }
-        let mut failed = None;
+        for ahead in ahead.into_iter().filter(|ahead| to.iter().any(|to| to.subscription == ahead.subscription)) {
+            self.delivery.note_ahead(self.subscriber, ahead).await?;
+        }
+        // As after a failure, with a pause: who never has what it was given costs no more than one that fails.
+        let mut failed = (!behind.is_empty())
+            .then(|| Failure::new(ErrorCode::Failed, "the subscriber lacks what it had stored, and gets it again"));
+        self.delivery.set_back(self.subscriber, behind).await?;
         for (id, failure) in refused.iter().filter(|(id, _)| to.iter().any(|to| to.subscription == *id)) {
             if failure.code == ErrorCode::TokenRevoked {
                 self.end(*id, failure).await?;

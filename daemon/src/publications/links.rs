@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use coattail::id::{PeerId, SubscriptionId};
-use coattail::wire::peer::Attach;
+use coattail::wire::peer::{Attach, Reached};
 use coattail::wire::{ErrorCode, Failure};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
-use crate::store::Store;
+use crate::store::{HeldSubscription, Store};
 
 /// An attachment that its publisher ends sooner counts as a failure: to come back at once could go on for ever.
 const SHORT: Duration = Duration::from_secs(5);
@@ -165,10 +165,20 @@ impl Links {
             session => session?,
         };
         let subscriptions: Vec<_> = held.iter().map(|held| held.id).collect();
-        let attached = session.call_within(ATTACH_LIMIT, &Attach { subscriptions: subscriptions.clone() }).await?;
+        let reached = |held: &HeldSubscription| held.stored.map(|place| Reached { subscription: held.id, place });
+        let places = held.iter().filter_map(reached).collect();
+        let attach = Attach { subscriptions: subscriptions.clone(), places };
+        let attached = session.call_within(ATTACH_LIMIT, &attach).await?;
         for id in attached.unknown.into_iter().filter(|id| subscriptions.contains(id)) {
             tracing::warn!(subscription = %id, %peer, "the publisher has ended the subscription");
             self.forget(id).await?;
+        }
+        if let Some(restored) = attached.restored {
+            let time = jiff::Timestamp::from_millisecond(restored).map(|time| time.to_string()).unwrap_or_default();
+            for subscription in store.note_restored(subscriptions.clone(), restored).await? {
+                tracing::warn!(%subscription, %peer, restored = %time,
+                    "the publisher was restored from a backup: what it had accepted and not delivered may be lost");
+            }
         }
         tracing::debug!(%peer, count = subscriptions.len(), "attached");
         let since = Instant::now();

@@ -53,7 +53,7 @@ impl Runner {
     /// The first publication that waits, once its time has come.
     async fn next(&self) -> InboxItem {
         loop {
-            match self.store.next_waiting(self.lane.subscription, 0).await {
+            match self.store.next_waiting(self.lane.subscription).await {
                 Ok(None) => self.wake.notified().await,
                 Ok(Some(item)) => {
                     let wait = item.next_attempt.saturating_sub(now());
@@ -71,11 +71,12 @@ impl Runner {
     }
 
     async fn handle(&self, item: InboxItem) -> Result<(), Failure> {
-        let (subscription, sequence) = (item.subscription, item.sequence);
+        let (subscription, place) = (item.subscription, item.place);
+        let sequence = place.sequence;
         let attempt = item.attempts + 1;
         let receiver = item.receiver.clone();
         let Err(failure) = self.receive(item, attempt).await else {
-            self.store.finish(subscription, sequence).await?;
+            self.store.finish(subscription, place).await?;
             return Ok(());
         };
         let delay = match failure.code {
@@ -88,11 +89,11 @@ impl Runner {
             Some(delay) => {
                 tracing::warn!(%receiver, sequence, attempt, %failure, ?delay, "a receiver failed and is tried again");
                 let next = now().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
-                self.store.retry(subscription, sequence, attempt, next, failure.to_string()).await?;
+                self.store.retry(subscription, place, attempt, next, failure.to_string()).await?;
             }
             None => {
                 tracing::error!(%receiver, sequence, attempt, %failure, "a publication went to the dead letters");
-                self.store.bury(subscription, sequence, attempt, failure.to_string(), now()).await?;
+                self.store.bury(subscription, place, attempt, failure.to_string(), now()).await?;
             }
         }
         Ok(())
@@ -112,7 +113,7 @@ impl Runner {
             id: item.id,
             issuer: item.issuer,
             action: item.action.to_string(),
-            sequence: item.sequence,
+            sequence: item.place.sequence,
             time: item.time,
             hops: item.hops,
             attempt,

@@ -13,17 +13,19 @@ pub(super) struct Tally {
     pub(super) handled: i64,
     pub(super) waiting: i64,
     pub(super) dead: i64,
+    pub(super) missed: i64,
 }
 
 impl Tally {
     pub(super) fn write(&self, db: &Connection) -> Result<(), Error> {
         if *self != Self::default() {
-            let Self { published, delivered, stored, handled, waiting, dead } = self;
+            let Self { published, delivered, stored, handled, waiting, dead, missed } = self;
             db.prepare_cached(
                 "UPDATE counts SET published = published + ?1, delivered = delivered + ?2, stored = stored + ?3,
-                     handled = handled + ?4, waiting = waiting + ?5, dead = dead + ?6",
+                     handled = handled + ?4, waiting = waiting + ?5, dead = dead + ?6,
+                     missed = missed + ?7",
             )?
-            .execute([published, delivered, stored, handled, waiting, dead])?;
+            .execute([published, delivered, stored, handled, waiting, dead, missed])?;
         }
         Ok(())
     }
@@ -46,6 +48,7 @@ impl Store {
                     handled: unsigned(row, "handled")?,
                     waiting: unsigned(row, "waiting")?,
                     dead: unsigned(row, "dead")?,
+                    missed: unsigned(row, "missed")?,
                 })
             })?)
         })

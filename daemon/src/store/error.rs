@@ -19,6 +19,14 @@ pub enum Error {
     /// What was read cannot have been written by us.
     #[error("the database is damaged")]
     Damaged(#[source] Arc<rusqlite::Error>),
+    /// SQLite has looked for damage, and found some.
+    #[error("the database {} is damaged: {fault}", path.display())]
+    Faulty {
+        /// Which file.
+        path: PathBuf,
+        /// What it has found first.
+        fault: String,
+    },
     /// No SQLite file, or that of another program.
     #[error("{} is not a database of Coattail", path.display())]
     Foreign {
@@ -85,6 +93,7 @@ impl Error {
             Self::Unordered => ErrorCode::InvalidInput,
             Self::Closed => ErrorCode::ShuttingDown,
             Self::Damaged(_)
+            | Self::Faulty { .. }
             | Self::Foreign { .. }
             | Self::Open { .. }
             | Self::Migration(_)
@@ -98,10 +107,12 @@ impl Error {
         match self {
             Self::Full(_) => Some("make room on the disk; nothing has to be restarted"),
             Self::Locked(_) => Some("another program has the database open; end it and try again"),
-            Self::Damaged(_) => Some("stop the service and restore data.db from a backup"),
-            Self::Foreign { .. } => {
-                Some("restore data.db from a backup, or move the file away and run `coattail data migrate`")
+            Self::Damaged(_) | Self::Faulty { .. } => {
+                Some("stop the service, and put a backup in its place: `coattail restore FILE`")
             }
+            Self::Foreign { .. } => Some(
+                "put a backup in its place with `coattail restore FILE`, or move the file away and run `coattail data migrate`",
+            ),
             Self::Open { .. } => Some("run `coattail data migrate` if it was never made, or check who owns the file"),
             Self::Newer { .. } => Some("use the newer version of coattail that made it"),
             Self::Older { .. } => Some("run `coattail data migrate latest`"),

@@ -85,12 +85,12 @@ impl<'c> Group<'c> {
     }
 
     /// Signs and writes what was appended, and returns once everything is on disk.
-    pub(super) fn commit(mut self, signer: &Signer) -> Result<(), Error> {
+    pub(super) fn commit(mut self, signer: &Signer, epoch: i64) -> Result<(), Error> {
         if let Some(lost) = self.lost.take() {
             return Err(lost);
         }
         let appends = std::mem::take(&mut self.appends);
-        catch_unwind(AssertUnwindSafe(|| appends.write(&mut self, signer))).unwrap_or(Err(Error::Panicked))?;
+        catch_unwind(AssertUnwindSafe(|| appends.write(&mut self, signer, epoch))).unwrap_or(Err(Error::Panicked))?;
         self.tally.write(self.connection)?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())

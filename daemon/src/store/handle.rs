@@ -1,5 +1,6 @@
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -7,10 +8,10 @@ use coattail::id::IssuerHash;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Error;
 use super::group::{Group, Signer};
 use super::migrate::{check_version, connect};
 use super::thread::{self, Job, Read, Write};
+use super::{Error, epochs};
 
 /// The database of an instance. Cheap to clone.
 ///
@@ -25,6 +26,7 @@ struct Shared {
     /// `None` once closed.
     queues: Mutex<Option<Queues>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    has_told_damage: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -35,10 +37,11 @@ struct Queues {
 
 impl Store {
     /// Opens a database of this very schema version; [`migrate`](super::migrate()) makes it one. Blocks for a moment.
+    /// `epoch` is a file of ours that remembers the last opening; it may be missing.
     ///
     /// After a crash SQLite finds every committed transaction in the file or its write-ahead log, and nothing of the
     /// one that was under way.
-    pub fn open(path: &Path, signer: Signer) -> Result<Self, Error> {
+    pub fn open(path: &Path, signer: Signer, epoch: &Path) -> Result<Self, Error> {
         let writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         check_version(&writer, path)?;
         writer.pragma_update(None, "journal_mode", "wal")?;
@@ -49,10 +52,16 @@ impl Store {
         writer.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)?;
         let readers =
             (0..READERS).map(|_| connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)).collect::<Result<Vec<_>, _>>()?;
-        Self::start(writer, readers, signer, path)
+        let epoch = epochs::begin(&writer, epoch, jiff::Timestamp::now().as_millisecond())?;
+        Self::start(writer, readers, (signer, epoch), path)
     }
 
-    fn start(writer: Connection, readers: Vec<Connection>, signer: Signer, path: &Path) -> Result<Self, Error> {
+    fn start(
+        writer: Connection,
+        readers: Vec<Connection>,
+        (signer, epoch): (Signer, i64),
+        path: &Path,
+    ) -> Result<Self, Error> {
         let not_started = |source| Error::Open { path: path.to_owned(), source: Arc::new(source) };
         let issuer = signer.issuer;
         let (writes, mut write_queue) = mpsc::channel(WRITE_QUEUE);
@@ -67,9 +76,17 @@ impl Store {
             threads.push(named.spawn(move || thread::read(&connection, &queue)).map_err(not_started)?);
         }
         let named = std::thread::Builder::new().name("store-write".to_owned());
-        threads.push(named.spawn(move || thread::write(&writer, &signer, &mut write_queue)).map_err(not_started)?);
+        threads
+            .push(named.spawn(move || thread::write(&writer, &signer, epoch, &mut write_queue)).map_err(not_started)?);
         let queues = Mutex::new(Some(Queues { writes, reads }));
-        Ok(Self { shared: Arc::new(Shared { issuer, queues, threads: Mutex::new(threads) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                issuer,
+                queues,
+                threads: Mutex::new(threads),
+                has_told_damage: AtomicBool::new(false),
+            }),
+        })
     }
 
     /// Takes no more work, does what is queued, and returns when the files are closed. May be called twice.
@@ -116,7 +133,7 @@ impl Store {
         let queue = self.queues()?.writes;
         queue.send(Box::new(Job::new(work, waiting))).await.map_err(|_| Error::Closed)?;
         drop(queue);
-        answer.await.unwrap_or(Err(Error::Panicked))
+        self.noticed(answer.await.unwrap_or(Err(Error::Panicked)))
     }
 
     /// Runs `work` on a reading thread, in a transaction of its own: it sees one state of the database.
@@ -133,7 +150,17 @@ impl Store {
         let queue = self.queues()?.reads;
         queue.send(question).await.map_err(|_| Error::Closed)?;
         drop(queue);
-        answer.await.unwrap_or(Err(Error::Panicked))
+        self.noticed(answer.await.unwrap_or(Err(Error::Panicked)))
+    }
+
+    /// Damage is told, once, whoever met it: a delivery that is tried again and again says nothing aloud.
+    fn noticed<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error @ Error::Damaged(_)) = &outcome
+            && !self.shared.has_told_damage.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(%error, hint = error.hint(), "what is in it can be lost");
+        }
+        outcome
     }
 
     fn queues(&self) -> Result<Queues, Error> {
@@ -220,7 +247,7 @@ mod tests {
         let refused = store.append(draft("a", "1")).await.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::ShuttingDown);
 
-        let again = Store::open(&store.path, signer()).unwrap();
+        let again = Store::open(&store.path, signer(), &store.path.with_extension("epoch")).unwrap();
         assert_eq!(again.head(action("a")).await.unwrap().unwrap().head, 300);
         assert!(again.check().await.unwrap().is_empty());
     }
@@ -230,7 +257,7 @@ mod tests {
         let store = store();
         store.append(draft("a", "1")).await.unwrap();
         // As after a crash: nothing was closed, and the file is opened again.
-        let again = Store::open(&store.path, signer()).unwrap();
+        let again = Store::open(&store.path, signer(), &store.path.with_extension("epoch")).unwrap();
         assert_eq!(again.append(draft("a", "1")).await.unwrap().sequence, 2);
     }
 
@@ -268,7 +295,7 @@ mod tests {
         bytes[4096..].fill(0xaa);
         std::fs::write(&store.path, bytes).unwrap();
         // Found out when the file is opened, or when the page is read.
-        let error = match Store::open(&store.path, signer()) {
+        let error = match Store::open(&store.path, signer(), &store.path.with_extension("epoch")) {
             Ok(again) => again.append(draft("a", "1")).await.unwrap_err(),
             Err(error) => error,
         };

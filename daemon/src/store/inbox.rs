@@ -1,7 +1,7 @@
 use coattail::id::{IssuerHash, PublicationId, SubscriptionId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::wire::peer::Addressee;
-use coattail::wire::{Publication, Raw};
+use coattail::wire::{Place, Publication, Raw};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::{parsed, parsed_if_any, payload, signed, unsigned};
@@ -17,9 +17,13 @@ pub enum Taken {
         new: u64,
         /// How many it had already.
         duplicates: u64,
-        /// How many sequences it will never get: retention had removed them at the publisher.
+        /// How many sequences it will never get: the publisher does not have them any more.
         missed: u64,
+        /// How many that it has are not those of the publisher any more, whose database was put back.
+        gone: u64,
     },
+    /// Nothing: it lacks what comes after this place, which the publisher believes it to have.
+    Behind(Place),
     /// We hold no such subscription; its token was revoked.
     Unknown,
     /// It is to another log than that of the publications.
@@ -45,7 +49,7 @@ pub struct InboxItem {
     /// For which subscription.
     pub subscription: SubscriptionId,
     /// Its place in the publisher's log.
-    pub sequence: u64,
+    pub place: Place,
     /// How often it was tried.
     pub attempts: u32,
     /// Not to be tried before this time, in milliseconds.
@@ -95,16 +99,41 @@ impl Store {
         .await
     }
 
-    /// The first publication that waits for the receiver of a subscription, beginning after a sequence (0 for all),
-    /// whether or not its time has come.
-    pub async fn next_waiting(&self, subscription: SubscriptionId, after: u64) -> Result<Option<InboxItem>, Error> {
+    /// The first publication that waits for the receiver of a subscription, whether or not its time has come.
+    pub async fn next_waiting(&self, subscription: SubscriptionId) -> Result<Option<InboxItem>, Error> {
         self.read(move |db| {
             let query = "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, c.receiver
                          FROM inbox i JOIN inbox_cursors c USING (subscription)
                              JOIN inbox_publications p ON p.row = i.publication
-                         WHERE i.subscription = ?1 AND i.sequence > ?2 ORDER BY i.sequence LIMIT 1";
-            let mut query = db.prepare_cached(query)?;
-            Ok(query.query_row(params![subscription.to_string(), signed(after)], item).optional()?)
+                         WHERE i.subscription = ?1 ORDER BY i.epoch, i.sequence LIMIT 1";
+            Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], item).optional()?)
+        })
+        .await
+    }
+
+    /// Where a subscription that was just made begins, as its publisher says. Without a delivery nobody else knows.
+    pub async fn begin_at(&self, subscription: SubscriptionId, place: Place) -> Result<(), Error> {
+        self.write(move |group| {
+            let Some(lane) = held_lane(group.db(), subscription)? else { return Ok(()) };
+            begin(group.db(), &lane, place)
+        })
+        .await
+    }
+
+    /// A publisher says when its database was put back. Returns those of the subscriptions that had not been told so.
+    pub async fn note_restored(&self, held: Vec<SubscriptionId>, restored: i64) -> Result<Vec<SubscriptionId>, Error> {
+        self.write(move |group| {
+            let query = "UPDATE inbox_cursors SET restored = ?2
+                         WHERE subscription = ?1 AND coalesce(restored, 0) < ?2 AND ?2 > (
+                             SELECT issued FROM issued_tokens WHERE issued_tokens.id = subscription)";
+            let mut query = group.db().prepare_cached(query)?;
+            let mut told = Vec::new();
+            for id in held {
+                if query.execute(params![id.to_string(), restored])? == 1 {
+                    told.push(id);
+                }
+            }
+            Ok(told)
         })
         .await
     }
@@ -120,9 +149,9 @@ impl Store {
     }
 
     /// The receiver has handled it: the row goes, and the payload with the last row that needs it.
-    pub async fn finish(&self, subscription: SubscriptionId, sequence: u64) -> Result<(), Error> {
+    pub async fn finish(&self, subscription: SubscriptionId, place: Place) -> Result<(), Error> {
         self.write(move |group| {
-            let row = take_out(group.db(), "DELETE FROM inbox", subscription, sequence)?;
+            let row = take_out(group.db(), "DELETE FROM inbox", subscription, place)?;
             release(group.db(), row)?;
             forget_if_drained(group.db(), subscription)?;
             group.tally.waiting -= 1;
@@ -136,18 +165,19 @@ impl Store {
     pub async fn retry(
         &self,
         subscription: SubscriptionId,
-        sequence: u64,
+        place: Place,
         attempts: u32,
         next_attempt: i64,
         reason: String,
     ) -> Result<(), Error> {
         self.write(move |group| {
-            let query = "UPDATE inbox SET attempts = ?3, next_attempt = ?4, reason = ?5
-                         WHERE subscription = ?1 AND sequence = ?2";
+            let query = "UPDATE inbox SET attempts = ?4, next_attempt = ?5, reason = ?6
+                         WHERE subscription = ?1 AND epoch = ?2 AND sequence = ?3";
             let key = subscription.to_string();
             let changed = group.db().prepare_cached(query)?.execute(params![
                 key,
-                signed(sequence),
+                place.epoch,
+                signed(place.sequence),
                 attempts,
                 next_attempt,
                 reason
@@ -179,47 +209,69 @@ fn take(
 ) -> Result<Taken, Error> {
     let db = group.db();
     let Some(lane) = held_lane(db, to.subscription)? else { return Ok(Taken::Unknown) };
-    let Some(first) = publications.first() else { return Ok(Taken::Stored { new: 0, duplicates: 0, missed: 0 }) };
+    let Some(first) = publications.first() else {
+        return Ok(Taken::Stored { new: 0, duplicates: 0, missed: 0, gone: 0 });
+    };
     if (&lane.publisher, &lane.action) != (&first.issuer, &first.action) {
         return Ok(Taken::OtherLog);
     }
     let key = to.subscription.to_string();
-    let cursor = "SELECT sequence FROM inbox_cursors WHERE subscription = ?1";
-    let cursor = db.prepare_cached(cursor)?.query_row([&key], |row| unsigned(row, "sequence")).optional()?;
-    let mut reached = cursor.unwrap_or(to.after);
-    if cursor.is_none() {
+    let cursor = "SELECT epoch, sequence FROM inbox_cursors WHERE subscription = ?1";
+    let cursor = db.prepare_cached(cursor)?.query_row([&key], place).optional()?;
+    let mut reached = cursor.unwrap_or(to.place());
+    match cursor {
+        Some(reached) if reached < to.place() => return Ok(Taken::Behind(reached)),
+        Some(_) => {}
         // Before the first row that refers to it.
-        db.prepare_cached(
-            "INSERT INTO inbox_cursors (subscription, publisher, action, receiver, sequence) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![key, lane.publisher.to_string(), lane.action.as_str(), lane.receiver.as_str(), signed(reached)])?;
+        None => begin(db, &lane, reached)?,
     }
-    let (mut new, mut duplicates, mut missed) = (0, 0, 0);
+    let (mut new, mut duplicates, mut missed, mut gone) = (0, 0, 0, 0);
     for (publication, row) in publications.iter().zip(rows) {
         if publication.sequence <= to.after {
             continue;
         }
-        if publication.sequence <= reached {
+        let place = publication.place();
+        if place <= reached {
             duplicates += 1;
             continue;
         }
-        missed += publication.sequence - reached - 1;
-        reached = publication.sequence;
+        missed += place.sequence.saturating_sub(reached.sequence + 1);
+        gone += (reached.sequence + 1).saturating_sub(place.sequence);
+        reached = place;
         new += 1;
         let row = match *row {
             Some(stored) => stored,
             None => *row.insert(store(db, publication)?),
         };
         db.prepare_cached("UPDATE inbox_publications SET wanted = wanted + 1 WHERE row = ?1")?.execute([row])?;
-        wait(db, to.subscription, publication.sequence, row)?;
+        wait(db, to.subscription, place, row)?;
     }
     if new > 0 {
-        db.prepare_cached("UPDATE inbox_cursors SET sequence = ?2 WHERE subscription = ?1")?
-            .execute(params![key, signed(reached)])?;
+        db.prepare_cached("UPDATE inbox_cursors SET epoch = ?2, sequence = ?3 WHERE subscription = ?1")?
+            .execute(params![key, reached.epoch, signed(reached.sequence)])?;
+        group.tally.missed += signed(missed);
         group.tally.stored += signed(new);
         group.tally.waiting += signed(new);
     }
-    Ok(Taken::Stored { new, duplicates, missed })
+    Ok(Taken::Stored { new, duplicates, missed, gone })
+}
+
+/// Begins the cursor of a subscription, unless there is one.
+fn begin(db: &Connection, lane: &InboxLane, place: Place) -> Result<(), Error> {
+    let InboxLane { subscription, publisher, action, receiver } = lane;
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO inbox_cursors (subscription, publisher, action, receiver, epoch, sequence)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        subscription.to_string(),
+        publisher.to_string(),
+        action.as_str(),
+        receiver.as_str(),
+        place.epoch,
+        signed(place.sequence)
+    ])?;
+    Ok(())
 }
 
 /// What a subscription is for, as long as we hold its token.
@@ -231,7 +283,7 @@ fn held_lane(db: &Connection, subscription: SubscriptionId) -> Result<Option<Inb
 
 /// The row of a payload, new or from an earlier delivery to another subscription.
 fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
-    let Publication { id, issuer, action, sequence, time, payload, cause, hops, proof: _ } = publication;
+    let Publication { id, issuer, action, sequence, epoch, time, payload, cause, hops, proof: _ } = publication;
     let (id, issuer, sequence) = (id.to_string(), issuer.to_string(), signed(*sequence));
     let known = "SELECT row FROM inbox_publications WHERE issuer = ?1 AND action = ?2 AND sequence = ?3 AND id = ?4";
     let known = db
@@ -242,8 +294,8 @@ fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
         return Ok(row);
     }
     db.prepare_cached(
-        "INSERT INTO inbox_publications (id, issuer, action, sequence, time, payload, cause, hops, wanted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
+        "INSERT INTO inbox_publications (id, issuer, action, sequence, time, payload, cause, hops, epoch, wanted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)",
     )?
     .execute(params![
         id,
@@ -253,14 +305,15 @@ fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
         time,
         payload.get(),
         cause.map(|cause| cause.to_string()),
-        hops
+        hops,
+        epoch
     ])?;
     Ok(db.last_insert_rowid())
 }
 
-pub(super) fn wait(db: &Connection, subscription: SubscriptionId, sequence: u64, row: i64) -> Result<(), Error> {
-    db.prepare_cached("INSERT INTO inbox (subscription, sequence, publication) VALUES (?1, ?2, ?3)")?
-        .execute(params![subscription.to_string(), signed(sequence), row])?;
+pub(super) fn wait(db: &Connection, subscription: SubscriptionId, place: Place, row: i64) -> Result<(), Error> {
+    db.prepare_cached("INSERT INTO inbox (subscription, epoch, sequence, publication) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![subscription.to_string(), place.epoch, signed(place.sequence), row])?;
     Ok(())
 }
 
@@ -269,10 +322,10 @@ pub(super) fn take_out(
     db: &Connection,
     delete: &str,
     subscription: SubscriptionId,
-    sequence: u64,
+    place: Place,
 ) -> Result<i64, Error> {
-    let query = format!("{delete} WHERE subscription = ?1 AND sequence = ?2 RETURNING publication");
-    let key = params![subscription.to_string(), signed(sequence)];
+    let query = format!("{delete} WHERE subscription = ?1 AND epoch = ?2 AND sequence = ?3 RETURNING publication");
+    let key = params![subscription.to_string(), place.epoch, signed(place.sequence)];
     let row = db.prepare_cached(&query)?.query_row(key, |row| row.get(0)).optional()?;
     row.ok_or(Error::Missing("publication in the inbox"))
 }
@@ -293,10 +346,15 @@ fn lane(row: &Row<'_>) -> rusqlite::Result<InboxLane> {
     })
 }
 
+/// From the columns `epoch` and `sequence`.
+pub(super) fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
+    Ok(Place { epoch: row.get("epoch")?, sequence: unsigned(row, "sequence")? })
+}
+
 pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<InboxItem> {
     Ok(InboxItem {
         subscription: parsed(row, "subscription")?,
-        sequence: unsigned(row, "sequence")?,
+        place: place(row)?,
         attempts: row.get("attempts")?,
         next_attempt: row.get("next_attempt")?,
         reason: row.get("reason")?,
@@ -314,14 +372,10 @@ pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<InboxItem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::{hold, publication, receiver, rows, store, with_waiting};
-
-    fn to(subscription: SubscriptionId, after: u64) -> Addressee {
-        Addressee { subscription, after }
-    }
+    use crate::store::testing::{at, hold, publication, receiver, rows, store, to, with_waiting};
 
     fn stored(new: u64, duplicates: u64, missed: u64) -> Taken {
-        Taken::Stored { new, duplicates, missed }
+        Taken::Stored { new, duplicates, missed, gone: 0 }
     }
 
     #[tokio::test]
@@ -334,13 +388,44 @@ mod tests {
         };
         assert_eq!(deliver(0..2, 0).await, stored(2, 0, 0));
         assert_eq!(deliver(0..2, 0).await, stored(0, 2, 0));
-        store.finish(id, 1).await.unwrap();
+        store.finish(id, at(1)).await.unwrap();
         assert_eq!(deliver(0..3, 0).await, stored(1, 2, 0));
         assert_eq!(deliver(0..3, 3).await, stored(0, 0, 0));
-        assert_eq!(deliver(4..6, 4).await, stored(2, 0, 1));
+        // The publisher believes that we have more.
+        assert_eq!(deliver(4..6, 4).await, Taken::Behind(at(3)));
+        // It has lost one to retention.
+        assert_eq!(deliver(4..6, 3).await, stored(2, 0, 1));
         let counts = store.counts().await.unwrap();
-        assert_eq!((counts.stored, counts.handled, counts.waiting), (5, 1, 4));
+        assert_eq!((counts.stored, counts.handled, counts.waiting, counts.missed), (5, 1, 4, 1));
         assert_eq!(rows(&store, "inbox").await, 4);
+    }
+
+    #[tokio::test]
+    async fn what_comes_in_a_later_epoch_is_new_whatever_its_sequence() {
+        let store = store();
+        let id = hold(&store, "them", "a", "r").await;
+        store.begin_at(id, at(4)).await.unwrap();
+        store.begin_at(id, at(2)).await.unwrap();
+        let of = |epoch, sequence| Publication { epoch, ..publication("them", "a", sequence) };
+        let deliver = async |publications: Vec<Publication>, epoch, after| {
+            let to = Addressee { epoch, ..to(id, after) };
+            store.store_delivery(publications, vec![to]).await.unwrap()[0].1
+        };
+        assert_eq!(deliver(vec![of(7, 5), of(7, 6)], 0, 4).await, stored(2, 0, 0));
+        // It was put back to 5, and both of these are others than those of before.
+        let gone = Taken::Stored { new: 2, duplicates: 1, missed: 0, gone: 1 };
+        assert_eq!(deliver(vec![of(7, 5), of(8, 6), of(8, 7)], 0, 4).await, gone);
+        assert_eq!(deliver(vec![of(8, 7)], 8, 6).await, stored(0, 1, 0));
+        assert_eq!(deliver(vec![of(8, 9)], 8, 8).await, Taken::Behind(Place { epoch: 8, sequence: 7 }));
+        assert_eq!(store.held().await.unwrap()[0].stored, Some(Place { epoch: 8, sequence: 7 }));
+        for (epoch, sequence) in [(7, 5), (7, 6), (8, 6), (8, 7)] {
+            let place = store.next_waiting(id).await.unwrap().unwrap().place;
+            assert_eq!(place, Place { epoch, sequence });
+            store.finish(id, place).await.unwrap();
+        }
+        for (restored, told) in [(0, 0), (5, 1), (5, 0), (4, 0), (6, 1)] {
+            assert_eq!(store.note_restored(vec![id], restored).await.unwrap().len(), told, "{restored}");
+        }
     }
 
     #[tokio::test]
@@ -356,11 +441,11 @@ mod tests {
         store.store_delivery(publications, vec![to(three, 1)]).await.unwrap();
         assert_eq!((rows(&store, "inbox").await, rows(&store, "inbox_publications").await), (4, 2));
 
-        store.finish(one, 2).await.unwrap();
-        store.bury(two, 2, 8, "no".to_owned(), 5).await.unwrap();
+        store.finish(one, at(2)).await.unwrap();
+        store.bury(two, at(2), 8, "no".to_owned(), 5).await.unwrap();
         assert_eq!(rows(&store, "inbox_publications").await, 2);
-        store.finish(three, 2).await.unwrap();
-        store.drop_dead_letter(two, 2).await.unwrap();
+        store.finish(three, at(2)).await.unwrap();
+        store.drop_dead_letter(two, at(2)).await.unwrap();
         assert_eq!(rows(&store, "inbox_publications").await, 1);
     }
 
@@ -391,20 +476,19 @@ mod tests {
         let lanes = store.subscriptions_with_waiting().await.unwrap();
         assert_eq!((lanes.len(), lanes[0].subscription, &lanes[0].receiver), (1, id, &receiver("r")));
 
-        store.retry(id, 1, 2, 7000, "busy".to_owned()).await.unwrap();
-        let first = store.next_waiting(id, 0).await.unwrap().unwrap();
-        assert_eq!((first.sequence, first.attempts, first.next_attempt), (1, 2, 7000));
+        store.retry(id, at(1), 2, 7000, "busy".to_owned()).await.unwrap();
+        let first = store.next_waiting(id).await.unwrap().unwrap();
+        assert_eq!((first.place.sequence, first.attempts, first.next_attempt), (1, 2, 7000));
         assert_eq!((first.reason.as_deref(), first.payload.get()), (Some("busy"), "{\"n\":1}"));
-        assert_eq!(store.next_waiting(id, 1).await.unwrap().unwrap().sequence, 2);
 
         for sequence in 1..=3 {
-            assert_eq!(store.next_waiting(id, 0).await.unwrap().unwrap().sequence, sequence);
-            store.finish(id, sequence).await.unwrap();
+            assert_eq!(store.next_waiting(id).await.unwrap().unwrap().place.sequence, sequence);
+            store.finish(id, at(sequence)).await.unwrap();
         }
-        assert!(store.next_waiting(id, 0).await.unwrap().is_none());
+        assert!(store.next_waiting(id).await.unwrap().is_none());
         assert!(store.subscriptions_with_waiting().await.unwrap().is_empty());
-        assert!(matches!(store.finish(id, 3).await, Err(Error::Missing(_))));
-        assert!(matches!(store.retry(id, 3, 1, 1, String::new()).await, Err(Error::Missing(_))));
+        assert!(matches!(store.finish(id, at(3)).await, Err(Error::Missing(_))));
+        assert!(matches!(store.retry(id, at(3), 1, 1, String::new()).await, Err(Error::Missing(_))));
         assert_eq!(rows(&store, "inbox_publications").await, 0);
     }
 }

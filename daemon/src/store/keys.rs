@@ -97,7 +97,7 @@ mod tests {
         store.close().await;
 
         let next = crate::store::Signer { issuer: issuer("us again"), ..signer() };
-        let again = Store::open(&store.path, next).unwrap();
+        let again = Store::open(&store.path, next, &store.path.with_extension("epoch")).unwrap();
         again.append(draft("a", "4")).await.unwrap();
         let batch = again.batch(action("a"), 0, 10, 1000).await.unwrap();
         let signers: Vec<_> = batch.iter().map(|publication| publication.issuer).collect();

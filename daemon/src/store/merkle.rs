@@ -7,18 +7,23 @@
 //! A leaf's hash is SHA-256 of the byte `00` and of these fields, each after its length in bytes as a big-endian
 //! 32-bit number, so that no two publications have the same encoding:
 //!
-//! 1. the text `coattail publication 1`
+//! 1. the text `coattail publication 2`
 //! 2. issuer: the 32 bytes of its hash
 //! 3. action: its name, UTF-8 in NFC
 //! 4. sequence: 64 bits, big-endian
 //! 5. id: as text, 36 characters, lower case
 //! 6. time: milliseconds since 1970-01-01 UTC, 64 bits, big-endian, two's complement
 //! 7. payload: SHA-256 of its JSON text as it travels
+//! 8. epoch: as time
+//!
+//! What was signed before there were epochs is of epoch 0: its first field is `coattail publication 1`, and it has no
+//! eighth.
 //!
 //! A node's hash is SHA-256 of the byte `01`, the left and the right hash.
 
 use coattail::id::{IssuerHash, PublicationId};
 use coattail::name::ActionName;
+use coattail::wire::Place;
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of something.
@@ -28,23 +33,18 @@ pub type Hash = [u8; 32];
 pub fn leaf_hash(
     issuer: &IssuerHash,
     action: &ActionName,
-    sequence: u64,
+    place: Place,
     id: &PublicationId,
     time: i64,
     payload: &Hash,
 ) -> Hash {
     let mut leaf = Sha256::new_with_prefix([LEAF]);
     let id = id.to_string();
-    let fields: [&[u8]; 7] = [
-        DOMAIN,
-        issuer.as_bytes(),
-        action.as_str().as_bytes(),
-        &sequence.to_be_bytes(),
-        id.as_bytes(),
-        &time.to_be_bytes(),
-        payload,
-    ];
-    for field in fields {
+    let (sequence, epoch) = (place.sequence.to_be_bytes(), place.epoch.to_be_bytes());
+    let (domain, epoch) = if place.epoch == 0 { (DOMAIN_1, None) } else { (DOMAIN, Some(&epoch[..])) };
+    let fields: [&[u8]; 7] =
+        [domain, issuer.as_bytes(), action.as_str().as_bytes(), &sequence, id.as_bytes(), &time.to_be_bytes(), payload];
+    for field in fields.into_iter().chain(epoch) {
         leaf.update(u32::try_from(field.len()).expect("names are short").to_be_bytes());
         leaf.update(field);
     }
@@ -122,7 +122,8 @@ fn parent(left: &Hash, right: &Hash) -> Hash {
 
 const LEAF: u8 = 0;
 const NODE: u8 = 1;
-const DOMAIN: &[u8] = b"coattail publication 1";
+const DOMAIN: &[u8] = b"coattail publication 2";
+const DOMAIN_1: &[u8] = b"coattail publication 1";
 
 #[cfg(test)]
 mod tests {
@@ -173,14 +174,17 @@ mod tests {
     fn a_leaf_depends_on_each_of_its_fields() {
         let issuer = IssuerHash::of_public_key("a");
         let (action, id) = (ActionName::new("a").unwrap(), PublicationId::new());
-        let leaf = leaf_hash(&issuer, &action, 1, &id, 2, &[3; 32]);
+        let at = |epoch, sequence| Place { epoch, sequence };
+        let leaf = leaf_hash(&issuer, &action, at(9, 1), &id, 2, &[3; 32]);
         for other in [
-            leaf_hash(&IssuerHash::of_public_key("b"), &action, 1, &id, 2, &[3; 32]),
-            leaf_hash(&issuer, &ActionName::new("b").unwrap(), 1, &id, 2, &[3; 32]),
-            leaf_hash(&issuer, &action, 2, &id, 2, &[3; 32]),
-            leaf_hash(&issuer, &action, 1, &PublicationId::new(), 2, &[3; 32]),
-            leaf_hash(&issuer, &action, 1, &id, 3, &[3; 32]),
-            leaf_hash(&issuer, &action, 1, &id, 2, &[4; 32]),
+            leaf_hash(&IssuerHash::of_public_key("b"), &action, at(9, 1), &id, 2, &[3; 32]),
+            leaf_hash(&issuer, &ActionName::new("b").unwrap(), at(9, 1), &id, 2, &[3; 32]),
+            leaf_hash(&issuer, &action, at(9, 2), &id, 2, &[3; 32]),
+            leaf_hash(&issuer, &action, at(8, 1), &id, 2, &[3; 32]),
+            leaf_hash(&issuer, &action, at(0, 1), &id, 2, &[3; 32]),
+            leaf_hash(&issuer, &action, at(9, 1), &PublicationId::new(), 2, &[3; 32]),
+            leaf_hash(&issuer, &action, at(9, 1), &id, 3, &[3; 32]),
+            leaf_hash(&issuer, &action, at(9, 1), &id, 2, &[4; 32]),
         ] {
             assert_ne!(leaf, other);
         }

@@ -86,7 +86,7 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<(), 
 }
 
 /// The schema version of a file of ours; 0 when it is empty.
-fn version(connection: &Connection, path: &Path) -> Result<usize, Error> {
+pub(super) fn version(connection: &Connection, path: &Path) -> Result<usize, Error> {
     let facts = "SELECT (SELECT application_id FROM pragma_application_id),
                         (SELECT user_version FROM pragma_user_version),
                         (SELECT count(*) FROM sqlite_schema)";
@@ -159,14 +159,20 @@ mod tests {
     fn only_a_database_of_this_version_is_opened() {
         let folder = folder();
         let path = folder.path().join("data.db");
-        assert!(matches!(Store::open(&path, signer()), Err(Error::Open { .. })));
+        assert!(matches!(Store::open(&path, signer(), &path.with_extension("epoch")), Err(Error::Open { .. })));
 
         std::fs::write(&path, []).unwrap();
-        assert!(matches!(Store::open(&path, signer()), Err(Error::Older { found: 0, .. })));
+        assert!(matches!(
+            Store::open(&path, signer(), &path.with_extension("epoch")),
+            Err(Error::Older { found: 0, .. })
+        ));
 
         migrate(&path, Migration::Latest).unwrap();
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 1_000).unwrap();
-        for error in [Store::open(&path, signer()).unwrap_err(), migrate(&path, Migration::Latest).unwrap_err()] {
+        for error in [
+            Store::open(&path, signer(), &path.with_extension("epoch")).unwrap_err(),
+            migrate(&path, Migration::Latest).unwrap_err(),
+        ] {
             assert!(matches!(error, Error::Newer { found, .. } if found == 1000), "{error:?}");
             assert!(error.hint().is_some());
         }
@@ -181,7 +187,7 @@ mod tests {
         Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE coattail_peers (id TEXT)").unwrap();
         for path in [garbage, foreign] {
             let before = std::fs::read(&path).unwrap();
-            assert!(matches!(Store::open(&path, signer()), Err(Error::Foreign { .. })));
+            assert!(matches!(Store::open(&path, signer(), &path.with_extension("epoch")), Err(Error::Foreign { .. })));
             assert!(matches!(migrate(&path, Migration::Latest), Err(Error::Foreign { .. })));
             assert_eq!(std::fs::read(&path).unwrap(), before);
         }

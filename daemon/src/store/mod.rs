@@ -16,6 +16,8 @@
 //! | `peers`, `tokens`, `validations` | who gave us a token, whom we gave one, whose key we know |
 //! | `keys`, `remotes` | keys of ours that were replaced; where others are, and which keys of theirs were replaced |
 //! | `subscriptions`, `publications`, `retention`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
+//! | `backup` | a copy of the file, and what it takes to work with one again |
+//! | `epochs` | what was published before and after the database was put back |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
 //! | `jobs` | calls that outlive whoever asked for them |
 //! | `kept` | both of these, for whoever looks at a receiver's publications |
@@ -23,9 +25,11 @@
 //! | `counts` | what happened since the database was made |
 
 mod audit;
+mod backup;
 mod columns;
 mod counts;
 mod dead_letters;
+mod epochs;
 mod error;
 mod group;
 mod handle;
@@ -47,7 +51,9 @@ mod tokens;
 mod validations;
 
 pub use audit::{AuditFact, AuditRow};
+pub use backup::{adopt, check_file, copy_database};
 pub use dead_letters::DeadLetter;
+pub use epochs::last_epoch;
 pub use error::Error;
 pub use group::Signer;
 pub use handle::Store;
@@ -60,6 +66,6 @@ pub use peers::{Peer, PeerRemoved};
 pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};
 pub use retention::Trimmed;
-pub use subscriptions::{Subscription, SubscriptionState};
+pub use subscriptions::{SetBack, Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
 pub use validations::{Validation, ValidationRemoved};

@@ -5,11 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use coattail::id::{IssuerHash, PublicationId};
 use coattail::name::ActionName;
-use coattail::wire::{GroupProof, Publication, Raw};
+use coattail::wire::{GroupProof, Place, Publication, Raw};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
 use super::columns::{parsed, parsed_if_any, payload, signed, unsigned};
+use super::epochs::extend;
 use super::group::{Group, Signer};
 use super::merkle::{Hash, Tree, leaf_hash};
 use super::{Error, Store};
@@ -65,8 +66,6 @@ pub struct Head {
     pub oldest: u64,
     /// What the payloads take.
     pub bytes: u64,
-    /// When the log was begun, in milliseconds: tells it from one of the same name in an earlier database.
-    pub epoch: i64,
 }
 
 impl Store {
@@ -93,7 +92,9 @@ impl Store {
         self.read(move |db| {
             let mut query = db.prepare_cached(
                 "SELECT publications.*, signed_groups.size, signed_groups.signature,
-                     signed_groups.issuer AS signed_by
+                     signed_groups.issuer AS signed_by,
+                     (SELECT epoch FROM epochs
+                      WHERE epochs.log = publications.log AND first <= sequence ORDER BY first DESC LIMIT 1) AS epoch
                  FROM publications JOIN signed_groups ON signed_groups.id = signed_group
                  WHERE log = (SELECT id FROM logs WHERE action = ?1) AND sequence > ?2 ORDER BY sequence LIMIT ?3",
             )?;
@@ -184,12 +185,13 @@ impl Appends {
     }
 
     /// Signs the group and writes one row for each publication.
-    pub(super) fn write(self, group: &mut Group<'_>, signer: &Signer) -> Result<(), Error> {
+    pub(super) fn write(self, group: &mut Group<'_>, signer: &Signer, epoch: i64) -> Result<(), Error> {
         if self.accepted.is_empty() {
             return Ok(());
         }
         let leaf = |(draft, sequence): &(Draft, u64)| {
-            leaf_hash(&signer.issuer, &draft.action, *sequence, &draft.id, draft.time, &draft.sha256)
+            let place = Place { epoch, sequence: *sequence };
+            leaf_hash(&signer.issuer, &draft.action, place, &draft.id, draft.time, &draft.sha256)
         };
         let tree = Tree::new(self.accepted.iter().map(leaf).collect());
         let size = u32::try_from(self.accepted.len()).expect("a group fits into memory");
@@ -199,7 +201,7 @@ impl Appends {
         db.prepare_cached("INSERT INTO signed_groups (size, remaining, signature, issuer) VALUES (?1, ?1, ?2, ?3)")?
             .execute(params![size, signature, signer.issuer.to_string()])?;
         let signed_group = db.last_insert_rowid();
-        let logs = self.advance_logs(db)?;
+        let logs = self.advance_logs(db, epoch)?;
         let mut insert = db.prepare_cached(
             "INSERT INTO publications (log, sequence, id, time, payload, cause, hops, signed_group, leaf, path)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -223,21 +225,21 @@ impl Appends {
     }
 
     /// Writes the new heads and returns the logs' keys.
-    fn advance_logs(&self, db: &Connection) -> Result<HashMap<ActionName, i64>, Error> {
-        let mut added: HashMap<&ActionName, (u64, u64, i64)> = HashMap::new();
+    fn advance_logs(&self, db: &Connection, epoch: i64) -> Result<HashMap<ActionName, i64>, Error> {
+        let mut added: HashMap<&ActionName, (u64, u64, u64)> = HashMap::new();
         for (draft, sequence) in &self.accepted {
-            let (head, bytes, _) = added.entry(&draft.action).or_insert((0, 0, draft.time));
+            let (_, head, bytes) = added.entry(&draft.action).or_insert((*sequence, 0, 0));
             *head = *sequence;
             *bytes += draft.bytes();
         }
         let mut upsert = db.prepare_cached(
-            "INSERT INTO logs (action, head, bytes, epoch) VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO logs (action, head, bytes) VALUES (?1, ?2, ?3)
              ON CONFLICT (action) DO UPDATE SET head = excluded.head, bytes = bytes + excluded.bytes RETURNING id",
         )?;
         let mut logs = HashMap::new();
-        for (action, (head, bytes, epoch)) in added {
-            let id =
-                upsert.query_row(params![action.as_str(), signed(head), signed(bytes), epoch], |row| row.get(0))?;
+        for (action, (first, head, bytes)) in added {
+            let id = upsert.query_row(params![action.as_str(), signed(head), signed(bytes)], |row| row.get(0))?;
+            extend(db, id, first, epoch)?;
             logs.insert(action.clone(), id);
         }
         Ok(logs)
@@ -256,7 +258,6 @@ fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
         head: unsigned(row, "head")?,
         oldest: unsigned(row, "oldest")?,
         bytes: unsigned(row, "bytes")?,
-        epoch: row.get("epoch")?,
     })
 }
 
@@ -268,6 +269,7 @@ fn publication(issuer: IssuerHash, action: &ActionName, row: &Row<'_>) -> rusqli
         issuer,
         action: action.clone(),
         sequence: unsigned(row, "sequence")?,
+        epoch: row.get("epoch")?,
         time: row.get("time")?,
         payload: payload(row, "payload")?,
         cause: parsed_if_any(row, "cause")?,
@@ -294,9 +296,9 @@ mod tests {
     /// Checks the proof of a publication alone, as a subscriber would.
     #[track_caller]
     fn verify(publication: &Publication) {
-        let Publication { issuer, action, sequence, id, time, payload, proof, .. } = publication;
+        let Publication { issuer, action, id, time, payload, proof, .. } = publication;
         let sha256 = Sha256::digest(payload.get()).into();
-        let leaf = leaf_hash(issuer, action, *sequence, id, *time, &sha256);
+        let leaf = leaf_hash(issuer, action, publication.place(), id, *time, &sha256);
         let hash = |text: &String| STANDARD.decode(text).unwrap().try_into().unwrap();
         let path: Vec<Hash> = proof.path.iter().map(hash).collect();
         let root = root_from_path(leaf, proof.index, proof.size, &path).expect("the path fits the size");

@@ -4,6 +4,7 @@ use coattail::name::ActionName;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::columns::{signed, unsigned};
+use super::epochs::forget_before;
 use super::{Error, Store};
 
 /// What retention has removed.
@@ -62,6 +63,7 @@ fn trim(db: &Connection, action: &ActionName, before_time: i64, max_bytes: u64) 
             signed(oldest),
             signed(bytes),
         ])?;
+        forget_before(db, log, oldest)?;
         for (group, gone) in groups {
             db.prepare_cached("UPDATE signed_groups SET remaining = remaining - ?2 WHERE id = ?1")?
                 .execute([group, gone])?;

@@ -1,9 +1,11 @@
 use coattail::id::{IssuerHash, SubscriptionId, TokenId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::secret::Secret;
+use coattail::wire::peer::Reached;
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::columns::{parsed, signed, unsigned};
+use super::epochs::reach;
 use super::group::Group;
 use super::{Error, Store};
 
@@ -33,10 +35,25 @@ pub struct SubscriptionState {
     pub subscription: Subscription,
     /// The subscriber has stored everything up to this sequence, but for what retention removed before.
     pub cursor: u64,
+    /// The epoch of that sequence.
+    pub epoch: i64,
     /// How many publications are left to deliver.
     pub lag: u64,
+    /// How many the subscriber has stored that are not in the log any more.
+    pub ahead: u64,
     /// Why the last delivery failed; `None` once one has succeeded.
     pub last_error: Option<String>,
+}
+
+/// What the word of a subscriber has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetBack {
+    /// Which subscription.
+    pub subscription: SubscriptionId,
+    /// By how many sequences the cursor went back: the subscriber was restored from a backup.
+    pub by: u64,
+    /// As in [`SubscriptionState`]: this database was restored.
+    pub ahead: u64,
 }
 
 impl Store {
@@ -72,6 +89,23 @@ impl Store {
         self.write(move |group| stored.iter().try_for_each(|(id, sequence)| advance(group, *id, *sequence))).await
     }
 
+    /// Moves cursors back to what subscribers say that they have, never forward. What a subscriber has and the log
+    /// does not is remembered. Returns those for which something has changed.
+    pub async fn set_back(&self, reached: Vec<Reached>) -> Result<Vec<SetBack>, Error> {
+        self.write(move |group| reached.iter().filter_map(|reached| set_back(group, reached).transpose()).collect())
+            .await
+    }
+
+    /// Remembers how many publications a subscriber has that are not in the log any more. Returns whether it is news.
+    pub async fn note_ahead(&self, id: SubscriptionId, count: u64) -> Result<bool, Error> {
+        self.write(move |group| {
+            let query = "UPDATE subscriptions SET ahead = ?2 WHERE id = ?1 AND ahead < ?2";
+            let changed = group.db().prepare_cached(query)?.execute(params![id.to_string(), signed(count)])?;
+            Ok(changed == 1)
+        })
+        .await
+    }
+
     /// Ends a subscription.
     pub async fn remove_subscription(&self, id: SubscriptionId) -> Result<Subscription, Error> {
         self.write(move |group| {
@@ -95,7 +129,9 @@ impl Store {
     async fn states(&self, condition: &'static str, key: Option<String>) -> Result<Vec<SubscriptionState>, Error> {
         self.read(move |db| {
             let query = format!(
-                "SELECT subscriptions.*, coalesce(head - max(cursor, oldest - 1), 0) AS lag
+                "SELECT subscriptions.*, coalesce(head - max(cursor, oldest - 1), 0) AS lag,
+                     coalesce((SELECT epoch FROM epochs WHERE epochs.log = logs.id AND first <= cursor
+                               ORDER BY first DESC LIMIT 1), 0) AS epoch
                  FROM subscriptions LEFT JOIN logs ON logs.action = subscriptions.action
                  WHERE {condition} ORDER BY created, subscriptions.id"
             );
@@ -158,11 +194,38 @@ fn advance(group: &mut Group<'_>, id: SubscriptionId, stored: u64) -> Result<(),
     Ok(())
 }
 
+fn set_back(group: &mut Group<'_>, reached: &Reached) -> Result<Option<SetBack>, Error> {
+    let db = group.db();
+    let Reached { subscription: id, place } = *reached;
+    let log = "SELECT cursor, ahead, logs.id AS log, coalesce(head, 0) AS head, coalesce(oldest, 1) AS oldest
+               FROM subscriptions LEFT JOIN logs USING (action) WHERE subscriptions.id = ?1";
+    let log = db.prepare_cached(log)?.query_row([id.to_string()], |row| {
+        let numbers = (unsigned(row, "cursor")?, unsigned(row, "ahead")?);
+        Ok((numbers, row.get::<_, Option<i64>>("log")?, unsigned(row, "head")?, unsigned(row, "oldest")?))
+    });
+    let Some(((cursor, ahead_before), log, head, oldest)) = log.optional()? else { return Ok(None) };
+    let reach = log.map_or(Ok(0), |log| reach(db, log, place.epoch, head))?;
+    let now = cursor.min(place.sequence).min(reach);
+    let ahead = place.sequence.saturating_sub(reach).max(ahead_before);
+    if (now, ahead) == (cursor, ahead_before) {
+        return Ok(None);
+    }
+    db.prepare_cached("UPDATE subscriptions SET cursor = ?2, ahead = ?3 WHERE id = ?1")?.execute(params![
+        id.to_string(),
+        signed(now),
+        signed(ahead)
+    ])?;
+    group.tally.delivered -= signed(cursor.saturating_sub(now.max(oldest - 1)));
+    Ok(Some(SetBack { subscription: id, by: cursor - now, ahead }))
+}
+
 fn state(row: &Row<'_>) -> rusqlite::Result<SubscriptionState> {
     Ok(SubscriptionState {
         subscription: subscription(row)?,
         cursor: unsigned(row, "cursor")?,
+        epoch: row.get("epoch")?,
         lag: unsigned(row, "lag")?,
+        ahead: unsigned(row, "ahead")?,
         last_error: row.get("last_error")?,
     })
 }
@@ -182,7 +245,9 @@ pub(super) fn subscription(row: &Row<'_>) -> rusqlite::Result<Subscription> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::{Fixture, action, draft, issuer, store, subscription, token};
+    use coattail::wire::Place;
+
+    use crate::store::testing::{Fixture, action, draft, issuer, signer, store, subscription, token};
 
     async fn store_with_token() -> (Fixture, TokenId) {
         let store = store();
@@ -210,6 +275,41 @@ mod tests {
         }
         let state = store.subscription(late.id).await.unwrap().unwrap();
         assert_eq!((state.cursor, state.lag, state.subscription), (5, 0, late));
+    }
+
+    #[tokio::test]
+    async fn a_cursor_goes_back_to_what_the_subscriber_has_and_the_log_still_knows() {
+        let (store, token) = store_with_token().await;
+        let one = subscription("them", "a", token);
+        store.add_subscription(one.clone()).await.unwrap();
+        // Sequences 1 to 3 in one epoch, 4 and 5 in the next.
+        store.append_all((0..3).map(|_| draft("a", "1")).collect()).await.unwrap();
+        let first = store.place(action("a"), 1).await.unwrap().epoch;
+        store.close().await;
+        let store = Store::open(&store.path, signer(), &store.path.with_extension("epoch")).unwrap();
+        store.append_all((0..2).map(|_| draft("a", "1")).collect()).await.unwrap();
+        let second = store.place(action("a"), 4).await.unwrap().epoch;
+        for (epoch, sequence, cursor, ahead) in [
+            (second, 5, 5, 0),
+            (second, 4, 4, 0),
+            (first, 2, 2, 0),
+            (0, 0, 0, 0),
+            // It has more of the first epoch than we know: the database was put back.
+            (first, 7, 3, 4),
+            // It was never told so, but what it has stays what it has.
+            (second, 5, 5, 4),
+            (second, 9, 5, 4),
+            (second + 1, 10, 5, 5),
+        ] {
+            store.advance_cursors(vec![(one.id, 5)]).await.unwrap();
+            let place = Place { epoch, sequence };
+            store.set_back(vec![Reached { subscription: one.id, place }]).await.unwrap();
+            let state = store.subscription(one.id).await.unwrap().unwrap();
+            assert_eq!((state.cursor, state.ahead), (cursor, ahead), "{place:?}");
+            assert_eq!(store.counts().await.unwrap().delivered, cursor);
+        }
+        let unknown = Reached { subscription: SubscriptionId::new(), place: Place { epoch: 0, sequence: 0 } };
+        assert_eq!(store.set_back(vec![unknown]).await.unwrap(), []);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use coattail::id::{IssuerHash, PeerId, PublicationId, SubscriptionId, TokenId, ValidationId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::wire::peer::Addressee;
-use coattail::wire::{GroupProof, Publication, Raw};
+use coattail::wire::{GroupProof, Place, Publication, Raw};
 
 use super::{Draft, Held, IssuedToken, Migration, Peer, Signer, Store, Subscription, Validation, migrate};
 
@@ -29,7 +29,7 @@ pub(super) fn store() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.db");
     migrate(&path, Migration::Latest).unwrap();
-    Fixture { store: Store::open(&path, signer()).unwrap(), path, _folder: folder }
+    Fixture { store: Store::open(&path, signer(), &path.with_extension("epoch")).unwrap(), path, _folder: folder }
 }
 
 /// Signs by repeating what it was given.
@@ -109,12 +109,23 @@ pub(super) fn publication(from: &str, log: &str, sequence: u64) -> Publication {
         issuer: issuer(from),
         action: action(log),
         sequence,
+        epoch: 0,
         time: 1000,
         payload: raw(&format!("{{\"n\":{sequence}}}")),
         cause: None,
         hops: 0,
         proof: GroupProof { size: 1, index: 0, path: Vec::new(), signature: String::new() },
     }
+}
+
+/// A place in a log without epochs.
+pub(super) fn at(sequence: u64) -> Place {
+    Place { epoch: 0, sequence }
+}
+
+/// For a subscription that has got so far.
+pub(super) fn to(subscription: SubscriptionId, after: u64) -> Addressee {
+    Addressee { subscription, after, epoch: 0 }
 }
 
 /// How many rows a table has.
@@ -128,6 +139,6 @@ pub(super) async fn with_waiting(count: u64) -> (Fixture, SubscriptionId) {
     let store = store();
     let id = hold(&store, "them", "a", "r").await;
     let publications = (1..=count).map(|n| publication("them", "a", n)).collect();
-    store.store_delivery(publications, vec![Addressee { subscription: id, after: 0 }]).await.unwrap();
+    store.store_delivery(publications, vec![to(id, 0)]).await.unwrap();
     (store, id)
 }

@@ -54,11 +54,11 @@ where
 }
 
 /// Runs writes until every sender is gone and the queue is empty.
-pub(super) fn write(connection: &Connection, signer: &Signer, queue: &mut mpsc::Receiver<Box<dyn Write>>) {
+pub(super) fn write(connection: &Connection, signer: &Signer, epoch: i64, queue: &mut mpsc::Receiver<Box<dyn Write>>) {
     let mut group = Vec::with_capacity(GROUP_WRITES);
     while let Some(first) = queue.blocking_recv() {
         group.push(first);
-        let committed = commit_together(connection, signer, queue, &mut group);
+        let committed = commit_together(connection, (signer, epoch), queue, &mut group);
         for write in group.drain(..) {
             write.answer(committed.clone());
         }
@@ -68,7 +68,7 @@ pub(super) fn write(connection: &Connection, signer: &Signer, queue: &mut mpsc::
 /// Nobody waits for a group to fill: it takes what has come while the group before was on its way to the disk.
 fn commit_together(
     connection: &Connection,
-    signer: &Signer,
+    (signer, epoch): (&Signer, i64),
     queue: &mut mpsc::Receiver<Box<dyn Write>>,
     writes: &mut Vec<Box<dyn Write>>,
 ) -> Result<(), Error> {
@@ -79,7 +79,7 @@ fn commit_together(
         next.run(&mut group);
         writes.push(next);
     }
-    group.commit(signer)
+    group.commit(signer, epoch)
 }
 
 /// A question to a reading thread; it answers by itself.

@@ -1,10 +1,11 @@
 use coattail::id::{PeerId, SubscriptionId, TokenId, ValidationId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::secret::Secret;
+use coattail::wire::Place;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::{parsed, parsed_if_any};
-use super::inbox::forget_if_drained;
+use super::inbox::{forget_if_drained, place};
 use super::subscriptions::{Subscription, subscription};
 use super::{Error, Store};
 
@@ -41,8 +42,8 @@ pub struct HeldSubscription {
     pub id: SubscriptionId,
     /// Where, to what, and for whom.
     pub held: Held,
-    /// The last sequence that we have stored; `None` before the first delivery.
-    pub stored: Option<u64>,
+    /// The last place that we have stored, or where it began; `None` while it is being made.
+    pub stored: Option<Place>,
 }
 
 /// What went with a revoked token.
@@ -172,14 +173,15 @@ pub(super) fn end_held(db: &Connection, condition: &str, key: &str) -> Result<Ve
 
 fn held_where(db: &Connection, condition: &str, key: &[&str]) -> Result<Vec<HeldSubscription>, Error> {
     let query = format!(
-        "SELECT issued_tokens.*, inbox_cursors.sequence AS stored
+        "SELECT issued_tokens.*, inbox_cursors.epoch, inbox_cursors.sequence
          FROM issued_tokens LEFT JOIN inbox_cursors ON subscription = issued_tokens.id
          WHERE {condition} ORDER BY issued, issued_tokens.id"
     );
     let mut query = db.prepare_cached(&query)?;
     let held = query.query_map(rusqlite::params_from_iter(key), |row| {
-        let stored: Option<i64> = row.get("stored")?;
-        Ok(HeldSubscription { id: parsed(row, "id")?, held: held(row)?, stored: stored.map(i64::unsigned_abs) })
+        let has_begun = row.get::<_, Option<i64>>("sequence")?.is_some();
+        let stored = has_begun.then(|| place(row)).transpose()?;
+        Ok(HeldSubscription { id: parsed(row, "id")?, held: held(row)?, stored })
     })?;
     Ok(held.collect::<Result<_, _>>()?)
 }
@@ -206,8 +208,9 @@ fn token(row: &Row<'_>) -> rusqlite::Result<IssuedToken> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::{action, hold, issuer, publication, receiver, rows, store, subscription, token};
-    use coattail::wire::peer::Addressee;
+    use crate::store::testing::{
+        action, at, hold, issuer, publication, receiver, rows, store, subscription, to, token,
+    };
 
     #[tokio::test]
     async fn revoking_a_token_takes_its_subscriptions_and_no_others() {
@@ -256,14 +259,14 @@ mod tests {
         let id = hold(&store, "them", "a", "r").await;
         let idle = hold(&store, "them", "a", "idle").await;
         let elsewhere = hold(&store, "others", "a", "r").await;
-        let to = vec![Addressee { subscription: id, after: 0 }];
+        let to = vec![to(id, 0)];
         store.store_delivery(vec![publication("them", "a", 1)], to.clone()).await.unwrap();
         let peer = store.peer_of_issuer(issuer("them")).await.unwrap().unwrap();
 
         let removed = store.remove_peer(peer.id).await.unwrap();
         assert_eq!(removed.peer, peer);
         let ended: Vec<_> = removed.subscriptions.iter().map(|held| (held.id, held.stored)).collect();
-        assert_eq!(ended, [(id, Some(1)), (idle, None)]);
+        assert_eq!(ended, [(id, Some(at(1))), (idle, None)]);
         assert!(matches!(store.remove_peer(peer.id).await, Err(Error::Missing(_))));
         assert!(store.held().await.unwrap().iter().map(|held| held.id).eq([elsewhere]));
         assert_eq!(store.validations().await.unwrap().len(), 1);
@@ -271,9 +274,9 @@ mod tests {
         // Nothing more is taken, and what was is handled by the receiver that it was for.
         let refused = store.store_delivery(vec![publication("them", "a", 2)], to).await.unwrap();
         assert_eq!(refused, [(id, crate::store::Taken::Unknown)]);
-        let waiting = store.next_waiting(id, 0).await.unwrap().unwrap();
-        assert_eq!((waiting.sequence, waiting.receiver), (1, receiver("r")));
-        store.finish(id, 1).await.unwrap();
+        let waiting = store.next_waiting(id).await.unwrap().unwrap();
+        assert_eq!((waiting.place, waiting.receiver), (at(1), receiver("r")));
+        store.finish(id, at(1)).await.unwrap();
         assert_eq!(
             rows(&store, "inbox_cursors").await,
             0,

@@ -35,6 +35,10 @@ pub struct ServiceStatus {
     pub started: String,
     /// Sessions with peers that are open now.
     pub sessions: u64,
+    /// When the database was last restored from a backup (RFC 3339), as far as the service knows: what was accepted
+    /// since the backup is lost, unless subscribers have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<String>,
     /// What was counted since the database was made.
     pub counts: Counts,
 }
@@ -56,6 +60,9 @@ pub struct Counts {
     pub waiting: u64,
     /// Given up, with a reason.
     pub dead: u64,
+    /// Never received: publishers told of them, and no longer had them. The sum over all of our subscriptions.
+    #[serde(default)]
+    pub missed: u64,
 }
 
 /// Stops the service: refuse new work, finish what is under way for a bounded time, end.

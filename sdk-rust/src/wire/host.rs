@@ -310,11 +310,18 @@ pub struct Subscriber {
     pub cursor: u64,
     /// How many publications it is behind.
     pub lag: u64,
+    /// How many it has stored that are not in the log here any more: this database was restored from a backup.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ahead: u64,
     /// Whether it is attached to a session now.
     pub attached: bool,
     /// Why the last delivery failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Ends a subscription that a remote instance holds here, and tells it now or when it comes back.

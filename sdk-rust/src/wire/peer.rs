@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::host::Level;
 use super::raw::{Raw, present};
-use super::{Done, Publication, method};
+use super::{Done, Place, Publication, method};
 use crate::address::PeerAddress;
 use crate::id::{CallId, PublicationId, SessionId, SubscriptionId, TokenId};
 use crate::key::Key;
@@ -282,6 +282,9 @@ pub struct Subscribed {
     pub subscription: SubscriptionId,
     /// The sequence after which publications will be delivered.
     pub cursor: u64,
+    /// The epoch of that place.
+    #[serde(default)]
+    pub epoch: i64,
 }
 
 /// Publisher to subscriber, only while it handles [`Subscribe`] of this very session, action and receiver:
@@ -311,6 +314,9 @@ pub struct IssuedSubscription {
 pub struct Attach {
     /// The subscriptions that the caller holds at this publisher.
     pub subscriptions: Vec<SubscriptionId>,
+    /// How far each of them has got: what lies beyond is delivered again, whatever the publisher believes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Reached>,
 }
 method!(Attach, "subscriptions.attach", Attached);
 
@@ -319,6 +325,20 @@ method!(Attach, "subscriptions.attach", Attached);
 pub struct Attached {
     /// Those that it has never had or has revoked: the subscriber can forget them.
     pub unknown: Vec<SubscriptionId>,
+    /// When the publisher's database was last restored from a backup, in milliseconds since 1970-01-01 UTC, as far as
+    /// it knows: what it had accepted and not delivered before may be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<i64>,
+}
+
+/// How far a subscription has got, as the subscriber knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Which one.
+    pub subscription: SubscriptionId,
+    /// The last place that it has on disk.
+    #[serde(flatten)]
+    pub place: Place,
 }
 
 /// Subscriber to publisher: the subscription ends.
@@ -354,14 +374,40 @@ pub struct Addressee {
     pub subscription: SubscriptionId,
     /// What comes after this sequence is for it.
     pub after: u64,
+    /// The epoch of that place.
+    #[serde(default)]
+    pub epoch: i64,
+}
+
+impl Addressee {
+    /// Up to where the publisher believes it to have everything.
+    pub fn place(&self) -> Place {
+        Place { epoch: self.epoch, sequence: self.after }
+    }
 }
 
 /// What was delivered is on the subscriber's disk.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Stored {
     /// Subscriptions that did not take it, and why. All others have it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
+    /// Subscriptions that did not take it because they lack something before it, and how far they have got: the
+    /// subscriber was restored from a backup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<Reached>,
+    /// Subscriptions that have publications which are not the publisher's any more: its database was put back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ahead: Vec<Ahead>,
+}
+
+/// A subscription that had got further than the publisher now knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ahead {
+    /// Which one.
+    pub subscription: SubscriptionId,
+    /// By how many publications.
+    pub count: u64,
 }
 
 /// A subscription that did not take a delivery.

@@ -15,6 +15,9 @@ pub struct Publication {
     pub action: ActionName,
     /// Its place in that log; the first is 1.
     pub sequence: u64,
+    /// The [epoch](Place) of that place.
+    #[serde(default)]
+    pub epoch: i64,
     /// When it was accepted, in milliseconds since 1970-01-01 UTC.
     pub time: i64,
     /// What was published.
@@ -27,6 +30,27 @@ pub struct Publication {
     pub hops: u8,
     /// Shows that `issuer` published it.
     pub proof: GroupProof,
+}
+
+impl Publication {
+    /// Where it stands in its log.
+    pub fn place(&self) -> Place {
+        Place { epoch: self.epoch, sequence: self.sequence }
+    }
+}
+
+/// A place in an action's log, in the order of the log: by epoch first.
+///
+/// The log of a publisher whose database was put back to an earlier state gives sequences out again, and in another
+/// epoch. Within an epoch none is given out twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// When the publisher opened its database, in milliseconds since 1970-01-01 UTC; 0 before the first publication,
+    /// and for what was published by versions without epochs.
+    #[serde(default)]
+    pub epoch: i64,
+    /// What counts up by one, across epochs too.
+    pub sequence: u64,
 }
 
 /// Shows that a publication belongs to a group that its issuer signed.

@@ -81,14 +81,15 @@ fn what_the_examples_deliver_is_signed() {
         let hash_of_issuer: IssuerHash = text(&publication["issuer"]).parse().expect("a hash");
         assert_eq!(hash_of_issuer, issuer.issuer());
         let number = |name: &str| publication[name].as_u64().expect("a number");
-        let fields: [&[u8]; 7] = [
-            b"coattail publication 1",
+        let fields: [&[u8]; 8] = [
+            b"coattail publication 2",
             hash_of_issuer.as_bytes(),
             text(&publication["action"]).as_bytes(),
             &number("sequence").to_be_bytes(),
             text(&publication["id"]).as_bytes(),
             &number("time").to_be_bytes(),
             &hash(&[payload.as_bytes()]),
+            &number("epoch").to_be_bytes(),
         ];
         let with_length = |field: &&[u8]| [&u32::try_from(field.len()).expect("short").to_be_bytes(), *field].concat();
         let leaf = hash(&[&[0], &fields.iter().flat_map(with_length).collect::<Vec<u8>>()]);

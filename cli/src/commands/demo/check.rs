@@ -70,7 +70,7 @@ pub(super) fn publications(file: &Path, heads: usize) -> io::Result<u64> {
 
 impl Row for Counted {
     const COLUMNS: &'static [&'static str] =
-        &["instance", "published", "delivered", "undelivered", "stored", "handled", "waiting", "dead"];
+        &["instance", "published", "delivered", "undelivered", "stored", "handled", "waiting", "dead", "missed"];
 
     fn cells(&self) -> Vec<String> {
         let counts = named(&self.counts).into_iter().map(|(_, count)| count.to_string());
@@ -78,8 +78,8 @@ impl Row for Counted {
     }
 }
 
-fn named(counts: &Counts) -> [(&'static str, u64); 7] {
-    let Counts { published, delivered, undelivered, stored, handled, waiting, dead } = *counts;
+fn named(counts: &Counts) -> [(&'static str, u64); 8] {
+    let Counts { published, delivered, undelivered, stored, handled, waiting, dead, missed } = *counts;
     [
         ("published", published),
         ("delivered", delivered),
@@ -88,6 +88,7 @@ fn named(counts: &Counts) -> [(&'static str, u64); 7] {
         ("handled", handled),
         ("waiting", waiting),
         ("dead", dead),
+        ("missed", missed),
     ]
 }
 

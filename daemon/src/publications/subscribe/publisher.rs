@@ -1,10 +1,10 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use coattail::id::SubscriptionId;
 use coattail::rpc::Session;
 use coattail::wire::host::{RevokeSubscriber, Subscriber, Unsubscribed};
-use coattail::wire::peer::{Attached, IssueSubscription, Revoke, Subscribe, Subscribed};
+use coattail::wire::peer::{Attach, Attached, IssueSubscription, Revoke, Subscribe, Subscribed};
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
 
@@ -95,9 +95,10 @@ impl PublisherSide {
             self.ended(&stale);
         }
         let cursor = self.store.add_subscription(subscription).await?;
+        let epoch = self.store.place(action.clone(), cursor).await?.epoch;
         tracing::info!(subscription = %claims.id, subscriber = %caller.issuer(), %action, "subscribed");
         self.delivery.attach_one(session, claims.id, caller.issuer(), action);
-        Ok(Subscribed { subscription: claims.id, cursor })
+        Ok(Subscribed { subscription: claims.id, cursor, epoch })
     }
 
     /// The subscriber is here and wants its publications over this session. Says what it can forget.
@@ -105,8 +106,9 @@ impl PublisherSide {
         &self,
         caller: &Caller,
         session: &Session,
-        wanted: Vec<SubscriptionId>,
+        request: Attach,
     ) -> Result<Attached, Failure> {
+        let Attach { subscriptions: wanted, mut places } = request;
         let held = self.store.subscriptions_of(caller.issuer()).await?;
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         let held: HashMap<_, _> = held.iter().map(|state| (state.subscription.id, state)).collect();
@@ -116,8 +118,12 @@ impl PublisherSide {
                 None => unknown.push(id),
             }
         }
+        // Before anything is delivered over it.
+        let owned: HashSet<_> = known.iter().map(|(id, _, _)| *id).collect();
+        places.retain(|reached| owned.contains(&reached.subscription));
+        self.delivery.set_back(caller.issuer(), places).await?;
         self.delivery.attach(session, &known);
-        Ok(Attached { unknown })
+        Ok(Attached { unknown, restored: self.store.restored().await? })
     }
 
     /// The subscriber ends its subscription. What it does not hold, it cannot end.
@@ -186,7 +192,7 @@ impl PublisherSide {
     }
 
     async fn describe(&self, state: SubscriptionState) -> Result<Subscriber, Failure> {
-        let SubscriptionState { subscription, cursor, lag, last_error } = state;
+        let SubscriptionState { subscription, cursor, lag, ahead, last_error, epoch: _ } = state;
         // One that cannot be read hides no other, and can still be ended (fault R4 of the original).
         let addresses = match self.sessions.target(&subscription.jwt, subscription.issuer).await {
             Ok(target) => target.dialer.addresses,
@@ -205,6 +211,7 @@ impl PublisherSide {
             token: subscription.authentication_token.to_string(),
             cursor,
             lag,
+            ahead,
             last_error,
         })
     }

@@ -6,7 +6,7 @@ use coattail::rpc::Session;
 use coattail::wire::host::{Subscribe, Subscription, Unsubscribe, Unsubscribed};
 use coattail::wire::peer::{self, IssueSubscription, IssuedSubscription};
 use coattail::wire::plugin::Kind;
-use coattail::wire::{ErrorCode, Failure};
+use coattail::wire::{ErrorCode, Failure, Place};
 
 use super::STEP_LIMIT;
 use jiff::Timestamp;
@@ -99,13 +99,14 @@ impl SubscriberSide {
             session.call_within(2 * STEP_LIMIT, &request).await
         };
         match answer {
-            Ok(subscribed) => Ok(Subscription {
-                id: subscribed.subscription,
-                peer,
-                action,
-                receiver,
-                cursor: Some(subscribed.cursor),
-            }),
+            Ok(subscribed) => {
+                let peer::Subscribed { subscription: id, cursor, epoch } = subscribed;
+                // Of what was issued for this: a publisher speaks for no other subscription.
+                if unconfirmed.get().is_some_and(|issued| issued.id() == id) {
+                    store.begin_at(id, Place { epoch, sequence: cursor }).await?;
+                }
+                Ok(Subscription { id, peer, action, receiver, cursor: Some(cursor) })
+            }
             Err(failure) => {
                 // A token that was issued all the same is of no use. If the publisher has stored it although we did
                 // not hear so, its first delivery is refused, and it forgets it.
