@@ -34,7 +34,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let argv: Vec<OsString> = argv.into_iter().collect();
     // Before anything else: the guard must not depend on what is parsed or printed here.
     if argv.get(1).is_some_and(|first| first == GUARD) {
-        return local::guard_main(&argv[2..]);
+        return local::guard_main();
     }
     error::install_panic_hook();
     catch_unwind(AssertUnwindSafe(|| start(argv))).unwrap_or(ExitStatus::Failed).into()

@@ -2,7 +2,6 @@
 //!
 //! Everything else goes through the control socket, or through the same table of methods in process.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -298,6 +297,6 @@ pub(crate) fn repair_tls(instance: &Path) -> Result<bool, Failure> {
 }
 
 /// Watches over the plugins of a daemon and ends them when it is gone, however it went.
-pub(crate) fn guard_main(arguments: &[OsString]) -> ExitCode {
-    coattail_daemon::guard_main(arguments.iter().cloned())
+pub(crate) fn guard_main() -> ExitCode {
+    coattail_daemon::guard_main()
 }

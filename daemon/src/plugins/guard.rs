@@ -1,33 +1,39 @@
 //! The guard: a tiny process between the daemon and each plugin, which sees to it that nothing of the plugin
 //! outlives the daemon or the plugin itself.
 //!
-//! It is the daemon's own executable in a hidden mode. It is the *subreaper* of the plugin: whatever the plugin
+//! It is the daemon's own executable in a hidden mode, and is told through a socket what to start: a command line can
+//! be read by everybody. When nothing of the plugin is left it can be told of another one, which finds nothing of the
+//! one before: what is of the plugin alone, be it environment, pipes or signal mask, is set in the plugin's process.
+//!
+//! It is the *subreaper* of the plugin: whatever the plugin
 //! starts, forks twice or puts into a session of its own ends up as the guard's child, and can be found and
-//! killed. It holds a socket to the daemon, whose end means that the daemon has died, be it by `kill -9`. And the
+//! killed. The end of the socket means that the daemon has died, be it by `kill -9`. And the
 //! plugin asks the kernel to be killed with the guard, whose only thread lives as long as the guard does.
 //!
 //! A signal goes only to children that the guard has not yet reaped, or to the group of one: such a number cannot
 //! have been given to another process. Killed with `-9` itself, the guard takes the plugin with it; only what
 //! the plugin has started then is left to end by itself.
 
+use std::env;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, getpid, getppid};
+use nix::unistd::{Pid, getpid, getppid};
+
+use super::handover::{self, Launch};
 
 /// The first argument that makes the executable a guard.
 pub const GUARD: &str = "__guard";
@@ -44,46 +50,55 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// How often children are looked for while killed ones are ending: they can bring new ones to light.
 const SWEEP_STEP: u16 = 20;
 
-/// Runs as a guard; `args` is what follows [`GUARD`]. To be called before the program starts any thread.
-pub fn guard_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut args = args.into_iter();
-    let Some(control) = args.next().and_then(|fd| inherited(fd.to_str()?)) else {
+/// Runs as a guard, with the socket of the daemon as stdin. To be called before the program starts any thread.
+pub fn guard_main() -> ExitCode {
+    let Ok(control) = io::stdin().as_fd().try_clone_to_owned() else {
         return ExitCode::from(2);
     };
     let mut control = UnixStream::from(control);
-    let report = match Guard::start(args) {
-        Ok(mut guard) => guard.watch(&mut control),
-        Err(error) => format!("error {error}"),
-    };
-    // A daemon that has died needs no report.
-    let _ = control.write_all(report.as_bytes());
+    if let Err(error) = guard(&mut control) {
+        // A daemon that has died needs no report.
+        let _ = report(&mut control, &format!("error {error}"));
+    }
     ExitCode::SUCCESS
 }
 
-struct Guard {
-    plugin: Pid,
-    signals: SignalFd,
+/// Guards one plugin after the other, until the daemon has gone. What it is told to start next finds nothing of the
+/// one before.
+fn guard(control: &mut UnixStream) -> io::Result<()> {
+    prctl::set_child_subreaper(true)?;
+    // The daemon decides when this ends; whoever signals the whole service reaches the plugin, too.
+    let mut mask = SigSet::empty();
+    mask.extend([Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
+    mask.thread_block()?;
+    let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    while let Some((launch, stdio)) = handover::receive(control)? {
+        let (how, is_clean) = match spawn(launch, stdio) {
+            Ok(plugin) => Guard { plugin, signals: &signals }.watch(control),
+            Err(error) => (format!("error {error}"), true),
+        };
+        report(control, &how)?;
+        if !is_clean {
+            break;
+        }
+    }
+    Ok(())
 }
 
-impl Guard {
-    fn start(argv: impl IntoIterator<Item = OsString>) -> io::Result<Self> {
-        prctl::set_child_subreaper(true)?;
-        // The daemon decides when this ends; whoever signals the whole service reaches the plugin, too.
-        let mut mask = SigSet::empty();
-        mask.extend([Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
-        mask.thread_block()?;
-        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        let plugin = spawn(argv)?;
-        // Its pipes must be closed when the plugin closes them.
-        let null = File::options().read(true).write(true).open("/dev/null")?;
-        dup2_stdin(&null)?;
-        dup2_stdout(&null)?;
-        dup2_stderr(&null)?;
-        Ok(Self { plugin, signals })
-    }
+fn report(control: &mut UnixStream, how: &str) -> io::Result<()> {
+    // One line, also of a file whose name has more.
+    control.write_all(format!("{}\n", how.replace('\n', " ")).as_bytes())
+}
 
-    /// Waits until the plugin and all that it has started are gone, and says how the plugin ended.
-    fn watch(&mut self, control: &mut UnixStream) -> String {
+struct Guard<'a> {
+    plugin: Pid,
+    signals: &'a SignalFd,
+}
+
+impl Guard<'_> {
+    /// Waits until the plugin and all that it has started are gone, and says how the plugin ended and whether nothing
+    /// is left.
+    fn watch(&self, control: &mut UnixStream) -> (String, bool) {
         let mut daemon_lives = true;
         loop {
             let mut ready =
@@ -117,8 +132,7 @@ impl Guard {
             Ok(WaitStatus::Signaled(_, signal, _)) => format!("signal {signal}"),
             other => format!("error unknown end {other:?}"),
         };
-        self.sweep();
-        report
+        (report, self.sweep())
     }
 
     /// Whether the plugin has ended. Other children that have are reaped; the plugin is not.
@@ -146,22 +160,23 @@ impl Guard {
         }
     }
 
-    /// Kills what is left, until there is nothing: the death of one brings its children to light.
-    fn sweep(&self) {
+    /// Kills what is left, until there is nothing: the death of one brings its children to light. Returns whether that
+    /// came to pass.
+    fn sweep(&self) -> bool {
         let deadline = Instant::now() + SWEEP;
         loop {
-            for child in children() {
-                let _ = kill(child, Signal::SIGKILL);
-            }
             loop {
                 match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                     Ok(WaitStatus::StillAlive) => break,
-                    Err(Errno::ECHILD) => return,
+                    Err(Errno::ECHILD) => return true,
                     Ok(_) | Err(_) => {}
                 }
             }
+            for child in children() {
+                let _ = kill(child, Signal::SIGKILL);
+            }
             if Instant::now() > deadline {
-                return;
+                return false;
             }
             let mut ready = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
             let _ = poll(&mut ready, SWEEP_STEP);
@@ -171,12 +186,18 @@ impl Guard {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the guard is the part of `process` that runs beside the daemon")]
-fn spawn(argv: impl IntoIterator<Item = OsString>) -> io::Result<Pid> {
+fn spawn(launch: Launch, [stdin, stdout, stderr]: [OwnedFd; 3]) -> io::Result<Pid> {
+    let Launch { argv, env, folder } = launch;
+    let about = |what: &OsString| {
+        let what = what.to_string_lossy().into_owned();
+        move |error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"))
+    };
+    env::set_current_dir(&folder).map_err(about(&folder))?;
     let mut argv = argv.into_iter();
     let program = argv.next().ok_or(io::ErrorKind::InvalidInput)?;
     let guard = getpid();
     let mut command = Command::new(&program);
-    command.args(argv).process_group(0);
+    command.args(argv).env_clear().envs(env).stdin(stdin).stdout(stdout).stderr(stderr).process_group(0);
     // SAFETY: between fork and exec only system calls are made, which are async-signal-safe, and nothing is
     // allocated. The process has one thread.
     #[expect(unsafe_code, reason = "what must hold for the plugin alone can only be set between fork and exec")]
@@ -193,9 +214,7 @@ fn spawn(argv: impl IntoIterator<Item = OsString>) -> io::Result<Pid> {
             Ok(())
         });
     }
-    let child = command
-        .spawn()
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program.to_string_lossy())))?;
+    let child = command.spawn().map_err(about(&program))?;
     Ok(Pid::from_raw(child.id().cast_signed()))
 }
 
@@ -220,14 +239,4 @@ fn parent_of(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before the last parenthesis may hold anything; state and parent follow it.
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-}
-
-fn inherited(number: &str) -> Option<OwnedFd> {
-    let number = number.parse().ok().filter(|number| *number > 2)?;
-    // SAFETY: the daemon has passed this descriptor on for the guard, and nothing else here knows of it.
-    #[expect(unsafe_code, reason = "an inherited descriptor is known by its number only")]
-    let fd = unsafe { OwnedFd::from_raw_fd(number) };
-    // Fails for a number that is no open descriptor. The plugin does not get it.
-    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
-    Some(fd)
 }

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::call::{Answer, Begin, Begun, Job, Outcome, Wanted};
 use super::pool::{Change, Pool};
+use super::spare::Spares;
 use super::spec::{Fingerprint, Found, Spec, Unusable};
 use super::{PerformCall, PluginId, ReceiveCall, Settings, Tap, discover};
 use crate::config::RetrySchedule;
@@ -52,6 +53,8 @@ pub(super) struct Shared {
     calls: TaskTracker,
     /// The processes, and what waits for their end.
     pub(super) workers: TaskTracker,
+    /// Guards for what runs once per call.
+    spares: Arc<Spares>,
     /// No new calls.
     pub(super) stopping: CancellationToken,
     /// Calls under way end, too.
@@ -64,14 +67,16 @@ impl Plugins {
     /// The plugins of an instance. When `cancel` is cancelled, everything is killed; the future ends when nothing is
     /// left. To end in order, await [`shutdown`](Self::shutdown) before.
     pub fn new(settings: Settings, host: Host, cancel: CancellationToken) -> (Self, impl Future<Output = ()>) {
+        let (settings, workers, stopping) = (Arc::new(settings), TaskTracker::new(), cancel.child_token());
         let shared = Arc::new(Shared {
-            settings: Arc::new(settings),
+            spares: Spares::new(settings.clone(), workers.clone(), stopping.clone()),
+            settings,
             host,
             pools: Mutex::default(),
             known: Mutex::default(),
             calls: TaskTracker::new(),
-            workers: TaskTracker::new(),
-            stopping: cancel.child_token(),
+            workers,
+            stopping,
             closing: cancel.child_token(),
             kill: cancel,
         });
@@ -322,8 +327,9 @@ impl Shared {
             return Some(pool.clone());
         }
         let (id, host) = (PluginId::clone(&spec.id), (self.host)(&spec.id));
-        let (settings, workers, kill) = (self.settings.clone(), self.workers.clone(), self.kill.clone());
-        let pool = Arc::new(Pool::new(spec.clone(), settings, host, workers, kill));
+        let (settings, spares) = (self.settings.clone(), self.spares.clone());
+        let (workers, kill) = (self.workers.clone(), self.kill.clone());
+        let pool = Arc::new(Pool::new(spec.clone(), settings, host, spares, workers, kill));
         pools.insert(id, pool.clone());
         Some(pool)
     }

@@ -6,7 +6,7 @@ use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
 
 use super::call::Job;
-use super::process::Launch;
+use super::handover::Launch;
 use super::runtime::Runners;
 use super::spec::{Interpreter, Spec};
 use super::{PluginId, Settings};
@@ -35,7 +35,7 @@ pub(super) async fn launch(settings: &Settings, spec: &Spec, job: Option<&Job>) 
         }
     }
     argv.extend(spec.file.iter().map(OsString::from));
-    Ok(Launch { argv, env, folder: spec.folder.clone() })
+    Ok(Launch { argv, env, folder: spec.folder.clone().into() })
 }
 
 async fn runners(settings: &Settings, id: &PluginId) -> Result<Runners, Failure> {

@@ -2,7 +2,7 @@
 //!
 //! [`Plugins`] is the handle. A call goes `handle` → `discover` (which file is it, can it be run) → `pool` (wait
 //! for a turn, start a worker if all are full) → `worker` (one warm process, JSON-RPC) or `plain` (one process
-//! per call) → `process` (start, stop) → `guard` (leave nothing behind). What happens without a call, `supervise` does:
+//! per call, with a guard that `spare` keeps ready) → `process` (start, stop) → `guard` (leave nothing behind). What happens without a call, `supervise` does:
 //! it keeps workers warm, sees that files have changed, reloads, and tells how plugins are.
 //!
 //! What holds here:
@@ -16,6 +16,7 @@ mod discover;
 mod files;
 mod guard;
 mod handle;
+mod handover;
 mod journal;
 mod launch;
 mod manifest;
@@ -26,6 +27,7 @@ mod process;
 mod runtime;
 mod schema;
 mod settings;
+mod spare;
 mod spec;
 mod supervise;
 mod tap;

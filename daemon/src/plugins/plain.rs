@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::time::Duration;
+
 use coattail::wire::raw::one_line;
 use coattail::wire::{ErrorCode, Failure, Raw};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,6 +11,7 @@ use super::call::{Answer, Job, Outcome, check_result};
 use super::launch::launch;
 use super::output::Output;
 use super::process::{Exit, Pipes, Process};
+use super::spare::Spares;
 use super::spec::Spec;
 use super::{PluginId, Settings};
 
@@ -23,6 +27,7 @@ const SHOWN: usize = 60;
 /// of it is left; the answer is given as soon as it is known.
 pub(super) async fn run(
     settings: &Settings,
+    spares: &Arc<Spares>,
     spec: &Spec,
     job: &Job,
     unwanted: impl Future<Output = Failure>,
@@ -31,11 +36,11 @@ pub(super) async fn run(
 ) {
     let launched = async {
         let launch = launch(settings, spec, Some(job)).await?;
-        Process::spawn(&settings.guard, &launch).map_err(|error| {
+        spares.spawn(&launch).await.map_err(|error| {
             Failure::new(ErrorCode::PluginBroken, format!("{} could not be started: {error}", spec.id))
         })
     };
-    let (process, exited, Pipes { stdin, stdout, stderr }) = match launched.await {
+    let (process, mut exited, Pipes { stdin, stdout, stderr }) = match launched.await {
         Ok(launched) => launched,
         Err(failure) => return answer.give(Err(failure)),
     };
@@ -54,6 +59,19 @@ pub(super) async fn run(
             tokio::join!(exited.wait(), write_input(stdin, job.input()), read, output.drain(stderr));
         outcome(&spec.id, &exit, read.as_deref(), &output, settings.frame)
     };
+    see_through(work, &process, settings.grace, unwanted, answer, kill).await;
+    spares.keep(process, exited).await;
+}
+
+/// Gives the answer: that of the work, or why it is not wanted any more. Then the process is ended.
+async fn see_through(
+    work: impl Future<Output = Outcome>,
+    process: &Process,
+    grace: Duration,
+    unwanted: impl Future<Output = Failure>,
+    answer: &mut Answer,
+    kill: &CancellationToken,
+) {
     tokio::pin!(work, unwanted);
     tokio::select! {
         biased;
@@ -66,7 +84,7 @@ pub(super) async fn run(
         biased;
         outcome = &mut work => return answer.give(outcome),
         () = kill.cancelled() => {}
-        () = tokio::time::sleep(settings.grace) => {}
+        () = tokio::time::sleep(grace) => {}
     }
     process.kill();
     let outcome = work.await;

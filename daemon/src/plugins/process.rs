@@ -1,30 +1,32 @@
-use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
 
+use super::Settings;
 use super::guard::{GUARD, KILL, TERMINATE};
+use super::handover::{self, Launch};
 
 /// The longest report of a guard, in bytes: one short line.
 const REPORT: u64 = 1024;
 
-/// What to start, with everything it may know.
-#[derive(Debug, Clone)]
-pub(super) struct Launch {
-    /// The program and its arguments.
-    pub(super) argv: Vec<OsString>,
-    /// The whole environment: nothing of the daemon's own is added.
-    pub(super) env: Vec<(OsString, OsString)>,
-    pub(super) folder: PathBuf,
+/// How long a guard may take to read what it is to start. Only one that was stopped does not read at once.
+const HANDOVER: Duration = Duration::from_secs(10);
+
+/// A guard that waits for what to start: a new one, or one whose plugin has ended. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Guard {
+    control: UnixStream,
+    child: Child,
 }
 
 /// A plugin's process under its guard, and whatever it has started. Dropping it kills all of them.
@@ -33,6 +35,8 @@ pub(super) struct Process {
     guard: Option<u32>,
     /// Its end is what tells the guard that nobody is here any more.
     orders: OwnedWriteHalf,
+    /// An order was given.
+    told: AtomicBool,
 }
 
 /// Where the guard reports, once all is over.
@@ -40,6 +44,7 @@ pub(super) struct Process {
 pub(super) struct Exited {
     report: OwnedReadHalf,
     guard: Child,
+    has_reported: bool,
 }
 
 /// The daemon's ends of the process's stdin, stdout and stderr.
@@ -63,21 +68,53 @@ pub(super) enum Exit {
     GuardLost,
 }
 
-impl Process {
-    /// Starts a process. This is the one place of the daemon that does.
-    pub(super) fn spawn(guard: &Path, launch: &Launch) -> io::Result<(Self, Exited, Pipes)> {
+impl Guard {
+    /// Starts a guard. This is the one place of the daemon that starts processes.
+    pub(super) fn start(settings: &Settings) -> io::Result<Self> {
         let (ours, theirs) = StdUnixStream::pair()?;
         // The command owns the guard's end and goes with this statement: a copy left open here would hide the
         // guard's death.
-        let mut child = guard_command(guard, launch, theirs.into()).spawn()?;
+        let child = guard_command(settings, theirs.into()).spawn()?;
         ours.set_nonblocking(true)?;
-        let (report, orders) = UnixStream::from_std(ours)?.into_split();
+        Ok(Self { control: UnixStream::from_std(ours)?, child })
+    }
+
+    /// Has it start a process. If this fails, nothing was started.
+    pub(super) async fn launch(mut self, message: &[u8]) -> io::Result<(Process, Exited, Pipes)> {
+        let (stdin, ours_in) = io::pipe()?;
+        let (ours_out, stdout) = io::pipe()?;
+        let (ours_err, stderr) = io::pipe()?;
         let pipes = Pipes {
-            stdin: child.stdin.take().expect("stdin is piped"),
-            stdout: child.stdout.take().expect("stdout is piped"),
-            stderr: child.stderr.take().expect("stderr is piped"),
+            stdin: ChildStdin::from_std(OwnedFd::from(ours_in).into())?,
+            stdout: ChildStdout::from_std(OwnedFd::from(ours_out).into())?,
+            stderr: ChildStderr::from_std(OwnedFd::from(ours_err).into())?,
         };
-        Ok((Self { guard: child.id(), orders }, Exited { report, guard: child }, pipes))
+        // Order: the message is last, since nothing may fail once all of it is on its way.
+        handover::announce(&self.control, message, &[stdin.into(), stdout.into(), stderr.into()])?;
+        timeout(HANDOVER, self.control.write_all(message)).await??;
+        let (report, orders) = self.control.into_split();
+        let process = Process { guard: self.child.id(), orders, told: AtomicBool::new(false) };
+        Ok((process, Exited { report, guard: self.child, has_reported: false }, pipes))
+    }
+
+    /// The guard of a process that has ended.
+    pub(super) fn again(process: Process, exited: Exited) -> Self {
+        let control = exited.report.reunite(process.orders).expect("both are halves of one socket");
+        Self { control, child: exited.guard }
+    }
+
+    /// Ends it, and waits until it has ended.
+    pub(super) async fn dismiss(self) {
+        let Self { control, mut child } = self;
+        drop(control);
+        let _ = child.wait().await;
+    }
+}
+
+impl Process {
+    /// Starts a process under a new guard.
+    pub(super) async fn spawn(settings: &Settings, launch: &Launch) -> io::Result<(Self, Exited, Pipes)> {
+        Guard::start(settings)?.launch(&launch.message()?).await
     }
 
     /// The process of its guard.
@@ -95,7 +132,13 @@ impl Process {
         self.tell(KILL);
     }
 
+    /// Whether it was given no order: the guard may read one only after its plugin has ended.
+    pub(super) fn was_left_alone(&self) -> bool {
+        !self.told.load(Ordering::Relaxed)
+    }
+
     fn tell(&self, order: u8) {
+        self.told.store(true, Ordering::Relaxed);
         // A few bytes in all go this way, so there is always room; a guard that has gone needs no order.
         let _ = self.orders.try_write(&[order]);
     }
@@ -108,40 +151,37 @@ pub(super) fn child_of(guard: u32) -> Option<u32> {
 }
 
 impl Exited {
-    /// Resolves when the plugin and all that it had started are gone.
-    pub(super) async fn wait(self) -> Exit {
-        let Self { report, mut guard } = self;
+    /// Resolves when the plugin and all that it had started are gone. Its guard is left.
+    pub(super) async fn wait(&mut self) -> Exit {
         let mut text = Vec::new();
-        // A failed read means the same as a guard that says nothing.
-        let _ = report.take(REPORT).read_to_end(&mut text).await;
-        // Reaps the guard; how it ended does not matter, since the report says all.
-        let _ = guard.wait().await;
+        // A failed read means the same as a guard that says nothing. What follows the line comes only after the next
+        // launch, so that nothing is lost with the buffer.
+        let _ = BufReader::new((&mut self.report).take(REPORT)).read_until(b'\n', &mut text).await;
+        // What is longer than it may be was not read to its end.
+        self.has_reported = text.ends_with(b"\n");
         parse(&String::from_utf8_lossy(&text))
+    }
+
+    /// Whether the guard has said how its plugin ended, and has nothing more to say.
+    pub(super) fn has_reported(&self) -> bool {
+        self.has_reported
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place that starts processes")]
-fn guard_command(guard: &Path, launch: &Launch, control: OwnedFd) -> Command {
-    let mut command = Command::new(guard);
+fn guard_command(settings: &Settings, control: OwnedFd) -> Command {
+    let mut command = Command::new(&settings.guard);
     command
         .arg0("coattail")
         .arg(GUARD)
-        .arg(control.as_raw_fd().to_string())
-        .args(&launch.argv)
         .env_clear()
-        .envs(launch.env.iter().map(|(name, value)| (name, value)))
-        .current_dir(&launch.folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        // For whoever asks which instance a process belongs to.
+        .env("COATTAIL_INSTANCE", &settings.instance)
+        .stdin(control)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         // Ctrl-C at a terminal is for the daemon, which then stops its plugins in order.
         .process_group(0);
-    // SAFETY: between fork and exec only `fcntl` is called, which is async-signal-safe and allocates nothing. The
-    // change is the child's own: no other process that is started at this moment inherits the descriptor.
-    #[expect(unsafe_code, reason = "the guard inherits its end of the control socket")]
-    unsafe {
-        command.pre_exec(move || fcntl(&control, FcntlArg::F_SETFD(FdFlag::empty())).map(drop).map_err(Into::into));
-    }
     command
 }
 
@@ -153,7 +193,7 @@ impl Exit {
 }
 
 fn parse(report: &str) -> Exit {
-    match report.split_once(' ') {
+    match report.trim_end_matches('\n').split_once(' ') {
         Some(("exit", code)) => code.parse().map_or(Exit::GuardLost, Exit::Code),
         Some(("signal", name)) => Exit::Signal(name.to_owned()),
         Some(("error", why)) => Exit::NotStarted(why.to_owned()),
@@ -168,11 +208,11 @@ mod tests {
     #[test]
     fn reports_of_a_guard_are_read() {
         for (report, exit, text) in [
-            ("exit 3", Exit::Code(3), "exit 3"),
-            ("signal SIGSEGV", Exit::Signal("SIGSEGV".into()), "killed by SIGSEGV"),
-            ("error no such file", Exit::NotStarted("no such file".into()), "could not be started: no such file"),
+            ("exit 3\n", Exit::Code(3), "exit 3"),
+            ("signal SIGSEGV\n", Exit::Signal("SIGSEGV".into()), "killed by SIGSEGV"),
+            ("error no such file\n", Exit::NotStarted("no such file".into()), "could not be started: no such file"),
             ("", Exit::GuardLost, "its guard process was killed"),
-            ("exit x", Exit::GuardLost, "its guard process was killed"),
+            ("exit x\n", Exit::GuardLost, "its guard process was killed"),
         ] {
             assert_eq!(parse(report), exit);
             assert_eq!(exit.to_string(), text);

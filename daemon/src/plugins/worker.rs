@@ -17,7 +17,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::call::{Answer, Job, Outcome, check_result};
 use super::launch::launch;
 use super::output::Output;
-use super::process::{self, Exit, Exited, Pipes, Process};
+use super::process::{self, Exit, Exited, Guard, Pipes, Process};
 use super::spec::Spec;
 use super::{PluginId, Settings};
 
@@ -82,7 +82,8 @@ impl Worker {
     ) -> Result<(Arc<Self>, BoxFuture<'static, Exit>), Failure> {
         let broken = |message: String| Failure::new(ErrorCode::PluginBroken, message);
         let launch = launch(settings, spec, None).await?;
-        let (process, exited, Pipes { stdin, stdout, stderr }) = Process::spawn(&settings.guard, &launch)
+        let (process, exited, Pipes { stdin, stdout, stderr }) = Process::spawn(settings, &launch)
+            .await
             .map_err(|error| broken(format!("{} could not be started: {error}", spec.id)))?;
         let (guard, start) = (process.guard(), spec.manifest.start.unwrap_or(settings.start));
         let output = Output::new(spec.id.clone(), settings);
@@ -223,7 +224,7 @@ impl Worker {
     async fn run(
         self: Arc<Self>,
         process: Process,
-        exited: Exited,
+        mut exited: Exited,
         serve: impl Future<Output = Ended>,
         stderr: ChildStderr,
         tell_exit: watch::Sender<Option<Exit>>,
@@ -245,18 +246,21 @@ impl Worker {
             };
             tokio::select! { biased; exit = exited.wait() => exit, exit = never => exit }
         };
-        tokio::pin!(io, ended);
-        let exit = tokio::select! {
-            biased;
-            exit = &mut ended => {
-                // What it wrote before it ended is still read: its last answers and its last words.
-                if timeout(self.grace, &mut io).await.is_err() {
-                    self.session.close();
+        let exit = {
+            tokio::pin!(io, ended);
+            tokio::select! {
+                biased;
+                exit = &mut ended => {
+                    // What it wrote before it ended is still read: its last answers and its last words.
+                    if timeout(self.grace, &mut io).await.is_err() {
+                        self.session.close();
+                    }
+                    exit
                 }
-                exit
+                _ = &mut io => ended.await,
             }
-            _ = &mut io => ended.await,
         };
+        Guard::again(process, exited).dismiss().await;
         // Order: before those are told who wait for the end of their calls.
         self.left_calls.store(!self.leases.is_empty(), Ordering::Relaxed);
         let _ = tell_exit.send(Some(exit.clone()));

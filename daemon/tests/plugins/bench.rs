@@ -9,7 +9,7 @@ use coattail::name::{ActionName, ReceiverName};
 use coattail::rpc::{Facts, Service};
 use coattail::wire::plugin::{Kind, Source};
 use coattail::wire::{Done, Failure, Raw, host};
-use coattail_daemon::plugins::{PerformCall, PluginId, Plugins, ReceiveCall, Settings};
+use coattail_daemon::plugins::{GUARD, PerformCall, PluginId, Plugins, ReceiveCall, Settings};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,9 @@ pub(crate) struct Bench {
     pub(crate) kill: CancellationToken,
     pub(crate) run: JoinHandle<()>,
 }
+
+/// A plain plugin that tells the number of its guard.
+pub(crate) const GUARD_SH: &str = "echo $PPID";
 
 /// The result of a call, as text.
 pub(crate) type Outcome = Result<Option<String>, Failure>;
@@ -95,6 +98,17 @@ impl Bench {
         };
         self.plugins.receive(&ReceiverName::new(receiver).unwrap(), call).await?;
         Ok(source)
+    }
+
+    /// The guards there are.
+    pub(crate) fn guards(&self) -> Vec<i32> {
+        let instance = format!("COATTAIL_INSTANCE={}\0", self.folder.path().display());
+        let is_guard = |pid: &i32| {
+            let of = |what: &str| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+            of("cmdline") == format!("coattail\0{GUARD}\0").as_bytes() && of("environ") == instance.as_bytes()
+        };
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_guard).collect()
     }
 
     pub(crate) fn problem(&self, kind: Kind, name: &str) -> Option<String> {

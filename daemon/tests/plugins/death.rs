@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
-use crate::bench::{Bench, call, is_alive, number, settings, until, write};
+use crate::bench::{Bench, GUARD_SH, call, is_alive, number, settings, until, write};
 
 crate::tests![
     p9_nothing_outlives_a_daemon_that_was_killed,
@@ -28,7 +28,8 @@ crate::tests![
 /// The first argument that makes this executable a daemon with one worker.
 pub(crate) const DAEMON: &str = "__daemon";
 
-/// Starts a worker with a family, prints their numbers, and waits to be killed.
+/// Starts a worker with a family and a script, prints their numbers and that of the script's guard, and waits to be
+/// killed.
 pub(crate) fn daemon(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let instance = PathBuf::from(args.next().unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -38,6 +39,8 @@ pub(crate) fn daemon(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         let family = plugins.perform(&ActionName::new("bad").unwrap(), call(Some("\"family\""))).await;
         let mut stdout = std::io::stdout();
         writeln!(stdout, "{}", family.unwrap().unwrap().get()).unwrap();
+        let guard = plugins.perform(&ActionName::new("guard").unwrap(), call(None)).await;
+        writeln!(stdout, "{}", guard.unwrap().unwrap().get()).unwrap();
         stdout.flush().unwrap();
         std::future::pending().await
     })
@@ -47,6 +50,7 @@ pub(crate) fn daemon(mut args: impl Iterator<Item = OsString>) -> ExitCode {
 async fn p9_nothing_outlives_a_daemon_that_was_killed() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "actions/bad", include_str!("bad.py"));
+    write(folder.path(), "actions/guard.sh", GUARD_SH);
     let mut daemon = Command::new(std::env::current_exe().unwrap())
         .arg(DAEMON)
         .arg(folder.path())
@@ -54,10 +58,12 @@ async fn p9_nothing_outlives_a_daemon_that_was_killed() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let family: Vec<i32> = serde_json::from_str(&line).unwrap();
-    assert!(family.len() == 6 && family.iter().all(|pid| is_alive(*pid)), "{family:?}");
+    let mut lines = BufReader::new(daemon.stdout.take().unwrap()).lines();
+    let mut family: Vec<i32> = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(family.len(), 6);
+    // The script has ended; its guard is kept for the next one.
+    family.push(lines.next().unwrap().unwrap().parse().unwrap());
+    assert!(family.iter().all(|pid| is_alive(*pid)), "{family:?}");
     // SIGKILL: nothing of the daemon runs after this.
     daemon.kill().unwrap();
     daemon.wait().unwrap();

@@ -10,6 +10,7 @@ mod pool;
 mod schemas;
 mod scripts;
 mod sdks;
+mod spares;
 mod supervision;
 
 use std::env;
@@ -38,7 +39,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 fn main() -> ExitCode {
     let mut args = env::args_os().skip(1);
     match args.next() {
-        Some(first) if first == GUARD => guard_main(args),
+        Some(first) if first == GUARD => guard_main(),
         Some(first) if first == death::DAEMON => death::daemon(args),
         Some(first) if first == "--list" => ExitCode::SUCCESS,
         first => run(&first.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()),
@@ -48,8 +49,16 @@ fn main() -> ExitCode {
 fn run(filter: &str) -> ExitCode {
     let filter = if filter.starts_with('-') { "" } else { filter };
     let (mut passed, mut failed) = (0, 0);
-    let all =
-        [calls::TESTS, death::TESTS, pool::TESTS, schemas::TESTS, scripts::TESTS, sdks::TESTS, supervision::TESTS];
+    let all = [
+        calls::TESTS,
+        death::TESTS,
+        pool::TESTS,
+        schemas::TESTS,
+        scripts::TESTS,
+        sdks::TESTS,
+        spares::TESTS,
+        supervision::TESTS,
+    ];
     for (name, test) in all.into_iter().flatten().filter(|(name, _)| name.contains(filter)) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -13,6 +13,7 @@ use super::tally::Tally;
 use crate::plugins::Settings;
 use crate::plugins::call::{Answer, Begin, Job};
 use crate::plugins::plain;
+use crate::plugins::spare::Spares;
 use crate::plugins::spec::Spec;
 use crate::plugins::worker::Sent;
 
@@ -53,11 +54,12 @@ impl Pool {
         spec: Arc<Spec>,
         settings: Arc<Settings>,
         host: Service,
+        spares: Arc<Spares>,
         workers: TaskTracker,
         kill: CancellationToken,
     ) -> Self {
         let line = Line::of(&spec, &settings, None);
-        let with = Arc::new(With { settings, host, workers, kill, tally: Tally::default() });
+        let with = Arc::new(With { settings, host, spares, workers, kill, tally: Tally::default() });
         let crew = Crew::new(spec, with.clone());
         let state = Mutex::new(State { line, crew, next: None, rejected: None, closed: false });
         Self { with, state }
@@ -116,9 +118,9 @@ impl Pool {
             }
             let crew = self.crew();
             if crew.spec.plain {
-                let With { settings, kill, .. } = &*self.with;
+                let With { settings, spares, kill, .. } = &*self.with;
                 let _ = ran.set(crew.spec.clone());
-                return plain::run(settings, &crew.spec, &job, unwanted, &mut answer, kill).await;
+                return plain::run(settings, spares, &crew.spec, &job, unwanted, &mut answer, kill).await;
             }
             match self.give(&crew, &job, &mut unwanted, &mut answer, &ran).await {
                 Given::Done => return,

@@ -14,6 +14,7 @@ use super::breaker::{Breaker, Start};
 use super::tally::Tally;
 use crate::plugins::Settings;
 use crate::plugins::output::LAST_OUTPUT;
+use crate::plugins::spare::Spares;
 use crate::plugins::spec::Spec;
 use crate::plugins::worker::{Lease, Worker};
 
@@ -35,6 +36,7 @@ pub(super) struct Crew {
 pub(super) struct With {
     pub(super) settings: Arc<Settings>,
     pub(super) host: Service,
+    pub(super) spares: Arc<Spares>,
     /// Where the workers run.
     pub(super) workers: TaskTracker,
     pub(super) kill: CancellationToken,
