@@ -59,11 +59,13 @@ pub(super) async fn run(
             tokio::join!(exited.wait(), write_input(stdin, job.input()), read, output.drain(stderr));
         outcome(&spec.id, &exit, read.as_deref(), &output, settings.frame)
     };
-    see_through(work, &process, settings.grace, unwanted, answer, kill).await;
-    spares.keep(process, exited).await;
+    let outcome = see_through(work, &process, settings.grace, unwanted, answer, kill).await;
+    // Order: whoever hears the answer finds the guard free.
+    spares.keep(process, exited);
+    answer.give(outcome);
 }
 
-/// Gives the answer: that of the work, or why it is not wanted any more. Then the process is ended.
+/// Waits for the outcome of the work. Once that is not wanted any more, why is the answer, and the process is ended.
 async fn see_through(
     work: impl Future<Output = Outcome>,
     process: &Process,
@@ -71,24 +73,23 @@ async fn see_through(
     unwanted: impl Future<Output = Failure>,
     answer: &mut Answer,
     kill: &CancellationToken,
-) {
+) -> Outcome {
     tokio::pin!(work, unwanted);
     tokio::select! {
         biased;
-        outcome = &mut work => return answer.give(outcome),
+        outcome = &mut work => return outcome,
         why = &mut unwanted => answer.give(Err(why)),
         () = kill.cancelled() => {}
     }
     process.terminate();
     tokio::select! {
         biased;
-        outcome = &mut work => return answer.give(outcome),
+        outcome = &mut work => return outcome,
         () = kill.cancelled() => {}
         () = tokio::time::sleep(grace) => {}
     }
     process.kill();
-    let outcome = work.await;
-    answer.give(outcome);
+    work.await
 }
 
 async fn write_input(mut stdin: ChildStdin, input: Option<&Raw>) {

@@ -54,12 +54,12 @@ impl Spares {
     }
 
     /// Keeps the guard of a process that has ended, or ends it if it is not wanted.
-    pub(super) async fn keep(self: &Arc<Self>, process: Process, exited: Exited) {
+    pub(super) fn keep(self: &Arc<Self>, process: Process, exited: Exited) {
         let is_fit = process.was_left_alone() && exited.has_reported();
         let guard = Guard::again(process, exited);
         let unwanted = if is_fit { self.put(guard) } else { Some(guard) };
         if let Some(guard) = unwanted {
-            guard.dismiss().await;
+            self.tasks.spawn(guard.dismiss());
         }
     }
 

@@ -75,7 +75,10 @@ async fn python_plugins_run_in_the_virtual_environment_of_the_instance() {
     // As after an upgrade of the system's Python.
     fs::remove_file(&python).unwrap();
     std::os::unix::fs::symlink("/usr/bin/python0.0", &python).unwrap();
-    let failure = bench.perform("where", None).await.unwrap_err();
+    // What runs goes on; nothing is started any more.
+    assert_eq!(bench.perform("where", None).await.unwrap().unwrap(), within);
+    bench.file("actions/other.py", source);
+    let failure = bench.perform("other", None).await.unwrap_err();
     assert_eq!(failure.code, ErrorCode::PluginBroken, "{failure}");
     assert!(failure.message.contains(&*folder.to_string_lossy()), "{failure}");
     assert!(failure.hint.unwrap().contains("venv --clear"));
