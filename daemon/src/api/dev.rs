@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use coattail::id::{CallId, SessionId};
 use coattail::rpc::{Facts, Service, Session};
-use coattail::wire::dev::{PluginFiles, ReadPublications, TestPlugin, Tested, WatchPlugins};
+use coattail::wire::dev::{PluginFiles, ReadReceived, TestPlugin, Tested, WatchPlugins};
 use coattail::wire::{Done, Failure};
 
 use super::fact;
@@ -16,8 +16,8 @@ use crate::publications;
 pub(super) fn dev_service(parts: &Arc<Parts>) -> Service {
     Service::new()
         .on(parts, |parts: Arc<Parts>, facts, request: TestPlugin| async move { test(&parts, &facts, request).await })
-        .on(parts, |parts: Arc<Parts>, _, request: ReadPublications| async move {
-            publications::read_kept(&parts.store, request).await
+        .on(parts, |parts: Arc<Parts>, _, request: ReadReceived| async move {
+            publications::read_received(&parts.store, request).await
         })
         .on(parts, |parts: Arc<Parts>, _, _: PluginFiles| async move { parts.plugins.files().await })
         .on_in_order(parts, |parts: &Parts, facts, _: WatchPlugins| {

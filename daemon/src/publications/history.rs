@@ -70,7 +70,8 @@ impl History {
     /// Reads on, and waits for more if that is wanted. When the service stops, it does not wait.
     pub(crate) async fn tail(&self, request: TailPublications) -> Result<Stretch, Failure> {
         let TailPublications { action, after, limit, wait_ms } = request;
-        let limit = limit.unwrap_or(STRETCH).min(MOST_STRETCH);
+        let newest = limit.unwrap_or(STRETCH);
+        let limit = newest.min(MOST_STRETCH);
         let wait = Duration::from_millis(wait_ms.unwrap_or(0)).min(MOST_WAIT);
         let over = tokio::time::sleep(wait);
         tokio::pin!(over);
@@ -78,7 +79,7 @@ impl History {
         let mut news = self.delivery.news();
         let after = match after {
             Some(after) => after,
-            None => self.head(&action).await?.saturating_sub(u64::from(limit)),
+            None => self.head(&action).await?.saturating_sub(u64::from(newest)),
         };
         loop {
             let stretch = self.stretch(&action, after, limit).await?;

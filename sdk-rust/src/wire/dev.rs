@@ -8,6 +8,7 @@ use super::plugin::{Kind, Source};
 use super::raw::{Raw, present};
 use super::{Done, Failure, method};
 use crate::id::{CallId, IssuerHash, PublicationId};
+use crate::name::ReceiverName;
 
 /// Runs a plugin's present files once, in a worker of its own beside the pool. What it does, it does in earnest; only
 /// its result goes nowhere but to whoever asked.
@@ -51,24 +52,22 @@ pub struct Tested {
     pub call_ms: Option<f64>,
 }
 
-/// Reads publications that are kept: of an action those in its log, for a receiver those that wait or were given up.
+/// Reads what a receiver was sent and has not handled: what waits, and what was given up.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ReadPublications {
-    /// Action or receiver.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
+pub struct ReadReceived {
+    /// Which receiver.
+    pub receiver: ReceiverName,
     /// Those after this place; absent: the last ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
     /// How many at most; 1,000 at the most, and no more than fit into a frame.
     pub count: u32,
 }
-method!(ReadPublications, "publications.read", Vec<Kept>);
+method!(ReadReceived, "publications.received", Vec<Received>);
 
-/// A publication that is kept.
+/// A publication that was received and is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Kept {
+pub struct Received {
     /// Where it stands among those that were asked for.
     pub place: u64,
     /// Its id.

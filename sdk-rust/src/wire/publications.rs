@@ -47,7 +47,8 @@ pub struct TailPublications {
     /// What comes after this sequence; absent: the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// How many at most: 100 if absent, 1,000 at most. They may be fewer, if they are large.
+    /// How many of the newest, or how many at most: 100 if absent. One answer has no more than 1,000, and fewer if they
+    /// are large; `after` leads to the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// How many milliseconds to wait if there is none: not at all if absent, 30,000 at most.

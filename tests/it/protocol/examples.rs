@@ -61,7 +61,7 @@ fn checks() -> Vec<Check> {
         check::<subscriptions::ListSubscriptions>("control"), check::<subscriptions::PauseSubscription>("control"),
         check::<subscriptions::ResumeSubscription>("control"), check::<subscriptions::PauseSubscriber>("control"),
         check::<subscriptions::ResumeSubscriber>("control"),
-        check::<dev::TestPlugin>("control"), check::<dev::ReadPublications>("control"),
+        check::<dev::TestPlugin>("control"), check::<dev::ReadReceived>("control"),
         check::<dev::PluginFiles>("control"), check::<dev::WatchPlugins>("control"), check::<dev::Given>("control"),
     ]);
     checks
