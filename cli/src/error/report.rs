@@ -10,7 +10,7 @@ use crate::output::{Color, Format, Printer, visible};
 /// What to try when whoever failed did not say.
 pub(super) fn default_hint(code: ErrorCode) -> &'static str {
     match code {
-        ErrorCode::Failed => "look at what the action wrote: its log is in the service's log",
+        ErrorCode::Failed => "`coattail action logs NAME` shows what it wrote, on the machine where it runs",
         ErrorCode::InvalidInput => "compare what was given with what `--help` of the command asks for",
         ErrorCode::UnknownMethod => "update the older of the two sides; `coattail version` shows this one",
         ErrorCode::NotPermitted => "ask the owner of the other instance for a token that allows it",
