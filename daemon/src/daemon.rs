@@ -144,12 +144,14 @@ impl Daemon {
             frame: limits.frame,
             handshake: limits.handshake,
             in_flight: limits.calls_per_session,
+            ping: limits.ping,
         };
         let keys = OwnKeys { identity: identity.clone(), rotations, issuers: issuers.to_vec(), verifying };
         let (audit, rates) = (Audit::new(store.clone()), CallRates::new(&limits));
         let sessions = Sessions::new(keys, store.clone(), audit.clone(), rates, settings);
-        let delivery = Delivery::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
-        let links = Links::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
+        let reaching = RetrySchedule::dialing(limits.reconnect);
+        let delivery = Delivery::new(store.clone(), sessions.clone(), reaching.clone());
+        let links = Links::new(store.clone(), sessions.clone(), reaching);
         let publishing =
             Publisher::new(store.clone(), delivery.clone(), u8::try_from(limits.hops).unwrap_or(u8::MAX), limits.frame);
         let causes = Causes::default();
@@ -322,7 +324,7 @@ impl Daemon {
         let announcer = Announcer {
             store: self.parts.store.clone(),
             sessions: self.parts.sessions.clone(),
-            retry: RetrySchedule::dialing(),
+            retry: RetrySchedule::dialing(self.config.limits.reconnect),
         };
         self.tracker.spawn(announcer.run(self.cancel.clone()));
         // Starts what is to be warm.

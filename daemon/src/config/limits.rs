@@ -62,6 +62,13 @@ limits! {
     sessions_per_token: usize = 256, at most 65_536, as count;
     /// From accepting a connection until it must have authenticated; enough for a bad satellite link.
     handshake: Duration = Duration::from_secs(10), at most MINUTE * 5, as time;
+    /// How long a peer may be silent before it is asked whether it is there; after three times as long the session is
+    /// given up, and dialled anew. Six to eight seconds: whatever ends a connection without a word, what is published
+    /// comes again within ten.
+    ping: Duration = Duration::from_secs(2), at most MINUTE * 60, as time;
+    /// The longest pause before a peer that could not be reached is tried again: short enough that a network which is
+    /// back is noticed within ten seconds, and no burden for one that is away for a week.
+    reconnect: Duration = Duration::from_secs(5), at most DAY, as time;
     /// A call to an action of this instance, from request to result.
     local_call: Duration = Duration::from_secs(60), at most DAY * 30, as time;
     /// A call to an action of a peer; shorter, since the network adds ways to hang.

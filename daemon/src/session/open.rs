@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use coattail::id::{IssuerHash, SessionId};
 use coattail::rpc::{Limit, Limits, Service, Session, Stray};
@@ -143,6 +142,3 @@ impl Drop for CloseOnDrop {
         }
     }
 }
-
-/// How often the other side of an open session is asked whether it still answers, and how long it may take.
-pub(super) const PING_EVERY: Duration = Duration::from_secs(15);

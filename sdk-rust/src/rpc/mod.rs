@@ -11,6 +11,7 @@ mod deadline;
 mod error;
 mod frame;
 mod gate;
+mod heard;
 mod line;
 mod memory;
 mod pending;

@@ -14,6 +14,7 @@ use super::deadline::Deadline;
 use super::error::{CallError, Ended};
 use super::frame::{Frame, NotAFrame, Waiting, classify, who_waits};
 use super::gate::Admission;
+use super::heard::Heard;
 use super::pending::Pending;
 use super::service::{Answer, Service, Stray, refusal};
 use super::{Limit, Line, LineCodec, LineError};
@@ -62,7 +63,7 @@ struct Shared {
     outgoing: mpsc::Sender<Outgoing>,
     budget: Arc<Semaphore>,
     limits: Limits,
-    heard: AtomicU64,
+    heard: Arc<AtomicU64>,
     // Replaced when the other side has authenticated; never held over an await.
     service: RwLock<Arc<Service>>,
     cancel: CancellationToken,
@@ -97,7 +98,7 @@ impl Session {
             outgoing,
             budget: Arc::new(Semaphore::new(limits.outgoing)),
             limits,
-            heard: AtomicU64::new(0),
+            heard: Arc::default(),
             service: RwLock::new(Arc::new(service)),
             cancel,
             drain: CancellationToken::new(),
@@ -188,8 +189,8 @@ impl Session {
         self.shared.ended.is_cancelled() || self.shared.cancel.is_cancelled()
     }
 
-    /// How many frames have come from the other side. Whoever is heard of is there, even if its answers wait behind what
-    /// else it has sent.
+    /// Grows with whatever comes from the other side. Whoever is heard of is there, even if its answers wait behind what
+    /// else it has sent, or come slowly.
     pub fn heard(&self) -> u64 {
         self.shared.heard.load(Ordering::Relaxed)
     }
@@ -329,6 +330,7 @@ async fn read<R>(shared: &Arc<Shared>, reader: R, handlers: &TaskTracker, stray:
 where
     R: AsyncRead + Unpin,
 {
+    let reader = Heard { reader, heard: shared.heard.clone() };
     let mut frames = FramedRead::new(reader, LineCodec::new(shared.limits.frame.clone()));
     loop {
         let line = tokio::select! {
