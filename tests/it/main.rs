@@ -28,6 +28,8 @@ mod jobs;
 mod limits;
 mod memory;
 mod moving;
+mod nat;
+mod network;
 mod original_api;
 mod orphans;
 mod outcomes;
