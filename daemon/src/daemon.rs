@@ -195,7 +195,15 @@ impl Daemon {
         };
         let renew = CancellationToken::new();
         let receivers = ReceiverSettings { timeout: limits.local_call, retry: config.receiver_retry.clone() };
-        let inbox = Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers);
+        let inbox = Inbox::new(
+            store.clone(),
+            sessions.clone(),
+            plugins.clone(),
+            causes.clone(),
+            links.clone(),
+            &limits,
+            receivers,
+        );
         let publisher =
             PublisherSide::new(identity.clone(), store.clone(), sessions.clone(), delivery.clone(), plugins.clone());
         let schedule = Schedule::new(store.clone(), delivery.clone(), publishing.clone());

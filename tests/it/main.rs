@@ -3,6 +3,7 @@
 mod architecture;
 mod attacks;
 mod audit;
+mod backpressure;
 mod backup;
 mod bad_children;
 mod bad_data;

@@ -86,6 +86,11 @@ limits! {
     retention: Duration = DAY.saturating_mul(7), at most DAY * 36_500, as time;
     /// Bytes of publications kept for one action; whichever of the two is reached first counts.
     retention_bytes: u64 = GIB as u64, at most 1 << 50, as bytes;
+    /// Publications that wait for the receiver of one subscription. Beyond that the publisher keeps the rest, within its
+    /// own retention.
+    inbox: u64 = 1_000_000, at most 1 << 40, as count;
+    /// Bytes of such publications; whichever of the two is reached first counts. As much as a publisher keeps.
+    inbox_bytes: u64 = GIB as u64, at most 1 << 50, as bytes;
     /// Publications that cause publications: a loop stops after this many hops.
     hops: u32 = 16, at most 255, as count;
     /// What is under way when the service stops may take this long to finish.

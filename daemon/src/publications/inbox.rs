@@ -3,22 +3,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
-use coattail::wire::peer::{Addressee, Ahead, Deliver, Reached, Refused, Stored};
+use coattail::wire::peer::{Addressee, Ahead, Deliver, Gap, Reached, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cause::Causes;
+use super::links::Links;
+use super::room::Room;
 use super::runner::{ReceiverSettings, Runner};
 use super::signature::{Former, Verifier};
+use crate::config::Limits;
 use crate::plugins::Plugins;
 use crate::session::{Caller, Sessions};
-use crate::store::{InboxLane, Store, Taken};
+use crate::store::{InboxLane, Store, Taken, Waiting};
 use crate::tokens::{Operation, authorize, inspect};
 
 /// Publications in one delivery, at the most: what a lane of this version sends, with room for later ones.
 const MAX_BATCH: usize = 4096;
+
+/// Gaps of which one delivery may tell, and bytes of each reason: more is not logged.
+const MOST_GAPS: usize = 16;
+const MAX_REASON: usize = 256;
 
 /// Subscriptions that one delivery may be for.
 const MAX_ADDRESSEES: usize = 16_384;
@@ -34,6 +41,8 @@ struct Inner {
     sessions: Sessions,
     plugins: Plugins,
     causes: Causes,
+    links: Links,
+    room: Room,
     settings: ReceiverSettings,
     // Held for map operations, never over an await.
     runners: Mutex<HashMap<SubscriptionId, Arc<Notify>>>,
@@ -49,13 +58,18 @@ impl Inbox {
         sessions: Sessions,
         plugins: Plugins,
         causes: Causes,
+        links: Links,
+        limits: &Limits,
         settings: ReceiverSettings,
     ) -> Self {
+        let room = Room::new(store.clone(), limits);
         let inner = Inner {
             store,
             sessions,
             plugins,
             causes,
+            links,
+            room,
             settings,
             runners: Mutex::default(),
             running: AtomicBool::new(false),
@@ -73,6 +87,7 @@ impl Inbox {
 
     /// Something waits that has not come with a delivery.
     pub(crate) async fn look_again(&self) -> Result<(), Failure> {
+        self.inner.room.forget();
         if !self.inner.running.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -82,9 +97,14 @@ impl Inbox {
         Ok(())
     }
 
-    /// Stores a delivery for those of its addressees that the caller may deliver to. Once this returns, it is on disk.
+    /// Whether there is no room for what comes for a subscription.
+    pub(crate) fn is_full(&self, id: SubscriptionId) -> bool {
+        self.inner.room.is_full(id)
+    }
+
+    /// Stores a delivery for those of its addressees that the caller may deliver to, and for whom there is room. Once this returns, it is on disk.
     pub(crate) async fn deliver(&self, caller: &Caller, delivery: Deliver) -> Result<Stored, Failure> {
-        let Deliver { to, mut publications } = delivery;
+        let Deliver { to, mut publications, gaps } = delivery;
         let Some(first) = publications.first() else { return Ok(Stored::default()) };
         if publications.len() > MAX_BATCH || to.len() > MAX_ADDRESSEES {
             return Err(Failure::new(ErrorCode::TooLarge, "too many publications or addressees in one delivery"));
@@ -109,6 +129,10 @@ impl Inbox {
                     match authorize(&claims, &evidence, &Operation::Deliver { subscription, action: &action, receiver })
                     {
                         Ok(()) => {
+                            if let Err(full) = self.inner.room.check(subscription, held.peer).await? {
+                                refused.push(refuse(full));
+                                continue;
+                            }
                             lanes.push(InboxLane {
                                 subscription: addressee.subscription,
                                 publisher: caller.issuer(),
@@ -132,6 +156,10 @@ impl Inbox {
             // Whoever published it is who delivers it, whatever the key was then.
             publication.issuer = caller.issuer();
         }
+        for Gap { sequence, reason } in gaps.into_iter().take(MOST_GAPS) {
+            let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
+            tracing::warn!(publisher = %caller.issuer(), %action, sequence, reason, "a gap: a publication cannot be delivered here");
+        }
         let mut stored = self.store(publications, allowed).await?;
         stored.refused.append(&mut refused);
         for lane in lanes {
@@ -141,11 +169,16 @@ impl Inbox {
     }
 
     async fn store(&self, publications: Vec<Publication>, to: Vec<Addressee>) -> Result<Stored, Failure> {
+        let sizes: Vec<_> =
+            publications.iter().map(|publication| Waiting::bytes_of(publication.payload.get())).collect();
         let taken = self.inner.store.store_delivery(publications, to).await?;
         let Stored { mut refused, mut behind, mut ahead } = Stored::default();
         for (subscription, taken) in taken {
             match taken {
-                Taken::Stored { missed, gone, .. } => {
+                Taken::Stored { new, missed, gone, .. } => {
+                    // What is new are the last ones.
+                    let sizes = sizes.iter().rev().take(usize::try_from(new).unwrap_or(usize::MAX));
+                    self.inner.room.add(subscription, Waiting { count: signed(new), bytes: sizes.sum() });
                     if missed > 0 {
                         tracing::warn!(%subscription, missed, "a gap: the publisher no longer had these publications when it could deliver");
                     }
@@ -180,6 +213,8 @@ impl Inbox {
             store: self.inner.store.clone(),
             plugins: self.inner.plugins.clone(),
             causes: self.inner.causes.clone(),
+            links: self.inner.links.clone(),
+            room: self.inner.room.clone(),
             settings: self.inner.settings.clone(),
             lane,
             wake,
@@ -206,5 +241,14 @@ fn revoked() -> Failure {
 }
 
 fn refusal(subscription: SubscriptionId, failure: Failure) -> Refused {
-    Refused { subscription, code: failure.code.number(), message: failure.message }
+    Refused {
+        subscription,
+        code: failure.code.number(),
+        message: failure.message,
+        retry_after_ms: failure.retry_after_ms,
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -7,18 +7,21 @@
 mod cause;
 mod dead_letters;
 mod delivery;
+mod gaps;
 mod history;
 mod inbox;
 mod lane;
 mod links;
 mod publish;
 mod received;
+mod room;
 mod runner;
 mod schedule;
 mod signature;
 mod stuck;
 mod subscribe;
 mod subscriptions;
+mod turns;
 mod verification;
 
 pub(crate) use cause::{Cause, Causes};

@@ -53,13 +53,13 @@ mod retention;
 mod scheduled;
 mod subscriptions;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod thread;
 mod tokens;
 mod validations;
 
 pub use audit::{AuditFact, AuditRow};
-pub use backlogs::{Backlog, Front, StuckLane};
+pub use backlogs::{Backlog, Front, StuckLane, Waiting};
 pub use backup::{adopt, check_file, copy_database};
 pub use dead_letters::{DeadLetter, WhichDead};
 pub use epochs::last_epoch;
@@ -78,6 +78,6 @@ pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};
 pub use retention::Trimmed;
 pub use scheduled::Scheduled;
-pub use subscriptions::{SetBack, Subscription, SubscriptionState};
+pub use subscriptions::{Member, SetBack, Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
 pub use validations::{Validation, ValidationRemoved};

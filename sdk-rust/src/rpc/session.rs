@@ -63,6 +63,8 @@ struct Shared {
     outgoing: mpsc::Sender<Outgoing>,
     budget: Arc<Semaphore>,
     limits: Limits,
+    /// Bytes of a frame that the other side takes, as far as it has said so.
+    theirs: Limit,
     heard: Arc<AtomicU64>,
     // Replaced when the other side has authenticated; never held over an await.
     service: RwLock<Arc<Service>>,
@@ -98,6 +100,7 @@ impl Session {
             outgoing,
             budget: Arc::new(Semaphore::new(limits.outgoing)),
             limits,
+            theirs: Limit::new(usize::MAX),
             heard: Arc::default(),
             service: RwLock::new(Arc::new(service)),
             cancel,
@@ -169,6 +172,11 @@ impl Session {
         self.shared.limits.in_flight.set(in_flight);
     }
 
+    /// The other side takes no longer frames than this: what is longer is refused here, instead of ending the session.
+    pub fn set_longest(&self, frame: usize) {
+        self.shared.theirs.set(frame);
+    }
+
     /// Takes no more requests, finishes those under way, then ends.
     pub fn drain(&self) {
         self.shared.drain.cancel();
@@ -210,8 +218,13 @@ impl Session {
 struct Gone;
 
 impl Shared {
+    /// Bytes of a frame that may be sent.
+    fn longest(&self) -> usize {
+        self.limits.frame.get().min(self.theirs.get())
+    }
+
     fn check_size(&self, method: &'static str, frame: &str) -> Result<(), CallError> {
-        let limit = self.limits.frame.get();
+        let limit = self.longest();
         if frame.len() > limit { Err(CallError::TooLarge { method, size: frame.len(), limit }) } else { Ok(()) }
     }
 
@@ -373,7 +386,7 @@ where
                 });
                 let answer = match refused {
                     Some(failure) => Answer::Now(refusal(id, failure)),
-                    None => service.answer(id, &method, params, shared.limits.frame.get()),
+                    None => service.answer(id, &method, params, shared.longest()),
                 };
                 match answer {
                     Answer::Now(answer) => {
@@ -401,7 +414,7 @@ where
                 let Admission { refusal: refused, rest } = service.admit(Some(&method));
                 if refused.is_none()
                     && let Answer::Later(work) =
-                        service.answer(jsonrpsee::types::Id::Null, &method, params, shared.limits.frame.get())
+                        service.answer(jsonrpsee::types::Id::Null, &method, params, shared.longest())
                     && handlers.len() < shared.limits.in_flight.get()
                 {
                     let cancel = shared.cancel.clone();

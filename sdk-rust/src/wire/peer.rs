@@ -76,6 +76,9 @@ pub struct Authenticate {
     pub token: Secret,
     /// Signature by the caller's key over this channel, both nonces and the token's id; base64.
     pub proof: String,
+    /// Bytes of a frame that the caller takes from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<usize>,
 }
 method!(Authenticate, "session.authenticate", Authenticated);
 
@@ -91,6 +94,9 @@ pub struct Authenticated {
     /// Where the answering side may be reached from now on, whatever the token says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whereabouts: Option<Whereabouts>,
+    /// Bytes of a frame that the answering side takes from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<usize>,
 }
 
 /// Where the sender may be reached from now on, whatever the tokens that it issued say. Either side may say so.
@@ -371,8 +377,20 @@ pub struct Deliver {
     pub to: Vec<Addressee>,
     /// Consecutive in the action's log but for gaps that the publisher knows of.
     pub publications: Vec<Publication>,
+    /// What lies before or between them and cannot be delivered to the subscriber, whatever it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
 }
 method!(Deliver, "publications.deliver", Stored);
+
+/// A publication that a subscriber misses, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Which one.
+    pub sequence: u64,
+    /// For people.
+    pub reason: String,
+}
 
 /// A subscription, and how far it has got.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -426,4 +444,7 @@ pub struct Refused {
     pub code: i32,
     /// For people.
     pub message: String,
+    /// Milliseconds after which it may be tried again; those who are not refused need not wait for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
