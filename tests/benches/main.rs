@@ -18,6 +18,7 @@ mod memory;
 mod peer;
 mod pipe;
 mod plugins;
+mod pressure;
 mod publish;
 mod report;
 mod startup;
@@ -35,7 +36,7 @@ const END: &str = "<!-- measured: end -->\n";
 
 type Measure = fn(&Effort) -> Section;
 
-const SECTIONS: [(&str, Measure); 12] = [
+const SECTIONS: [(&str, Measure); 13] = [
     ("Floors", floor::measure),
     ("Remote perform", calls::remote),
     ("Remote perform, without the caller's daemon", calls::direct),
@@ -46,6 +47,7 @@ const SECTIONS: [(&str, Measure); 12] = [
     ("Fairness", fairness::measure),
     ("Publish", publish::measure),
     ("Delivery", delivery::measure),
+    ("Back-pressure", pressure::measure),
     ("Start-up", startup::measure),
     ("Memory", memory::measure),
 ];

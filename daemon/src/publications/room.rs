@@ -145,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn bytes_count_too() {
         let (store, id) = with_waiting(1).await;
-        let room = Room::new(store, &Limits { inbox_bytes: 100, ..Limits::default() });
+        let room = Room::new(store.clone(), &Limits { inbox_bytes: 100, ..Limits::default() });
         let peer = PeerId::new();
         assert!(room.check(id, peer).await.unwrap().is_ok());
         room.add(id, Waiting { count: 1, bytes: 100 });
