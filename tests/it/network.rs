@@ -206,10 +206,8 @@ fn heals(fault: Fault, tries: usize) {
     let (lasted, tried) = (began.elapsed(), attempts() - before);
     net.way.set(Fault::None);
     net.back.set(Fault::None);
-    let healed = Instant::now();
     net.publish(20..30);
     net.handled(30, SOON);
-    println!("{fault:?}: {tried} tries in {lasted:?}, all there {:?} after it ended", healed.elapsed());
     net.check(30);
     // Each end begins with 0.1 s, doubles the pause, and stops doubling at 5 s; a pause may be shorter by a fifth.
     let most = 2 * (8 + lasted.as_secs() / 4);

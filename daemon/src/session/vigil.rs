@@ -52,6 +52,7 @@ mod tests {
     use coattail::wire::{Done, Failure};
     use tokio::io::AsyncReadExt as _;
     use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
 
     use super::*;
 
@@ -63,8 +64,7 @@ mod tests {
         let (reader, writer) = tokio::io::split(ours);
         let (session, run) =
             Session::new(reader, writer, Service::new(), Stray::Close, Limits::default(), CancellationToken::new());
-        #[expect(clippy::disallowed_methods, reason = "it ends with the runtime of the test")]
-        tokio::spawn(run);
+        TaskTracker::new().spawn(run);
         (session, theirs)
     }
 
@@ -98,8 +98,9 @@ mod tests {
                 Session::new(reader, writer, service, Stray::Close, Limits::default(), CancellationToken::new())
             };
             let ((session, run), (_other, run_other)) = (make(ours, Service::new()), make(theirs, service));
-            #[expect(clippy::disallowed_methods, reason = "they end with the runtime of the test")]
-            let _tasks = (tokio::spawn(run), tokio::spawn(run_other));
+            let tasks = TaskTracker::new();
+            tasks.spawn(run);
+            tasks.spawn(run_other);
             let watched = tokio::time::timeout(EVERY * 100, keep(&session, true, EVERY)).await;
             assert!(watched.is_err() && !session.is_closed());
         }

@@ -8,6 +8,7 @@
 //! needs, and has a time limit of its own.
 
 mod deadline;
+mod encode;
 mod error;
 mod frame;
 mod gate;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::deadline::Deadline;
+use super::encode::{encode, to_line};
 use super::error::{CallError, Ended};
 use super::frame::{Frame, NotAFrame, Waiting, classify, who_waits};
 use super::gate::Admission;
@@ -18,8 +19,7 @@ use super::heard::Heard;
 use super::pending::Pending;
 use super::service::{Answer, Service, Stray, refusal};
 use super::{Limit, Line, LineCodec, LineError};
-use crate::wire::raw::one_line;
-use crate::wire::{ErrorCode, Failure, Method, Raw};
+use crate::wire::{ErrorCode, Failure, Method};
 
 /// Frames that may wait to be written. The bytes are bounded apart, by [`Limits::outgoing`].
 const OUTGOING_FRAMES: usize = 256;
@@ -269,28 +269,6 @@ impl Shared {
     fn service(&self) -> Arc<Service> {
         self.service.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-fn encode<M: Method>(id: Option<u64>, params: &M) -> String {
-    #[derive(serde::Serialize)]
-    struct Request<'a, M> {
-        jsonrpc: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<u64>,
-        method: &'static str,
-        params: &'a M,
-    }
-    let request = Request { jsonrpc: "2.0", id, method: M::NAME, params };
-    let raw = serde_json::value::to_raw_value(&request).expect("parameters are plain data with string keys");
-    to_line(raw)
-}
-
-/// A frame is a line: what was passed on as it came may still hold line breaks.
-fn to_line(raw: Raw) -> String {
-    let raw = one_line(raw);
-    let mut line = String::with_capacity(raw.get().len() + 1);
-    line.push_str(raw.get());
-    line
 }
 
 async fn run<R, W>(shared: Arc<Shared>, reader: R, writer: W, queue: mpsc::Receiver<Outgoing>, stray: Stray) -> Ended
