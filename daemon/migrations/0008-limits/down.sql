@@ -12,6 +12,6 @@ ALTER TABLE issued_tokens DROP COLUMN filter;
 ALTER TABLE subscriptions DROP COLUMN filter;
 ALTER TABLE scheduled DROP COLUMN audience;
 ALTER TABLE scheduled DROP COLUMN ttl;
-DROP INDEX publications_audience;
+DROP INDEX publications_limited;
 ALTER TABLE publications DROP COLUMN audience;
 ALTER TABLE publications DROP COLUMN expires;
