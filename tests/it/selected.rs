@@ -69,6 +69,23 @@ fn what_expires_while_a_receiver_fails_is_not_tried_again() {
 }
 
 #[test]
+fn a_dead_letter_that_is_replayed_is_handled_whatever_its_time_is() {
+    let cluster = feeding();
+    cluster.subscriber.plugin("receivers/record.sh", "#!/bin/sh\nexit 65\n");
+    cluster.subscribe("feed", "record");
+    publish(&cluster, "\"rejected\"", &["--ttl", "2s"]);
+    cluster.subscriber.wait_for("dead", 1);
+    cluster.subscriber.plugin("receivers/record.sh", plugin::RECORD_SH);
+    let shown = cluster.publisher.json(&["publications", "show", "feed", "1"]);
+    let expires: jiff::Timestamp = shown["expires"].as_str().expect("a time").parse().expect("a time");
+    until("its time to be over", || (jiff::Timestamp::now() > expires).then_some(()));
+    assert_eq!(cluster.subscriber.json(&["dead-letters", "replay", "--all"])["replayed"], 1);
+    cluster.subscriber.wait_for("handled", 1);
+    assert_eq!(values(&cluster.subscriber), ["rejected"]);
+    assert_eq!(cluster.subscriber.counts()["expired"], 0);
+}
+
+#[test]
 fn what_is_scheduled_lives_from_when_it_is_published() {
     let cluster = feeding();
     cluster.subscribe("feed", "record");

@@ -16,3 +16,6 @@ ALTER TABLE issued_tokens ADD COLUMN filter TEXT;
 ALTER TABLE inbox_publications ADD COLUMN expires INTEGER;
 ALTER TABLE inbox_cursors ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE counts ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
+
+-- What its owner has put back is for its receiver, even if its time is over.
+ALTER TABLE inbox ADD COLUMN replayed INTEGER NOT NULL DEFAULT 0;
