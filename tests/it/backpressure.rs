@@ -83,8 +83,14 @@ fn what_is_too_large_for_a_subscriber_is_a_gap_that_both_are_told_of() {
         let told = log.lines().filter(|line| line.contains("a gap: ") && line.contains("sequence=4")).count();
         assert_eq!(told, 1, "{log}");
     }
-    publish(&cluster.publisher, 8..9, "");
+    // Behind what is not for it, too, which it does not miss.
+    cluster.subscriber.signal(Signal::SIGSTOP);
+    cluster.publisher.json(&["action", "publish", "feed", "--data", "1", "--ttl", "1ms"]);
+    publish(&cluster.publisher, 9..10, &large);
+    publish(&cluster.publisher, 10..11, "");
+    cluster.subscriber.signal(Signal::SIGCONT);
     cluster.subscriber.wait_for("handled", 7);
+    assert_eq!(cluster.subscriber.counts()["missed"], 3);
     until("the publisher to know", || (cluster.publisher.counts()["undelivered"] == 0).then_some(()));
 }
 

@@ -8,7 +8,8 @@ use coattail::wire::peer::Gap;
 /// counts what it has missed then. After a restart the same is found out again.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
-    gaps: VecDeque<Gap>,
+    /// In ascending order, each behind the cursor to which it is the next.
+    gaps: VecDeque<(u64, Gap)>,
 }
 
 /// How many are remembered: whoever has more of them in a row is told of the last.
@@ -17,21 +18,25 @@ const MOST: usize = 256;
 impl Gaps {
     /// From where on there may be something for a subscription that has got so far.
     pub(super) fn after(&self, cursor: u64) -> u64 {
-        self.gaps.iter().fold(cursor, |after, gap| if gap.sequence == after + 1 { gap.sequence } else { after })
+        let pass = |cursor, (after, gap): &(u64, Gap)| {
+            if (*after..gap.sequence).contains(&cursor) { gap.sequence } else { cursor }
+        };
+        self.gaps.iter().fold(cursor, pass)
     }
 
-    /// A publication cannot be delivered. In ascending order, but for what is found out again.
-    pub(super) fn note(&mut self, gap: Gap) {
-        self.gaps.retain(|known| known.sequence < gap.sequence);
+    /// A publication cannot be delivered, and is the next after this cursor.
+    pub(super) fn note(&mut self, after: u64, gap: Gap) {
+        self.gaps.retain(|(_, known)| known.sequence < gap.sequence);
         if self.gaps.len() == MOST {
             self.gaps.pop_front();
         }
-        self.gaps.push_back(gap);
+        self.gaps.push_back((after, gap));
     }
 
     /// Those between two sequences.
     pub(super) fn between(&self, after: u64, before: u64) -> Vec<Gap> {
-        self.gaps.iter().filter(|gap| after < gap.sequence && gap.sequence < before).cloned().collect()
+        let gaps = self.gaps.iter().map(|(_, gap)| gap);
+        gaps.filter(|gap| after < gap.sequence && gap.sequence < before).cloned().collect()
     }
 }
 
@@ -43,12 +48,15 @@ mod tests {
     fn gaps_are_passed_over_and_told() {
         let mut gaps = Gaps::default();
         let gap = |sequence| Gap { sequence, reason: String::new() };
-        [3, 4, 7].map(gap).into_iter().for_each(|gap| gaps.note(gap));
-        assert_eq!([1, 2, 3, 4, 5, 6, 7].map(|cursor| gaps.after(cursor)), [1, 4, 4, 4, 5, 7, 7]);
+        // What is between 4 and 7 is not kept any more.
+        for (after, sequence) in [(2, 3), (3, 4), (4, 7)] {
+            gaps.note(after, gap(sequence));
+        }
+        assert_eq!([1, 2, 3, 4, 5, 7, 8].map(|cursor| gaps.after(cursor)), [1, 7, 7, 7, 7, 7, 8]);
         assert_eq!(gaps.between(2, 7), [gap(3), gap(4)]);
-        gaps.note(gap(4));
+        gaps.note(3, gap(4));
         assert_eq!(gaps.between(0, 100), [gap(3), gap(4)]);
-        (10..10 + 2 * MOST as u64).map(gap).for_each(|gap| gaps.note(gap));
+        (10..10 + 2 * MOST as u64).for_each(|sequence| gaps.note(sequence - 1, gap(sequence)));
         assert_eq!(gaps.between(0, u64::MAX).len(), MOST);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
 use coattail::wire::peer::{Addressee, Ahead, Deliver, Gap, Reached, Refused, Stored};
-use coattail::wire::{ErrorCode, Failure, Publication};
+use coattail::wire::{ErrorCode, Failure, Publication, Span};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,6 +26,8 @@ const MAX_BATCH: usize = 4096;
 /// Gaps of which one delivery may tell, and bytes of each reason: more is not logged.
 const MOST_GAPS: usize = 16;
 const MAX_REASON: usize = 256;
+/// Stretches between them that are skipped.
+const MAX_SPANS: usize = 4 * MAX_BATCH;
 
 /// Subscriptions that one delivery may be for.
 const MAX_ADDRESSEES: usize = 16_384;
@@ -104,12 +106,15 @@ impl Inbox {
 
     /// Stores a delivery for those of its addressees that the caller may deliver to, and for whom there is room. Once this returns, it is on disk.
     pub(crate) async fn deliver(&self, caller: &Caller, delivery: Deliver) -> Result<Stored, Failure> {
-        let Deliver { to, mut publications, gaps } = delivery;
-        let Some(first) = publications.first() else { return Ok(Stored::default()) };
-        if publications.len() > MAX_BATCH || to.len() > MAX_ADDRESSEES {
-            return Err(Failure::new(ErrorCode::TooLarge, "too many publications or addressees in one delivery"));
+        let Deliver { to, mut publications, gaps, skipped } = delivery;
+        if publications.is_empty() && skipped.is_empty() {
+            return Ok(Stored::default());
         }
-        let action = first.action.clone();
+        if publications.len() > MAX_BATCH || to.len() > MAX_ADDRESSEES || skipped.len() > MAX_SPANS {
+            let message = "too many publications, stretches or addressees in one delivery";
+            return Err(Failure::new(ErrorCode::TooLarge, message));
+        }
+        let of = publications.first().map(|first| first.action.clone());
         // Authorization first: nothing is verified or stored for somebody who may not deliver.
         let evidence = self.inner.sessions.evidence(caller).await?;
         let (mut allowed, mut refused, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
@@ -126,10 +131,14 @@ impl Inbox {
                         continue;
                     };
                     let (subscription, receiver) = (addressee.subscription, &held.receiver);
-                    match authorize(&claims, &evidence, &Operation::Deliver { subscription, action: &action, receiver })
-                    {
+                    // Without a publication, the publisher speaks of the log that the token is for.
+                    let action = of.as_ref().unwrap_or(&held.action);
+                    match authorize(&claims, &evidence, &Operation::Deliver { subscription, action, receiver }) {
                         Ok(()) => {
-                            if let Err(full) = self.inner.room.check(subscription, held.peer).await? {
+                            // What is skipped takes no room.
+                            if of.is_some()
+                                && let Err(full) = self.inner.room.check(subscription, held.peer).await?
+                            {
                                 refused.push(refuse(full));
                                 continue;
                             }
@@ -157,10 +166,11 @@ impl Inbox {
             publication.issuer = caller.issuer();
         }
         for Gap { sequence, reason } in gaps.into_iter().take(MOST_GAPS) {
-            let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
-            tracing::warn!(publisher = %caller.issuer(), %action, sequence, reason, "a gap: a publication cannot be delivered here");
+            let (publisher, reason) = (caller.issuer(), &reason[..reason.floor_char_boundary(MAX_REASON)]);
+            let action = of.as_ref().map(ToString::to_string);
+            tracing::warn!(%publisher, action, sequence, reason, "a gap: a publication cannot be delivered here");
         }
-        let mut stored = self.store(publications, allowed).await?;
+        let mut stored = self.store(publications, skipped, allowed).await?;
         stored.refused.append(&mut refused);
         for lane in lanes {
             self.wake(lane);
@@ -168,11 +178,17 @@ impl Inbox {
         Ok(stored)
     }
 
-    async fn store(&self, publications: Vec<Publication>, to: Vec<Addressee>) -> Result<Stored, Failure> {
+    async fn store(
+        &self,
+        publications: Vec<Publication>,
+        skipped: Vec<Span>,
+        to: Vec<Addressee>,
+    ) -> Result<Stored, Failure> {
+        let has_skipped = !skipped.is_empty();
         let sizes: Vec<_> =
             publications.iter().map(|publication| Waiting::bytes_of(publication.payload.get())).collect();
-        let taken = self.inner.store.store_delivery(publications, to).await?;
-        let Stored { mut refused, mut behind, mut ahead } = Stored::default();
+        let taken = self.inner.store.store_delivery(publications, skipped, to).await?;
+        let (mut refused, mut behind, mut ahead) = (Vec::new(), Vec::new(), Vec::new());
         for (subscription, taken) in taken {
             match taken {
                 Taken::Stored { new, missed, gone, .. } => {
@@ -196,7 +212,7 @@ impl Inbox {
                 )),
             }
         }
-        Ok(Stored { refused, behind, ahead })
+        Ok(Stored { refused, behind, ahead, skipped: has_skipped })
     }
 
     /// Runs the receiver of a subscription for what waits.
