@@ -17,8 +17,10 @@ mod memory;
 mod peer;
 mod pipe;
 mod plugins;
+mod process;
 mod publish;
 mod report;
+mod rivals;
 mod startup;
 
 use std::fs;
@@ -34,7 +36,7 @@ const END: &str = "<!-- measured: end -->\n";
 
 type Measure = fn(&Effort) -> Section;
 
-const SECTIONS: [(&str, Measure); 12] = [
+const SECTIONS: [(&str, Measure); 13] = [
     ("Floors", floor::measure),
     ("Remote perform", calls::remote),
     ("Remote perform, without the caller's daemon", calls::direct),
@@ -47,9 +49,13 @@ const SECTIONS: [(&str, Measure); 12] = [
     ("Delivery", delivery::measure),
     ("Start-up", startup::measure),
     ("Memory", memory::measure),
+    ("Rivals", rivals::measure),
 ];
 
 fn main() {
+    if rivals::play() {
+        return;
+    }
     // Cargo passes `--bench`.
     let (options, words): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
     let is_quick = options.iter().any(|option| option == "--quick");

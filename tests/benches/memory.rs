@@ -1,16 +1,15 @@
 //! What a daemon holds.
 
-use std::fs;
 use std::time::Duration;
 
 use coattail::rpc::Session;
 use coattail::wire::control::Status;
-use coattail_tests::Instance;
 use tokio::task::JoinSet;
 
 use crate::effort::Effort;
 use crate::load::{client, control, unlimited};
 use crate::peer::Dialer;
+use crate::process::{Usage, used};
 use crate::report::{Cell, Row, Section};
 
 /// Handshakes at once: fewer than a daemon lets wait.
@@ -44,13 +43,6 @@ pub(crate) fn measure(effort: &Effort) -> Section {
     }
 }
 
-/// Bytes of memory.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Usage {
-    pub(crate) resident: f64,
-    pub(crate) anonymous: f64,
-}
-
 async fn one_daemon(effort: &Effort) -> Vec<Usage> {
     let instance = unlimited("memory");
     let dialer = Dialer::new(&instance);
@@ -70,17 +62,8 @@ async fn one_daemon(effort: &Effort) -> Vec<Usage> {
         while status.call(&Status {}).await.expect("the service runs").sessions < sessions as u64 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        usage.push(used(&instance));
+        usage.push(used(&instance.pid().to_string()));
     }
     assert!(open.iter().all(|session| !session.is_closed()), "every session is still open");
     usage
-}
-
-pub(crate) fn used(instance: &Instance) -> Usage {
-    let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", instance.pid())).expect("it runs, and is ours");
-    let bytes = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel counts it");
-        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1024.0
-    };
-    Usage { resident: bytes("Rss:"), anonymous: bytes("Anonymous:") }
 }

@@ -60,7 +60,7 @@ impl Cell {
         Self::Words(words.into())
     }
 
-    fn new(values: impl Iterator<Item = f64>, unit: Unit) -> Self {
+    pub(crate) fn new(values: impl Iterator<Item = f64>, unit: Unit) -> Self {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         Self::Numbers(values, unit)
