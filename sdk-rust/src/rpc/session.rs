@@ -453,9 +453,12 @@ async fn write<W>(
 where
     W: AsyncWrite + Unpin,
 {
-    let mut batch = Vec::with_capacity(WRITE_BATCH);
-    let mut bytes = Vec::new();
+    let (mut batch, mut bytes) = (Vec::new(), Vec::new());
     loop {
+        if queue.is_empty() {
+            // Whoever is idle holds nothing: there may be thousands of sessions.
+            (batch, bytes) = (Vec::new(), Vec::new());
+        }
         let count = tokio::select! {
             // Queue first: what is there is written before the stop is obeyed.
             biased;
