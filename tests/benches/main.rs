@@ -36,7 +36,7 @@ const END: &str = "<!-- measured: end -->\n";
 
 type Measure = fn(&Effort) -> Section;
 
-const SECTIONS: [(&str, Measure); 13] = [
+const SECTIONS: [(&str, Measure); 19] = [
     ("Floors", floor::measure),
     ("Remote perform", calls::remote),
     ("Remote perform, without the caller's daemon", calls::direct),
@@ -49,7 +49,13 @@ const SECTIONS: [(&str, Measure); 13] = [
     ("Delivery", delivery::measure),
     ("Start-up", startup::measure),
     ("Memory", memory::measure),
-    ("Rivals", rivals::measure),
+    ("Goals: remote perform", rivals::perform),
+    ("Goals: publish", rivals::publish),
+    ("Goals: fan-out", rivals::fan_out),
+    ("Goals: delivery", rivals::delivery),
+    ("Goals: peers and subscriptions", rivals::scale),
+    ("Goals: commands and start", rivals::commands),
+    ("Growth", rivals::growth),
 ];
 
 fn main() {

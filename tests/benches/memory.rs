@@ -16,7 +16,7 @@ use crate::report::{Cell, Row, Section};
 const HANDSHAKES: usize = 32;
 
 pub(crate) fn measure(effort: &Effort) -> Section {
-    let rounds: Vec<Vec<Usage>> = (0..effort.rounds.min(3)).map(|_| client(one_daemon(effort))).collect();
+    let rounds: Vec<Vec<Usage>> = (0..effort.rounds.min(3)).map(|_| client(held(effort.sessions))).collect();
     let row = |what: String, usage: &dyn Fn(&[Usage]) -> Usage| Row {
         what,
         cells: vec![
@@ -43,12 +43,13 @@ pub(crate) fn measure(effort: &Effort) -> Section {
     }
 }
 
-async fn one_daemon(effort: &Effort) -> Vec<Usage> {
+/// What a fresh daemon holds with so many sessions, one number after the other.
+pub(crate) async fn held(counts: &[usize]) -> Vec<Usage> {
     let instance = unlimited("memory");
     let dialer = Dialer::new(&instance);
     let status = control(&instance).await;
     let (mut usage, mut open) = (Vec::new(), Vec::new());
-    for &sessions in effort.sessions {
+    for &sessions in counts {
         while open.len() < sessions {
             let batch: JoinSet<Session> = (open.len()..sessions)
                 .take(HANDSHAKES)

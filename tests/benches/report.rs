@@ -12,14 +12,14 @@ pub(crate) struct Section {
     pub(crate) rows: Vec<Row>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) cells: Vec<Cell>,
 }
 
 /// One number of every round, or words.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Cell {
     /// Sorted.
     Numbers(Vec<f64>, Unit),

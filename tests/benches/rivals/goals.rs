@@ -48,7 +48,10 @@ pub(super) fn row(what: impl Into<String>, unit: Unit, against: &str, goal: Goal
     let (text, is_met) = match goal {
         Goal::AtMostRival(most) => (format!("≤ {most} × {against}"), of(&ratio, |ratio| ratio <= most)),
         Goal::AtLeastRival(least) => (format!("≥ {least} × {against}"), of(&ratio, |ratio| ratio >= least)),
-        Goal::AtMostFloor(most) => (format!("≤ {most} × floor"), of(&ratio, |ratio| ratio <= most)),
+        Goal::AtMostFloor(most) => (
+            format!("≤ {most} × {}", if against.is_empty() { "floor" } else { against }),
+            of(&ratio, |ratio| ratio <= most),
+        ),
         Goal::AtMost(most) => (format!("≤ {}", bound(most).unwrap_or_default()), of(&ours, |ours| ours <= most)),
         Goal::AtLeast(least) => (format!("≥ {}", bound(least).unwrap_or_default()), of(&ours, |ours| ours >= least)),
         Goal::None => ("–".to_owned(), Some(Cell::words("–"))),

@@ -2,18 +2,28 @@
 //! least that a program can do. Each other is started here, if it is installed.
 
 mod bare;
+mod catchup;
 mod child;
+mod commands;
+mod fanout;
 mod goals;
+mod growth;
 mod lines;
+mod many;
 mod mqtt;
 mod nats;
 mod payload;
 mod perform;
+mod publish;
 mod responder;
 mod roles;
+mod scale;
 mod section;
 mod servers;
+mod starts;
+mod svg;
 mod wire;
 
+pub(crate) use growth::measure as growth;
 pub(crate) use roles::play;
-pub(crate) use section::measure;
+pub(crate) use section::{commands, delivery, fan_out, perform, publish, scale};

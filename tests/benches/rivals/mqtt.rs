@@ -35,8 +35,7 @@ impl Mqtt {
     /// A session that outlives its connection.
     pub(super) async fn connect(port: u16, name: &str) -> Self {
         let (reader, out) = tls(tcp(port).await).await;
-        let shared =
-            Shared { state: Mutex::default(), heard: Notify::new(), room: Semaphore::new(UNACKNOWLEDGED) };
+        let shared = Shared { state: Mutex::default(), heard: Notify::new(), room: Semaphore::new(UNACKNOWLEDGED) };
         let mqtt = Self { out, shared: Arc::new(shared) };
         let (opened, is_open) = oneshot::channel();
         lock(&mqtt.shared).waiting.insert(0, opened);
@@ -69,6 +68,11 @@ impl Mqtt {
         while lock(&self.shared).received < count {
             self.shared.heard.notified().await;
         }
+    }
+
+    /// Goes, in order.
+    pub(super) fn disconnect(&self) {
+        self.out.push(&[&[0xe0, 0]]);
     }
 
     fn begin(&self) -> (u16, oneshot::Receiver<()>) {

@@ -99,21 +99,30 @@ impl Bench {
         })
     }
 
-    /// What the daemon needs of a processor for each call.
+    /// What the daemon, or `nats-server` with the process that answers, or the floor needs of a processor for each call.
     fn cpu(&self, effort: &Effort) -> Row {
+        let each = |used: Duration, round: &Round| used.as_secs_f64() / round.count() as f64;
         let samples: Vec<Sample> = (0..effort.rounds)
             .map(|_| {
                 client(async {
-                    let session = self.dialer.dial().await;
-                    let (pid, length) = (self.instance.pid().to_string(), effort.round * 2);
-                    let before = cpu(&pid);
-                    let calls = ours(&session, self.action, SMALL, 256, length).await.count();
-                    let ours = (cpu(&pid) - before).as_secs_f64() / calls as f64;
-                    let bare = Caller::dial(self.bare.said.parse().expect("a port")).await;
-                    let before = cpu(&self.bare.pid());
-                    let calls = floor(&bare, SMALL, 256, length).await.count();
-                    let floor = (cpu(&self.bare.pid()) - before).as_secs_f64() / calls as f64;
-                    Sample { ours, rival: None, floor: Some(floor) }
+                    let (session, length) = (self.dialer.dial().await, effort.round * 2);
+                    let (daemon, bare) = (self.instance.pid().to_string(), self.bare.pid());
+                    let before = cpu(&daemon);
+                    let round = ours(&session, self.action, SMALL, 256, length).await;
+                    let ours = each(cpu(&daemon) - before, &round);
+                    let rival = match &self.nats {
+                        Some((server, responder)) => {
+                            let used = || cpu(&server.pid()) + cpu(&responder.pid());
+                            let (nats, before) = (Nats::connect(server.port).await, used());
+                            let round = request(&nats, SMALL, 256, length).await;
+                            Some(each(used() - before, &round))
+                        }
+                        None => None,
+                    };
+                    let caller = Caller::dial(self.bare.said.parse().expect("a port")).await;
+                    let before = cpu(&bare);
+                    let round = floor(&caller, SMALL, 256, length).await;
+                    Sample { ours, rival, floor: Some(each(cpu(&bare) - before, &round)) }
                 })
             })
             .collect();
@@ -121,7 +130,13 @@ impl Bench {
     }
 }
 
-async fn ours(session: &Session, action: &str, payload: Payload, in_flight: usize, length: Duration) -> Round {
+pub(super) async fn ours(
+    session: &Session,
+    action: &str,
+    payload: Payload,
+    in_flight: usize,
+    length: Duration,
+) -> Round {
     let (session, action, input) = (session.clone(), name(action), Raw::from(payload.raw()));
     let call = move || {
         let (session, action, input) = (session.clone(), action.clone(), input.clone());
@@ -244,7 +259,7 @@ fn seconds(round: &Round, share: f64) -> f64 {
     round.quantile(share).as_secs_f64()
 }
 
-fn with_actions(name: &str) -> Instance {
+pub(super) fn with_actions(name: &str) -> Instance {
     let instance = unlimited(name);
     fs::copy(binary("fixture-plugin"), instance.path("actions/rust")).expect("copied");
     instance.plugin("actions/node.js", plugin::ECHO_JS);
@@ -257,7 +272,9 @@ fn argv(instance: &Instance, action: &str) -> Vec<String> {
     let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let text = |path: std::path::PathBuf| path.to_str().expect("a path of this machine is a text").to_owned();
     match action {
-        "node" => vec!["node".to_owned(), text(sources.join("sdk-node/runner.js")), text(instance.path("actions/node.js"))],
+        "node" => {
+            vec!["node".to_owned(), text(sources.join("sdk-node/runner.js")), text(instance.path("actions/node.js"))]
+        }
         "python" => {
             let sdk = format!("PYTHONPATH={}", text(sources.join("sdk-python/src")));
             let file = text(instance.path("actions/python.py"));
