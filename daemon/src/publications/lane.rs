@@ -6,10 +6,10 @@ use coattail::rpc::Session;
 use coattail::wire::peer::{Addressee, Deliver, Stored};
 use coattail::wire::{ErrorCode, Failure, Span};
 use jiff::Timestamp;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Delivery, LaneKey};
+use super::lanes::Wake;
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
 use crate::store::{Advance, Reader, Store, Stretch, SubscriptionState};
@@ -35,7 +35,7 @@ pub(super) struct Lane {
     pub(super) sessions: Sessions,
     pub(super) retry: RetrySchedule,
     pub(super) key: LaneKey,
-    pub(super) wake: Arc<Notify>,
+    pub(super) wake: Arc<Wake>,
 }
 
 /// What came of one round.
@@ -57,12 +57,17 @@ impl Lane {
         let (mut failures, mut most, mut barren) = (0_u32, BATCH, Barren::default());
         loop {
             let mut used = None;
+            self.delivery.listen(&self.key, &self.wake);
             match self.round(most, &mut barren, &mut used).await {
                 Ok(Round::Sent) => (failures, most) = (0, BATCH.min(most + 1)),
                 Ok(Round::UpToDate) => {
                     failures = 0;
-                    // A wake that came during the round is kept, so that nothing is overlooked.
-                    self.wake.notified().await;
+                    if barren != Barren::default() {
+                        // What it knows would be gone with it. A wake that came during the round is kept.
+                        self.wake.told().await;
+                    } else if self.delivery.rest(&self.key, &self.wake) {
+                        return;
+                    }
                 }
                 Ok(Round::Deserted) => return,
                 Err(failure) => {
@@ -91,7 +96,7 @@ impl Lane {
             tokio::select! {
                 biased;
                 () = &mut over => return,
-                () = self.wake.notified() => {
+                () = self.wake.told() => {
                     let is_new = |now: Session| used.as_ref().is_none_or(|used| !used.is_same(&now));
                     let has_come = match self.members().await {
                         Ok(members) => members.is_empty() || self.attached(&members).is_some_and(is_new),
@@ -107,10 +112,8 @@ impl Lane {
 
     async fn members(&self) -> Result<Vec<SubscriptionState>, Failure> {
         let LaneKey { subscriber, action, filter } = &self.key;
-        let mut members = self.store.subscriptions_of(*subscriber).await?;
-        members.retain(|SubscriptionState { subscription, .. }| {
-            subscription.action == *action && subscription.filter == *filter
-        });
+        let mut members = self.store.subscriptions_between(*subscriber, action.clone()).await?;
+        members.retain(|member| member.subscription.filter == *filter);
         Ok(members)
     }
 

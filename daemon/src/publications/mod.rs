@@ -10,6 +10,7 @@ mod delivery;
 mod history;
 mod inbox;
 mod lane;
+mod lanes;
 mod links;
 mod publish;
 mod received;

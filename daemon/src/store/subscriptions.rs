@@ -52,6 +52,17 @@ pub struct SubscriptionState {
     pub paused: bool,
 }
 
+/// Somebody who is subscribed to an action, with one filter or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audience {
+    /// Who.
+    pub subscriber: IssuerHash,
+    /// To what.
+    pub action: ActionName,
+    /// Which publications; absent: all.
+    pub filter: Option<Filter>,
+}
+
 /// How far a subscriber has got.
 #[derive(Debug, Clone, Copy)]
 pub struct Advance {
@@ -92,31 +103,57 @@ impl Store {
 
     /// One subscription.
     pub async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionState>, Error> {
-        Ok(self.states("subscriptions.id = ?1", Some(id.to_string())).await?.pop())
+        Ok(self.states("subscriptions.id = ?1", vec![id.to_string()]).await?.pop())
     }
 
     /// Every subscription, those made first first.
     pub async fn subscriptions(&self) -> Result<Vec<SubscriptionState>, Error> {
-        self.states("true", None).await
+        self.states("true", Vec::new()).await
     }
 
     /// Those to one action.
     pub async fn subscriptions_to(&self, action: ActionName) -> Result<Vec<SubscriptionState>, Error> {
-        self.states("subscriptions.action = ?1", Some(action.to_string())).await
+        self.states("subscriptions.action = ?1", vec![action.to_string()]).await
     }
 
     /// Those of one subscriber.
     pub async fn subscriptions_of(&self, issuer: IssuerHash) -> Result<Vec<SubscriptionState>, Error> {
-        self.states("subscriptions.issuer = ?1", Some(issuer.to_string())).await
+        self.states("subscriptions.issuer = ?1", vec![issuer.to_string()]).await
+    }
+
+    /// Those of one subscriber to one action.
+    pub async fn subscriptions_between(
+        &self,
+        issuer: IssuerHash,
+        action: ActionName,
+    ) -> Result<Vec<SubscriptionState>, Error> {
+        let condition = "subscriptions.issuer = ?1 AND subscriptions.action = ?2";
+        self.states(condition, vec![issuer.to_string(), action.to_string()]).await
+    }
+
+    /// Who is subscribed to what; or of those only who lacks something.
+    pub async fn audience(&self, behind: bool) -> Result<Vec<Audience>, Error> {
+        self.read(move |db| {
+            let query = "SELECT DISTINCT issuer, subscriptions.action AS action, filter
+                         FROM subscriptions LEFT JOIN logs ON logs.action = subscriptions.action
+                         WHERE NOT ?1 OR cursor < head";
+            let audience = |row: &Row<'_>| {
+                let filter = parsed_if_any(row, "filter")?;
+                Ok(Audience { subscriber: parsed(row, "issuer")?, action: parsed(row, "action")?, filter })
+            };
+            Ok(db.prepare_cached(query)?.query_map([behind], audience)?.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     /// Moves cursors forward to what subscribers have stored; never backwards and never beyond the log. Those that
-    /// have ended meanwhile are passed over. Clears the last error.
+    /// have ended meanwhile are passed over. Clears the last error. Lazily: what was stored is recognised if it is sent
+    /// again.
     pub async fn advance_cursors<A>(&self, stored: Vec<A>) -> Result<(), Error>
     where
         A: Into<Advance> + Send + 'static,
     {
-        self.write(move |group| stored.into_iter().try_for_each(|one| advance(group, one.into()))).await
+        self.write_lazily(move |group| stored.into_iter().try_for_each(|one| advance(group, one.into()))).await
     }
 
     /// Moves cursors back to what subscribers say that they have, never forward. What a subscriber has and the log
@@ -169,7 +206,7 @@ impl Store {
 
     /// Keeps why the last delivery failed.
     pub async fn set_last_error(&self, id: SubscriptionId, error: String) -> Result<(), Error> {
-        self.write(move |group| {
+        self.write_lazily(move |group| {
             let query = "UPDATE subscriptions SET last_error = ?2 WHERE id = ?1";
             group.db().prepare_cached(query)?.execute([id.to_string(), error])?;
             Ok(())
@@ -177,7 +214,7 @@ impl Store {
         .await
     }
 
-    async fn states(&self, condition: &'static str, key: Option<String>) -> Result<Vec<SubscriptionState>, Error> {
+    async fn states(&self, condition: &'static str, key: Vec<String>) -> Result<Vec<SubscriptionState>, Error> {
         self.read(move |db| {
             let query = format!(
                 "SELECT subscriptions.*, coalesce(head - max(cursor, oldest - 1), 0) AS lag,
@@ -331,6 +368,28 @@ mod tests {
         }
         let state = store.subscription(late.id).await.unwrap().unwrap();
         assert_eq!((state.cursor, state.lag, state.subscription), (5, 0, late));
+    }
+
+    #[tokio::test]
+    async fn the_audience_is_told_apart_by_who_lacks_something() {
+        let (store, token) = store_with_token().await;
+        let filter: Option<Filter> = Some("/n".parse().unwrap());
+        for one in [
+            subscription("them", "a", token),
+            Subscription { receiver: "other".parse().unwrap(), ..subscription("them", "a", token) },
+            Subscription { receiver: "third".parse().unwrap(), filter: filter.clone(), ..subscription("them", "a", token) },
+            subscription("them", "never", token),
+        ] {
+            store.add_subscription(one).await.unwrap();
+        }
+        let one = |to, filter| Audience { subscriber: issuer("them"), action: action(to), filter };
+        let all = store.audience(false).await.unwrap();
+        assert_eq!(all.len(), 3, "{all:?}");
+        assert!(store.audience(true).await.unwrap().is_empty());
+        store.append(draft("a", "1")).await.unwrap();
+        let behind = store.audience(true).await.unwrap();
+        assert_eq!(behind.len(), 2, "{behind:?}");
+        assert!([one("a", None), one("a", filter)].iter().all(|one| behind.contains(one)));
     }
 
     #[tokio::test]
