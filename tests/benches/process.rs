@@ -1,11 +1,8 @@
-//! What a process uses of the machine, and on which processor it may run.
+//! What a process uses of the machine.
 
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
 
 /// The time that a process has had a core for: its number, or `self`.
 pub(crate) fn cpu(process: &str) -> Duration {
@@ -31,30 +28,6 @@ pub(crate) fn used(process: &str) -> Usage {
         line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1024.0
     };
     Usage { resident: bytes("Rss:"), anonymous: bytes("Anonymous:") }
-}
-
-/// Keeps this thread, and the threads and processes that it starts, on one processor for as long as it lives.
-#[derive(Debug)]
-pub(crate) struct Pinned {
-    before: CpuSet,
-}
-
-impl Pinned {
-    pub(crate) fn new() -> Self {
-        let this = Pid::from_raw(0);
-        let before = sched_getaffinity(this).expect("a thread has an affinity");
-        let last = (0..CpuSet::count()).rev().find(|&cpu| before.is_set(cpu).unwrap_or(false));
-        let mut one = CpuSet::new();
-        one.set(last.expect("it may run somewhere")).expect("it is one of those");
-        sched_setaffinity(this, &one).expect("it was allowed before");
-        Self { before }
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        sched_setaffinity(Pid::from_raw(0), &self.before).expect("it was allowed before");
-    }
 }
 
 /// Whether a program is installed.

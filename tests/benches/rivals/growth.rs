@@ -8,11 +8,11 @@ use super::many::{multiply, publisher_of_one};
 use super::payload::SMALL;
 use super::publish::{publisher, to_peer};
 use super::svg::{Axis, Curve, Plot};
+use crate::cores::Pinned;
 use crate::effort::Effort;
 use crate::load::client;
 use crate::memory::held;
 use crate::peer::Dialer;
-use crate::process::Pinned;
 use crate::report::{Cell, Row, Section};
 
 /// Subscriptions to the action that is published for; their subscribers are offline.
@@ -59,7 +59,7 @@ pub(crate) fn measure(effort: &Effort) -> Section {
 }
 
 fn by_subscriptions(effort: &Effort) -> Vec<(usize, Cell)> {
-    let _pinned = Pinned::new();
+    let _pinned = Pinned::to_first();
     let mut instance = publisher_of_one();
     let cell = |count: u32| {
         multiply(&mut instance, "log", count, 0);
@@ -69,7 +69,7 @@ fn by_subscriptions(effort: &Effort) -> Vec<(usize, Cell)> {
 }
 
 fn by_rows(effort: &Effort) -> Vec<(usize, Cell)> {
-    let _pinned = Pinned::new();
+    let _pinned = Pinned::to_first();
     let instance = publisher();
     let dialer = Dialer::new(&instance);
     let mut there = 0;

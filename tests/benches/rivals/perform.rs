@@ -16,16 +16,17 @@ use super::payload::{Payload, SMALL};
 use super::responder::{self, SUBJECT};
 use super::servers::{Server, Sync};
 use crate::calls::name;
+use crate::cores::Pinned;
 use crate::effort::Effort;
 use crate::load::{Round, client, control, round, unlimited};
 use crate::peer::Dialer;
-use crate::process::{Pinned, cpu};
+use crate::process::cpu;
 use crate::report::{Row, Unit};
 
 pub(super) fn rows(effort: &Effort) -> Vec<Row> {
     let mut rows = Vec::new();
     {
-        let _pinned = Pinned::new();
+        let _pinned = Pinned::to_first();
         let bench = Bench::new("rust");
         let rounds = bench.rounds(effort, SMALL, 1);
         rows.push(times("remote perform over TLS, warm Rust worker, pinned, p50", 0.8, &rounds));
@@ -181,7 +182,7 @@ async fn floor(bare: &Caller, payload: Payload, in_flight: usize, length: Durati
 
 /// As a command does it: by its own daemon, beside two NATS servers that pass on to each other.
 fn through_own_daemon(effort: &Effort) -> Row {
-    let _pinned = Pinned::new();
+    let _pinned = Pinned::to_first();
     let grants = ["--performable", "[\"*\"]"];
     let cluster = Cluster::of(with_actions("publisher"), Instance::running("subscriber"), &grants);
     let argv = argv(&cluster.publisher, "rust");

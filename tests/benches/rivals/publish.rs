@@ -14,10 +14,10 @@ use super::payload::{LARGE, Payload, SMALL};
 use super::roles::Player;
 use super::servers::{Server, Sync};
 use crate::calls::name;
+use crate::cores::Pinned;
 use crate::effort::Effort;
 use crate::load::{Round, blocking_round, client, control, round, unlimited};
 use crate::peer::Dialer;
-use crate::process::Pinned;
 use crate::report::{Row, Unit};
 
 pub(super) fn rows(effort: &Effort) -> Vec<Row> {
@@ -48,7 +48,7 @@ pub(super) fn rows(effort: &Effort) -> Vec<Row> {
 
 /// One at a time, through the control socket, beside a commit of SQLite in this very process.
 fn pinned(effort: &Effort) -> Row {
-    let _pinned = Pinned::new();
+    let _pinned = Pinned::to_first();
     let instance = publisher();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (db, text) = (bare::open(&folder.path().join("log.db")), SMALL.text());

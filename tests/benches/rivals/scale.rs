@@ -11,10 +11,11 @@ use super::payload::SMALL;
 use super::perform::{ours, with_actions};
 use super::publish::{to_peer, to_topic};
 use super::servers::Server;
+use crate::cores::Pinned;
 use crate::effort::Effort;
 use crate::load::{client, control};
 use crate::peer::Dialer;
-use crate::process::{Pinned, cpu, used};
+use crate::process::{cpu, used};
 use crate::report::{Row, Unit};
 
 /// Subscribers that are offline.
@@ -49,7 +50,7 @@ fn accepted(effort: &Effort, instance: &Instance) -> Vec<f64> {
 }
 
 fn offline(effort: &Effort) -> Vec<Row> {
-    let _pinned = Pinned::new();
+    let _pinned = Pinned::to_first();
     let mut publisher = publisher_of_one();
     let with_one = accepted(effort, &publisher);
     multiply(&mut publisher, "log", OFFLINE, 0);
@@ -103,7 +104,7 @@ async fn performed(effort: &Effort, session: &Session) -> Vec<f64> {
 }
 
 fn idle_peers(effort: &Effort) -> Vec<Row> {
-    let _pinned = Pinned::new();
+    let _pinned = Pinned::to_first();
     let instance = with_actions("peers");
     let (dialer, pid) = (Dialer::new(&instance), instance.pid().to_string());
     client(async {
@@ -146,7 +147,7 @@ fn idle_peers(effort: &Effort) -> Vec<Row> {
 }
 
 fn subscriptions(effort: &Effort) -> Vec<Row> {
-    let _pinned = Pinned::new();
+    let _pinned = Pinned::to_first();
     let mut instance = publisher_of_one();
     std::fs::copy(coattail_tests::instance::binary("fixture-plugin"), instance.path("actions/rust")).expect("copied");
     let measure = |instance: &Instance| {

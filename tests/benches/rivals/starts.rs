@@ -7,14 +7,14 @@ use coattail_tests::instance::binary;
 
 use super::goals::{Goal, Sample, row};
 use crate::delivery::starts;
+use crate::cores::Pinned;
 use crate::effort::Effort;
 use crate::load::{Round, client};
-use crate::process::Pinned;
 use crate::report::{Row, Unit};
 
 pub(super) fn rows(effort: &Effort) -> Vec<Row> {
     let mut rows = one_machine(effort, "");
-    let _pinned = Pinned::new();
+    let _pinned = Pinned::to_first();
     rows.extend(one_machine(effort, ", pinned"));
     rows
 }
