@@ -110,7 +110,8 @@ impl Stamps {
         let socket = UnixDatagram::bind(&path).expect("a socket can be made");
         let text = serde_json::json!({ "socket": path }).to_string();
         let input: Raw = serde_json::value::RawValue::from_string(text).expect("JSON");
-        let publish = Publish { peer: None, action: name(&action), input, id: None, ttl_ms: None, to: None, parent: None };
+        let publish =
+            Publish { peer: None, action: name(&action), input, id: None, ttl_ms: None, to: None, parent: None };
         let handled = handled(&subscriber).await;
         Self { publisher, subscriber, publish, socket, count, handled, _folder: folder }
     }

@@ -36,7 +36,8 @@ pub(super) fn run(context: &Context, command: PublicationsCommand) -> Result<Exi
 }
 
 impl Row for Entry {
-    const COLUMNS: &'static [&'static str] = &["id", "action", "sequence", "time", "bytes", "hops", "cause", "expires", "to"];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "action", "sequence", "time", "bytes", "hops", "cause", "expires", "to"];
 
     fn cells(&self) -> Vec<String> {
         vec![

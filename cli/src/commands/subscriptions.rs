@@ -30,8 +30,20 @@ pub(super) fn run(context: &Context, command: SubscriptionsCommand) -> Result<Ex
 }
 
 impl Row for HeldSubscription {
-    const COLUMNS: &'static [&'static str] =
-        &["id", "peer", "action", "receiver", "state", "stored", "waiting", "dead", "next attempt", "reason", "expired", "where"];
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "peer",
+        "action",
+        "receiver",
+        "state",
+        "stored",
+        "waiting",
+        "dead",
+        "next attempt",
+        "reason",
+        "expired",
+        "where",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());

@@ -16,7 +16,7 @@ use super::lane::Lane;
 use super::lanes::{Lanes, Wake};
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
-use crate::store::{Audience, SetBack, Store, Subscription};
+use crate::store::{Reader, SetBack, Store, Subscription};
 
 /// Which lane: one subscriber's subscriptions to one action that want the same of it. They share it, so that a
 /// publication which several of them want is sent and stored once.
@@ -38,8 +38,8 @@ impl LaneKey {
     }
 }
 
-impl From<Audience> for LaneKey {
-    fn from(Audience { subscriber, action, filter }: Audience) -> Self {
+impl From<Reader> for LaneKey {
+    fn from(Reader { subscriber, action, filter }: Reader) -> Self {
         Self { subscriber, action, filter }
     }
 }
@@ -91,10 +91,10 @@ impl Delivery {
     pub(crate) async fn start(&self) -> Result<(), Failure> {
         self.state().running = true;
         // Order: first all are told of what is new from now on, then a look at who lacks something.
-        for key in self.inner.store.audience(false).await? {
+        for key in self.inner.store.readers(false).await? {
             self.state().lanes.add_resting(key.into());
         }
-        for key in self.inner.store.audience(true).await? {
+        for key in self.inner.store.readers(true).await? {
             self.ensure_lane(key.into());
         }
         Ok(())

@@ -124,10 +124,14 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::{action, issuer};
+    use coattail::id::IssuerHash;
+
+    fn action(name: &str) -> ActionName {
+        ActionName::new(name).unwrap()
+    }
 
     fn key(subscriber: &str) -> LaneKey {
-        LaneKey { subscriber: issuer(subscriber), action: action("a"), filter: None }
+        LaneKey { subscriber: IssuerHash::of_public_key(subscriber), action: action("a"), filter: None }
     }
 
     #[test]

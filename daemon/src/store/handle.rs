@@ -245,9 +245,8 @@ mod tests {
     #[tokio::test]
     async fn a_lazy_write_waits_for_the_disk_only_with_others_that_do() {
         let store = store();
-        let setting = |group: &mut Group<'_>| {
-            Ok(group.db().query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))?)
-        };
+        let setting =
+            |group: &mut Group<'_>| Ok(group.db().query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))?);
         let (normal, full) = (1, 2);
         assert_eq!(store.write_lazily(setting).await.unwrap(), normal);
         assert_eq!(store.write(setting).await.unwrap(), full);
@@ -256,8 +255,7 @@ mod tests {
         let (go, gone) = std::sync::mpsc::sync_channel::<()>(1);
         let busy = store.write_lazily(move |_| Ok(gone.recv().unwrap()));
         let go = async { go.send(()).unwrap() };
-        let (_, lazy, durable, ()) =
-            tokio::join!(busy, store.write_lazily(setting), store.write(setting), go);
+        let (_, lazy, durable, ()) = tokio::join!(busy, store.write_lazily(setting), store.write(setting), go);
         assert_eq!((lazy.unwrap(), durable.unwrap()), (full, full));
     }
 

@@ -88,6 +88,6 @@ pub use remotes::{Followed, Remote};
 pub use retention::Trimmed;
 pub use scheduled::Scheduled;
 pub use stretch::{Reader, Stretch};
-pub use subscriptions::{Advance, Audience, SetBack, Subscription, SubscriptionState};
+pub use subscriptions::{Advance, SetBack, Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
 pub use validations::{Validation, ValidationRemoved};

@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use super::columns::{parsed, parsed_if_any, signed, unsigned};
 use super::epochs::reach;
 use super::group::Group;
+use super::stretch::Reader;
 use super::{Error, Store};
 
 /// A subscription that a remote instance holds here.
@@ -50,17 +51,6 @@ pub struct SubscriptionState {
     pub last_error: Option<String>,
     /// Whether the owner wants nothing to be delivered for now.
     pub paused: bool,
-}
-
-/// Somebody who is subscribed to an action, with one filter or none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Audience {
-    /// Who.
-    pub subscriber: IssuerHash,
-    /// To what.
-    pub action: ActionName,
-    /// Which publications; absent: all.
-    pub filter: Option<Filter>,
 }
 
 /// How far a subscriber has got.
@@ -132,16 +122,16 @@ impl Store {
     }
 
     /// Who is subscribed to what; or of those only who lacks something.
-    pub async fn audience(&self, behind: bool) -> Result<Vec<Audience>, Error> {
+    pub async fn readers(&self, behind: bool) -> Result<Vec<Reader>, Error> {
         self.read(move |db| {
             let query = "SELECT DISTINCT issuer, subscriptions.action AS action, filter
                          FROM subscriptions LEFT JOIN logs ON logs.action = subscriptions.action
                          WHERE NOT ?1 OR cursor < head";
-            let audience = |row: &Row<'_>| {
+            let reader = |row: &Row<'_>| {
                 let filter = parsed_if_any(row, "filter")?;
-                Ok(Audience { subscriber: parsed(row, "issuer")?, action: parsed(row, "action")?, filter })
+                Ok(Reader { subscriber: parsed(row, "issuer")?, action: parsed(row, "action")?, filter })
             };
-            Ok(db.prepare_cached(query)?.query_map([behind], audience)?.collect::<Result<_, _>>()?)
+            Ok(db.prepare_cached(query)?.query_map([behind], reader)?.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -372,23 +362,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_audience_is_told_apart_by_who_lacks_something() {
+    async fn readers_are_told_apart_by_who_lacks_something() {
         let (store, token) = store_with_token().await;
         let filter: Option<Filter> = Some("/n".parse().unwrap());
         for one in [
             subscription("them", "a", token),
             Subscription { receiver: "other".parse().unwrap(), ..subscription("them", "a", token) },
-            Subscription { receiver: "third".parse().unwrap(), filter: filter.clone(), ..subscription("them", "a", token) },
+            Subscription {
+                receiver: "third".parse().unwrap(),
+                filter: filter.clone(),
+                ..subscription("them", "a", token)
+            },
             subscription("them", "never", token),
         ] {
             store.add_subscription(one).await.unwrap();
         }
-        let one = |to, filter| Audience { subscriber: issuer("them"), action: action(to), filter };
-        let all = store.audience(false).await.unwrap();
+        let one = |to, filter| Reader { subscriber: issuer("them"), action: action(to), filter };
+        let all = store.readers(false).await.unwrap();
         assert_eq!(all.len(), 3, "{all:?}");
-        assert!(store.audience(true).await.unwrap().is_empty());
+        assert!(store.readers(true).await.unwrap().is_empty());
         store.append(draft("a", "1")).await.unwrap();
-        let behind = store.audience(true).await.unwrap();
+        let behind = store.readers(true).await.unwrap();
         assert_eq!(behind.len(), 2, "{behind:?}");
         assert!([one("a", None), one("a", filter)].iter().all(|one| behind.contains(one)));
     }

@@ -17,10 +17,6 @@ pub(super) trait Write: Send {
     /// Whether its answer need not wait for the disk.
     fn is_lazy(&self) -> bool;
     /// Called once, whether or not it was run.
-    fn is_lazy(&self) -> bool {
-        self.is_lazy
-    }
-
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
 

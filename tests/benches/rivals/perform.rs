@@ -56,11 +56,12 @@ pub(super) fn rows(effort: &Effort) -> Vec<Row> {
 
 /// One action at ours, at NATS, and at the floor.
 struct Bench {
-    instance: Instance,
     dialer: Dialer,
     action: &'static str,
+    // Before the instance, whose files their children run.
     nats: Option<(Server, super::roles::Player)>,
     bare: super::roles::Player,
+    instance: Instance,
 }
 
 /// Ours, NATS, the floor.

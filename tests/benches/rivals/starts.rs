@@ -6,8 +6,8 @@ use coattail_tests::Cluster;
 use coattail_tests::instance::binary;
 
 use super::goals::{Goal, Sample, row};
-use crate::delivery::starts;
 use crate::cores::Pinned;
+use crate::delivery::starts;
 use crate::effort::Effort;
 use crate::load::{Round, client};
 use crate::report::{Row, Unit};

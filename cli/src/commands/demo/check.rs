@@ -69,8 +69,18 @@ pub(super) fn publications(file: &Path, heads: usize) -> io::Result<u64> {
 }
 
 impl Row for Counted {
-    const COLUMNS: &'static [&'static str] =
-        &["instance", "published", "delivered", "undelivered", "stored", "handled", "waiting", "dead", "missed", "expired"];
+    const COLUMNS: &'static [&'static str] = &[
+        "instance",
+        "published",
+        "delivered",
+        "undelivered",
+        "stored",
+        "handled",
+        "waiting",
+        "dead",
+        "missed",
+        "expired",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let counts = named(&self.counts).into_iter().map(|(_, count)| count.to_string());
