@@ -129,8 +129,13 @@ impl Sessions {
     }
 
     /// Runs a connection that was accepted, until it ends. It has to authenticate until the deadline.
-    pub(crate) async fn accept(&self, connection: Connection, guest: Guest, deadline: Instant) {
-        super::accept::accept(self.clone(), connection, guest, deadline).await;
+    pub(crate) fn accept(
+        &self,
+        connection: Connection,
+        guest: Guest,
+        deadline: Instant,
+    ) -> impl Future<Output = ()> + use<> {
+        super::accept::accept(self.clone(), connection, guest, deadline)
     }
 
     /// The session with a peer, dialled if there is none. Whoever asks at the same time shares one dial.

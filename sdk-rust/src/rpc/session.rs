@@ -2,7 +2,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use bytes::BytesMut;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
@@ -22,6 +23,9 @@ use crate::wire::{ErrorCode, Failure, Method, Raw};
 
 /// Frames that may wait to be written. The bytes are bounded apart, by [`Limits::outgoing`].
 const OUTGOING_FRAMES: usize = 256;
+
+/// Bytes that a session holds to read into while nothing comes: as much as a small frame.
+const IDLE_ROOM: usize = 512;
 
 /// Frames that are written between two flushes, at the most.
 const WRITE_BATCH: usize = 64;
@@ -335,8 +339,8 @@ where
             biased;
             () = shared.cancel.cancelled() => return Ended::Cancelled,
             () = shared.drain.cancelled() => return Ended::Cancelled,
-            // `next` is cancel-safe: what was read stays in the buffer of `frames`.
-            line = frames.next() => match line {
+            // Cancel-safe: what was read stays in the buffer of `frames`.
+            line = next(&mut frames) => match line {
                 Some(Ok(line)) => line,
                 Some(Err(error)) => {
                     if matches!(stray, Stray::Close) && !matches!(error, LineError::Io(_) | LineError::Torn { .. }) {
@@ -436,6 +440,20 @@ where
             },
         }
     }
+}
+
+/// The next line. Whoever waits for one holds no room for it: there may be thousands of sessions.
+async fn next<R>(frames: &mut FramedRead<R, LineCodec>) -> Option<Result<Line, LineError>>
+where
+    R: AsyncRead + Unpin,
+{
+    if let Some(line) = frames.next().now_or_never() {
+        return line;
+    }
+    if frames.read_buffer().is_empty() {
+        *frames.read_buffer_mut() = BytesMut::with_capacity(IDLE_ROOM);
+    }
+    frames.next().await
 }
 
 async fn refuse_and_close(shared: &Shared, failure: Failure) {
