@@ -39,6 +39,7 @@ mod raw_peer;
 mod restored;
 mod rotation;
 mod schemas;
+mod selected;
 mod service;
 mod smoke;
 mod supervision;

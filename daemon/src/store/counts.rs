@@ -22,10 +22,8 @@ impl Tally {
         if *self != Self::default() {
             let Self { published, delivered, stored, handled, waiting, dead, missed, expired } = self;
             db.prepare_cached(
-                // Of what was delivered more may be taken back than was counted: what was skipped on the way was not.
-                "UPDATE counts SET published = published + ?1, delivered = max(delivered + ?2, 0),
-                     stored = stored + ?3, handled = handled + ?4, waiting = waiting + ?5, dead = dead + ?6,
-                     missed = missed + ?7, expired = expired + ?8",
+                "UPDATE counts SET published = published + ?1, delivered = delivered + ?2, stored = stored + ?3,
+                     handled = handled + ?4, waiting = waiting + ?5, dead = dead + ?6, missed = missed + ?7, expired = expired + ?8",
             )?
             .execute([published, delivered, stored, handled, waiting, dead, missed, expired])?;
         }

@@ -84,7 +84,7 @@ pub struct InboxItem {
     pub cause: Option<PublicationId>,
     /// How many publications led to this one.
     pub hops: u8,
-    /// Until when somebody wants it, in milliseconds.
+    /// Until when somebody wants it, in milliseconds; absent: for ever, or it was put back by its owner.
     pub expires: Option<i64>,
 }
 
@@ -122,7 +122,7 @@ impl Store {
     /// while it is paused.
     pub async fn next_waiting(&self, subscription: SubscriptionId) -> Result<Option<InboxItem>, Error> {
         self.read(move |db| {
-            let query = "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, c.receiver
+            let query = "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, i.replayed, c.receiver
                          FROM inbox i JOIN inbox_cursors c USING (subscription)
                              JOIN inbox_publications p ON p.row = i.publication
                          WHERE i.subscription = ?1
@@ -301,7 +301,7 @@ fn take(
             }
             none => none.insert(Kept { row: store(db, publication)?, more: 0 }).row,
         };
-        wait(db, to.subscription, place, row)?;
+        wait(db, to.subscription, place, row, false)?;
     }
     if reached != began {
         db.prepare_cached("UPDATE inbox_cursors SET epoch = ?2, sequence = ?3 WHERE subscription = ?1")?
@@ -379,12 +379,18 @@ fn count_more(db: &Connection, Kept { row, more }: Kept) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn wait(db: &Connection, subscription: SubscriptionId, place: Place, row: i64) -> Result<(), Error> {
+pub(super) fn wait(
+    db: &Connection,
+    subscription: SubscriptionId,
+    place: Place,
+    row: i64,
+    replayed: bool,
+) -> Result<(), Error> {
     db.prepare_cached(
-        "INSERT INTO inbox (subscription, epoch, sequence, publication, stored)
-         VALUES (?1, ?2, ?3, ?4, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
+        "INSERT INTO inbox (subscription, epoch, sequence, publication, replayed, stored)
+         VALUES (?1, ?2, ?3, ?4, ?5, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
     )?
-    .execute(params![subscription.to_string(), place.epoch, signed(place.sequence), row])?;
+    .execute(params![subscription.to_string(), place.epoch, signed(place.sequence), row, replayed])?;
     Ok(())
 }
 
@@ -437,7 +443,8 @@ pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<InboxItem> {
         payload: payload(row, "payload")?,
         cause: parsed_if_any(row, "cause")?,
         hops: row.get("hops")?,
-        expires: row.get("expires")?,
+        // Whoever puts it back wants it.
+        expires: if row.get("replayed")? { None } else { row.get("expires")? },
     })
 }
 

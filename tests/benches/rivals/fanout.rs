@@ -163,6 +163,7 @@ async fn subscribe(session: &Session, subscriber: &Instance, peer: &str, action:
         peer: peer.parse().expect("the id of a peer"),
         action: name(action),
         receiver: ReceiverName::new(&receiver).expect("a valid name"),
+        filter: None,
     };
     let subscription = session.call(&subscribe).await.expect("it is subscribed");
     session.call(&PauseSubscription { subscription: subscription.id }).await.expect("it is paused");
