@@ -52,7 +52,15 @@ fn pinned(effort: &Effort) -> Row {
     let instance = publisher();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (db, text) = (bare::open(&folder.path().join("log.db")), SMALL.text());
-    let publish = host::Publish { peer: None, action: name("log"), input: SMALL.raw().into(), id: None, parent: None, ttl_ms: None, to: None };
+    let publish = host::Publish {
+        peer: None,
+        action: name("log"),
+        input: SMALL.raw().into(),
+        id: None,
+        parent: None,
+        ttl_ms: None,
+        to: None,
+    };
     let ours = |length| {
         client(async {
             let session = control(&instance).await;
