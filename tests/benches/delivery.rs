@@ -53,6 +53,19 @@ pub(crate) fn measure(effort: &Effort) -> Section {
 }
 
 async fn publications(effort: &Effort, cluster: &Cluster, language: &str, count: usize) -> Row {
+    let (rounds, last) = starts(effort, cluster, language, count).await;
+    let mut row = quantiles(format!("{count} × {language}"), &rounds);
+    row.cells.push(Cell::times(last.iter().map(|round| round.quantile(0.5))));
+    row
+}
+
+/// Rounds of all receivers, and of the last one of each publication. The receivers are there already.
+pub(crate) async fn starts(
+    effort: &Effort,
+    cluster: &Cluster,
+    language: &str,
+    count: usize,
+) -> (Vec<Round>, Vec<Round>) {
     let action = format!("{language}-{count}");
     cluster.publisher.plugin(&format!("actions/{action}.sh"), plugin::ECHO_SH);
     let subscriber = control(&cluster.subscriber).await;
@@ -76,9 +89,7 @@ async fn publications(effort: &Effort, cluster: &Cluster, language: &str, count:
         last.push(Round::new(slowest, start.elapsed()));
         rounds.push(Round::new(all.concat(), start.elapsed()));
     }
-    let mut row = quantiles(format!("{count} × {language}"), &rounds);
-    row.cells.push(Cell::times(last.iter().map(|round| round.quantile(0.5))));
-    row
+    (rounds, last)
 }
 
 /// Publishes, and hears from the receivers.

@@ -19,6 +19,16 @@ pub(crate) struct Effort {
     pub(crate) processes: usize,
     /// Sessions that are open at once.
     pub(crate) sessions: &'static [usize],
+    /// Publications to each subscription in a round of fan-out, at the most.
+    pub(crate) publications: usize,
+    /// Publications that a subscriber which was away lacks.
+    pub(crate) backlog: usize,
+    /// Publications in the longest log.
+    pub(crate) log: usize,
+    /// How long to look at somebody who does nothing.
+    pub(crate) idle: Duration,
+    /// Whether pictures are written.
+    pub(crate) is_kept: bool,
 }
 
 impl Effort {
@@ -32,6 +42,11 @@ impl Effort {
         stuck: 1000,
         processes: 20,
         sessions: &[0, 100, 1000],
+        publications: 50_000,
+        backlog: 100_000,
+        log: 1_000_000,
+        idle: Duration::from_secs(20),
+        is_kept: true,
     };
 
     /// Some twenty seconds: whether everything can still be measured, and the order of magnitude.
@@ -44,5 +59,10 @@ impl Effort {
         stuck: 50,
         processes: 3,
         sessions: &[0, 100],
+        publications: 2_000,
+        backlog: 10_000,
+        log: 10_000,
+        idle: Duration::from_secs(2),
+        is_kept: false,
     };
 }

@@ -216,7 +216,8 @@ async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Perfo
             key: Some(key),
             cause: None,
         };
-        let asked = perform_keyed(parts, caller.session, call, request, (wire, follower)).await;
+        // Apart, so that calls without a key do not carry the room that it needs.
+        let asked = Box::pin(perform_keyed(parts, caller.session, call, request, (wire, follower))).await;
         let (_, done) = asked.map_err(for_a_peer)?;
         let JobResult { result, publication, publication_error } = done;
         return Ok(Performed { result, publication, publication_error });

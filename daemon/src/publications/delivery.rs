@@ -9,14 +9,15 @@ use coattail::rpc::Session;
 use coattail::wire::Failure;
 use coattail::wire::peer::{Ahead, Reached};
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::lane::Lane;
+use super::lanes::{Lanes, Wake};
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
-use crate::store::{SetBack, Store, Subscription};
+use crate::store::{Reader, SetBack, Store, Subscription};
 
 /// Which lane: one subscriber's subscriptions to one action that want the same of it. They share it, so that a
 /// publication which several of them want is sent and stored once.
@@ -35,6 +36,12 @@ impl LaneKey {
     pub(crate) fn of(subscription: &Subscription) -> Self {
         let Subscription { issuer, action, filter, .. } = subscription;
         Self { subscriber: *issuer, action: action.clone(), filter: filter.clone() }
+    }
+}
+
+impl From<Reader> for LaneKey {
+    fn from(Reader { subscriber, action, filter }: Reader) -> Self {
+        Self { subscriber, action, filter }
     }
 }
 
@@ -59,7 +66,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    lanes: HashMap<LaneKey, Arc<Notify>>,
+    lanes: Lanes,
     attached: HashMap<SubscriptionId, Session>,
     /// How often anything was attached, and when each of what is attached was.
     visits: u64,
@@ -84,11 +91,15 @@ impl Delivery {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Starts the lanes of everyone who is subscribed.
+    /// Starts the lanes of everyone who is subscribed and behind.
     pub(crate) async fn start(&self) -> Result<(), Failure> {
         self.state().running = true;
-        for state in self.inner.store.subscriptions().await? {
-            self.ensure_lane(LaneKey::of(&state.subscription));
+        // Order: first all are told of what is new from now on, then a look at who lacks something.
+        for key in self.inner.store.readers(false).await? {
+            self.state().lanes.add_resting(key.into());
+        }
+        for key in self.inner.store.readers(true).await? {
+            self.ensure_lane(key.into());
         }
         Ok(())
     }
@@ -96,10 +107,9 @@ impl Delivery {
     /// There is something new in the log of an action.
     pub(crate) fn wake(&self, action: &ActionName) {
         self.inner.published.send_replace(());
-        for (key, lane) in &self.state().lanes {
-            if key.action == *action {
-                lane.notify_one();
-            }
+        let resting = self.state().lanes.publish(action);
+        for key in resting {
+            self.ensure_lane(key);
         }
     }
 
@@ -119,12 +129,7 @@ impl Delivery {
         if !state.running {
             return;
         }
-        if let Some(lane) = state.lanes.get(&key) {
-            lane.notify_one();
-            return;
-        }
-        let wake = Arc::new(Notify::new());
-        state.lanes.insert(key.clone(), wake.clone());
+        let Some(wake) = state.lanes.begin(&key) else { return };
         drop(state);
         let lane = Lane {
             delivery: self.clone(),
@@ -207,17 +212,22 @@ impl Delivery {
         state.attached.remove(&id);
         state.visited.remove(&id);
         state.next.remove(&id);
-        if let Some(lane) = state.lanes.get(key) {
-            lane.notify_one();
-        }
+        state.lanes.tell(key);
     }
 
-    /// A lane has no subscription left. False if somebody has subscribed in this very moment.
-    pub(super) fn end_lane(&self, key: &LaneKey, wake: &Arc<Notify>) {
-        let mut state = self.state();
-        if state.lanes.get(key).is_some_and(|lane| Arc::ptr_eq(lane, wake)) {
-            state.lanes.remove(key);
-        }
+    /// A lane is about to look into its log.
+    pub(super) fn listen(&self, key: &LaneKey, wake: &Arc<Wake>) {
+        self.state().lanes.listen(key, wake);
+    }
+
+    /// A lane has found nothing to do. Returns whether it ends until there is something new.
+    pub(super) fn rest(&self, key: &LaneKey, wake: &Arc<Wake>) -> bool {
+        self.state().lanes.rest(key, wake)
+    }
+
+    /// A lane has no subscription left.
+    pub(super) fn end_lane(&self, key: &LaneKey, wake: &Arc<Wake>) {
+        self.state().lanes.end(key, wake);
     }
 
     /// Ends all lanes and waits for them. What they had sent and not heard of is sent again at the next start.

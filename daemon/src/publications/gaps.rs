@@ -33,6 +33,16 @@ impl Gaps {
         self.gaps.push_back((after, gap));
     }
 
+    /// All subscriptions have got so far.
+    pub(super) fn forget(&mut self, cursor: u64) {
+        self.gaps.retain(|(_, gap)| cursor < gap.sequence);
+    }
+
+    /// Whether there is none that somebody has to be told of.
+    pub(super) fn is_empty(&self) -> bool {
+        self.gaps.is_empty()
+    }
+
     /// Those between two sequences.
     pub(super) fn between(&self, after: u64, before: u64) -> Vec<Gap> {
         let gaps = self.gaps.iter().map(|(_, gap)| gap);
@@ -56,6 +66,10 @@ mod tests {
         assert_eq!(gaps.between(2, 7), [gap(3), gap(4)]);
         gaps.note(3, gap(4));
         assert_eq!(gaps.between(0, 100), [gap(3), gap(4)]);
+        gaps.forget(3);
+        assert_eq!((gaps.between(0, 100), gaps.is_empty()), (vec![gap(4)], false));
+        gaps.forget(4);
+        assert!(gaps.is_empty());
         (10..10 + 2 * MOST as u64).for_each(|sequence| gaps.note(sequence - 1, gap(sequence)));
         assert_eq!(gaps.between(0, u64::MAX).len(), MOST);
     }

@@ -6,12 +6,12 @@ use coattail::rpc::Session;
 use coattail::wire::peer::{Addressee, Deliver, Gap, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Span};
 use jiff::Timestamp;
-use tokio::sync::Notify;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Delivery, LaneKey};
 use super::gaps::Gaps;
+use super::lanes::Wake;
 use super::turns::{Turn, Turns};
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
@@ -20,8 +20,9 @@ use crate::store::{Advance, Member, Reader, Store, Stretch};
 /// Publications in one delivery, at the most.
 const BATCH: usize = 512;
 
-/// Bytes of payload in one delivery beyond the first publication: what is lost with a connection is sent again.
-const BATCH_BYTES: usize = 1024 * 1024;
+/// Bytes of payload in one delivery beyond the first publication: what is lost with a connection is sent again, and while
+/// one is on its way the next is read.
+const BATCH_BYTES: usize = 512 * 1024;
 
 /// How often the log is looked at for one delivery, as long as nothing in it is for the subscriber: it moves on over a long
 /// run of what is for others with few messages, and is told now and then.
@@ -44,12 +45,12 @@ pub(super) struct Lane {
     pub(super) sessions: Sessions,
     pub(super) retry: RetrySchedule,
     pub(super) key: LaneKey,
-    pub(super) wake: Arc<Notify>,
+    pub(super) wake: Arc<Wake>,
 }
 
 /// What came of one round.
 enum Round {
-    /// Something was sent; there may be more.
+    /// Something was sent, and there is more.
     Sent,
     /// Every subscription that does not wait has everything, or is paused.
     UpToDate,
@@ -61,6 +62,10 @@ enum Round {
 
 /// What a lane keeps in mind from round to round.
 struct Course {
+    /// Publications in the next delivery, at the most.
+    most: usize,
+    /// What comes after a sequence, read while what is before it was on its way.
+    ahead: Option<(u64, Stretch)>,
     turns: Turns,
     gaps: Gaps,
     barren: Barren,
@@ -76,28 +81,32 @@ impl Lane {
     }
 
     async fn deliver(&self) {
-        let (mut failures, mut most, mut course) = (0_u32, BATCH, Course::default());
+        let (mut failures, mut course) = (0_u32, Course::default());
         loop {
             let mut used = None;
-            match self.round(most, &mut course, &mut used).await {
-                Ok(Round::Sent) => (failures, most) = (0, BATCH.min(most + 1)),
+            self.delivery.listen(&self.key, &self.wake);
+            match self.round(&mut course, &mut used).await {
+                Ok(Round::Sent) => (failures, course.most) = (0, BATCH.min(course.most + 1)),
                 Ok(Round::NextTurn) => course.turns.served([]),
                 Ok(Round::UpToDate) => {
                     failures = 0;
                     // A wake that came during the round is kept, so that nothing is overlooked.
                     match course.turns.until() {
-                        Some(until) => _ = timeout_at(until.into(), self.wake.notified()).await,
-                        None => self.wake.notified().await,
+                        Some(until) => _ = timeout_at(until.into(), self.wake.told()).await,
+                        // What it knows would be gone with it.
+                        None if !course.is_forgettable() => self.wake.told().await,
+                        None if self.delivery.rest(&self.key, &self.wake) => return,
+                        None => {}
                     }
                 }
                 Ok(Round::Deserted) => return,
                 // Nothing was sent that has to be waited out.
-                Err(failure) if failure.code == ErrorCode::TooLarge && most > 1 => most /= 2,
+                Err(failure) if failure.code == ErrorCode::TooLarge && course.most > 1 => course.most /= 2,
                 Err(failure) => {
                     failures = failures.saturating_add(1);
                     // Perhaps it was more than the subscriber takes in one frame, or in the time it has.
                     if matches!(failure.code, ErrorCode::TooLarge | ErrorCode::Lost | ErrorCode::TimedOut) {
-                        most = (most / 2).max(1);
+                        course.most = (course.most / 2).max(1);
                     }
                     let asked = failure.retry_after_ms.map(Duration::from_millis);
                     let delay = self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT);
@@ -120,7 +129,7 @@ impl Lane {
             tokio::select! {
                 biased;
                 () = &mut over => return,
-                () = self.wake.notified() => {
+                () = self.wake.told() => {
                     let is_new = |now: Session| used.as_ref().is_none_or(|used| !used.is_same(&now));
                     let has_come = match self.members().await {
                         Ok(members) => members.is_empty() || self.attached(&members).is_some_and(is_new),
@@ -143,10 +152,12 @@ impl Lane {
         members.iter().find_map(|member| self.delivery.attached(member.id))
     }
 
-    async fn round(&self, most: usize, course: &mut Course, used: &mut Option<Session>) -> Result<Round, Failure> {
+    async fn round(&self, course: &mut Course, used: &mut Option<Session>) -> Result<Round, Failure> {
+        let ahead = course.ahead.take();
         let mut members = self.members().await?;
         let is_deserted = members.is_empty();
         members.retain(|member| !member.paused);
+        course.gaps.forget(members.iter().map(|member| member.cursor).min().unwrap_or_default());
         let visits = |id| self.delivery.visit(id);
         let Some(Turn { members, after, is_partial }) = course.turns.next(members, Instant::now(), visits) else {
             if !is_deserted {
@@ -165,10 +176,14 @@ impl Lane {
             return Ok(Round::Deserted);
         };
         let after = course.after(after);
-        let most = if course.turns.is_on_trial(&members) { 1 } else { most };
-        let stretch = self.look(after, most).await?;
+        let is_on_trial = course.turns.is_on_trial(&members);
+        let most = if is_on_trial { 1 } else { course.most };
+        let stretch = match ahead {
+            Some((from, stretch)) if from == after && !is_on_trial => stretch,
+            _ => self.look(after, most).await?,
+        };
         let stretch = if course.apart { stretch.before_publications() } else { stretch };
-        let Stretch { publications, skipped, expired, end, more: _ } = stretch;
+        let Stretch { publications, skipped, expired, end, more } = stretch;
         if end == 0 {
             return Ok(if is_partial { Round::NextTurn } else { Round::UpToDate });
         }
@@ -178,11 +193,14 @@ impl Lane {
             .take(course.addressees)
             .map(|member| Addressee { subscription: member.id, after: member.cursor, epoch: member.epoch })
             .collect();
+        let is_partial = is_partial || to.len() < members.iter().filter(|member| member.cursor < end).count();
         let (count, last) = (publications.len(), publications.last().map(|publication| publication.sequence));
         let lowest = to.iter().map(|to| to.after).min().unwrap_or(end);
         let gaps = course.gaps.between(lowest, end);
         let delivery = Deliver { to: to.clone(), publications, gaps: gaps.clone(), skipped: skipped.clone() };
-        match self.send(&members, delivery, used).await {
+        let read = async { if more { self.look(end, most).await.ok() } else { None } };
+        let (sent, next) = tokio::join!(self.send(&members, delivery, used), read);
+        match sent {
             Ok(answer) => {
                 (course.addressees, course.apart) = (ADDRESSEES, false);
                 course.turns.served(to.iter().map(|to| to.subscription));
@@ -194,7 +212,9 @@ impl Lane {
                     last.unwrap_or(0)
                 };
                 let moved = |to: &Addressee| moved(to, end, &skipped, &expired, &gaps);
-                self.settle(to.iter().map(moved).collect(), answer, &mut course.turns).await
+                self.settle(to.iter().map(moved).collect(), answer, &mut course.turns).await?;
+                course.ahead = next.filter(|next| next.end > 0).map(|next| (end, next));
+                Ok(if more || is_partial { Round::Sent } else { Round::UpToDate })
             }
             Err(failure) => {
                 let ids: Vec<_> = to.iter().map(|to| to.subscription).collect();
@@ -250,7 +270,7 @@ impl Lane {
 
     /// Moves the cursors of those that have stored it, has those wait that have not, and ends the subscriptions that are
     /// over at the subscriber.
-    async fn settle(&self, to: Vec<Advance>, answer: Stored, turns: &mut Turns) -> Result<Round, Failure> {
+    async fn settle(&self, to: Vec<Advance>, answer: Stored, turns: &mut Turns) -> Result<(), Failure> {
         let Stored { refused, mut behind, ahead, skipped: _ } = answer;
         let is_addressed = |id| to.iter().any(|to| to.subscription == id);
         let refused: Vec<_> = refused
@@ -287,7 +307,7 @@ impl Lane {
                 self.delivery.note_next(*id, delay);
             }
         }
-        failed.map_or(Ok(Round::Sent), Err)
+        failed.map_or(Ok(()), Err)
     }
 
     /// The token with which we dialled is not accepted: that one subscription is over. The others may still be good,
@@ -311,7 +331,7 @@ impl Lane {
 impl Default for Course {
     fn default() -> Self {
         let (turns, gaps, barren) = (Turns::default(), Gaps::default(), Barren::default());
-        Self { turns, gaps, barren, addressees: ADDRESSEES, apart: false }
+        Self { most: BATCH, ahead: None, turns, gaps, barren, addressees: ADDRESSEES, apart: false }
     }
 }
 
@@ -319,6 +339,11 @@ impl Course {
     /// From where on there may be something for a subscription that has got so far.
     fn after(&self, cursor: u64) -> u64 {
         self.gaps.after(self.barren.after(self.gaps.after(cursor)))
+    }
+
+    /// Whether it would be found out again without being asked for.
+    fn is_forgettable(&self) -> bool {
+        self.gaps.is_empty() && self.barren == Barren::default()
     }
 
     /// Whether a delivery of one publication that is too large may be small enough without what is in it beside.

@@ -11,6 +11,7 @@ mod gaps;
 mod history;
 mod inbox;
 mod lane;
+mod lanes;
 mod links;
 mod publish;
 mod received;

@@ -49,7 +49,12 @@ struct Greeted {
 }
 
 /// Runs the connection until it ends. Bounded in time and memory until it is authenticated.
-pub(super) async fn accept(sessions: Sessions, connection: Connection, guest: Guest, deadline: Instant) {
+pub(super) fn accept(
+    sessions: Sessions,
+    connection: Connection,
+    guest: Guest,
+    deadline: Instant,
+) -> impl Future<Output = ()> {
     let Connection { stream, remote, channel } = connection;
     let (done, authenticated) = oneshot::channel();
     let doorkeeper = Arc::new(Doorkeeper {
@@ -69,6 +74,7 @@ pub(super) async fn accept(sessions: Sessions, connection: Connection, guest: Gu
             doorkeeper.authenticate(login).await
         });
     let settings = sessions.settings();
+    let handshake = settings.handshake;
     let limits = Limits {
         frame: coattail::rpc::Limit::new(settings.frame_before),
         in_flight: coattail::rpc::Limit::new(IN_FLIGHT_BEFORE),
@@ -78,36 +84,39 @@ pub(super) async fn accept(sessions: Sessions, connection: Connection, guest: Gu
     let (session, run) = Session::new(reader, writer, service, Stray::Close, limits, sessions.cancel().child_token());
     doorkeeper.session.set(session.clone()).expect("set once");
     let run = sessions.spawn(run);
-    let evicted = doorkeeper.guest.evicted();
-    let logged_in = async {
-        tokio::select! {
-            biased;
-            caller = authenticated => caller.ok(),
-            // Whoever is gone gives its place back at once.
-            () = session.closed() => None,
+    // What is above is not carried for as long as the session lives.
+    async move {
+        let evicted = doorkeeper.guest.evicted();
+        let logged_in = async {
+            tokio::select! {
+                biased;
+                caller = authenticated => caller.ok(),
+                // Whoever is gone gives its place back at once.
+                () = session.closed() => None,
+            }
+        };
+        match evicted.run_until_cancelled(timeout_at(deadline, logged_in)).await {
+            Some(Ok(Some(caller))) => {
+                sessions.enter(&session, &caller);
+                sessions.attend(&session, &caller).await;
+            }
+            Some(Ok(None)) => {}
+            Some(Err(_)) => {
+                doorkeeper.refuse(Authenticate::NAME, None, HandshakeError::TimedOut(handshake));
+                session.close();
+            }
+            None => {
+                sessions.audit().record(Fact::refused(Authenticate::NAME, "evicted").source(remote.ip()));
+                session.close();
+            }
         }
-    };
-    match evicted.run_until_cancelled(timeout_at(deadline, logged_in)).await {
-        Some(Ok(Some(caller))) => {
-            sessions.enter(&session, &caller);
-            sessions.attend(&session, &caller).await;
+        match run.await {
+            Ok(ended) => {
+                tracing::debug!(%remote, %ended, "a connection ended");
+                doorkeeper.judge(&ended);
+            }
+            Err(error) => tracing::error!(%remote, %error, "a session panicked"),
         }
-        Some(Ok(None)) => {}
-        Some(Err(_)) => {
-            doorkeeper.refuse(Authenticate::NAME, None, HandshakeError::TimedOut(settings.handshake));
-            session.close();
-        }
-        None => {
-            sessions.audit().record(Fact::refused(Authenticate::NAME, "evicted").source(remote.ip()));
-            session.close();
-        }
-    }
-    match run.await {
-        Ok(ended) => {
-            tracing::debug!(%remote, %ended, "a connection ended");
-            doorkeeper.judge(&ended);
-        }
-        Err(error) => tracing::error!(%remote, %error, "a session panicked"),
     }
 }
 

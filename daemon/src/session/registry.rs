@@ -130,8 +130,13 @@ impl Sessions {
     }
 
     /// Runs a connection that was accepted, until it ends. It has to authenticate until the deadline.
-    pub(crate) async fn accept(&self, connection: Connection, guest: Guest, deadline: Instant) {
-        super::accept::accept(self.clone(), connection, guest, deadline).await;
+    pub(crate) fn accept(
+        &self,
+        connection: Connection,
+        guest: Guest,
+        deadline: Instant,
+    ) -> impl Future<Output = ()> + use<> {
+        super::accept::accept(self.clone(), connection, guest, deadline)
     }
 
     /// The session with a peer, dialled if there is none. Whoever asks at the same time shares one dial.
@@ -251,15 +256,12 @@ impl Sessions {
     }
 
     async fn validations(&self, key: &PublicIdentity) -> Result<Vec<ValidationId>, Failure> {
-        let store = &self.inner.store;
         let mut stored = Vec::new();
-        for id in store.validations_of_key(key.pem().to_owned()).await? {
+        for row in self.inner.store.validations_with_key(key.pem().to_owned()).await? {
             // One that cannot be read vouches for nothing, and concerns only itself (fault R8 of the original). Whose
             // it is, the row says: the token has the key from before that was replaced.
-            if let Some(row) = store.validation(id).await?
-                && let Ok(token) = validation::read_stored(&row.jwt)
-            {
-                stored.push((id, ValidationToken { key: key.clone(), ..token }));
+            if let Ok(token) = validation::read_stored(&row.jwt) {
+                stored.push((row.id, ValidationToken { key: key.clone(), ..token }));
             }
         }
         Ok(validation::proven(key, stored.iter().map(|(id, token)| (*id, token)), jiff::Timestamp::now()))

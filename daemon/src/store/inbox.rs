@@ -109,9 +109,11 @@ impl Store {
         }
         self.write(move |group| {
             let delivery = steps(&publications, &skipped)?;
-            let mut rows = vec![None; publications.len()];
-            let take = |to: &Addressee| Ok((to.subscription, take(group, &delivery, &mut rows, to)?));
-            to.iter().map(take).collect()
+            let mut kept = vec![None; publications.len()];
+            let take = |to: &Addressee| Ok((to.subscription, take(group, &delivery, &mut kept, to)?));
+            let taken = to.iter().map(take).collect::<Result<_, Error>>()?;
+            kept.into_iter().flatten().try_for_each(|kept| count_more(group.db(), kept))?;
+            Ok(taken)
         })
         .await
     }
@@ -168,9 +170,10 @@ impl Store {
         .await
     }
 
-    /// The receiver has handled it: the row goes, and the payload with the last row that needs it.
+    /// The receiver has handled it: the row goes, and the payload with the last row that needs it. Lazily: only if the
+    /// machine ends in this moment is the receiver called again.
     pub async fn finish(&self, subscription: SubscriptionId, place: Place) -> Result<(), Error> {
-        self.write(move |group| {
+        self.write_lazily(move |group| {
             let row = take_out(group.db(), "DELETE FROM inbox", subscription, place)?;
             release(group.db(), row)?;
             forget_if_drained(group.db(), subscription)?;
@@ -241,11 +244,19 @@ pub(super) fn forget_if_drained(db: &Connection, subscription: SubscriptionId) -
     Ok(())
 }
 
-/// Stores what one subscription has not had. `rows` are the stored payloads, shared by all subscriptions.
+/// The row of a payload, and how many subscriptions want it beside the first: a row is written again as a whole when its
+/// count changes, so that is done once.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    row: i64,
+    more: i64,
+}
+
+/// Stores what one subscription has not had. `kept` are the stored payloads, shared by all subscriptions.
 fn take(
     group: &mut Group<'_>,
     delivery: &[Step<'_>],
-    rows: &mut [Option<i64>],
+    kept: &mut [Option<Kept>],
     to: &Addressee,
 ) -> Result<Taken, Error> {
     let db = group.db();
@@ -283,11 +294,13 @@ fn take(
         reached = place;
         let Step::Take(publication, at) = *step else { continue };
         new += 1;
-        let row = match rows[at] {
-            Some(stored) => stored,
-            None => *rows[at].insert(store(db, publication)?),
+        let row = match &mut kept[at] {
+            Some(Kept { row, more }) => {
+                *more += 1;
+                *row
+            }
+            none => none.insert(Kept { row: store(db, publication)?, more: 0 }).row,
         };
-        db.prepare_cached("UPDATE inbox_publications SET wanted = wanted + 1 WHERE row = ?1")?.execute([row])?;
         wait(db, to.subscription, place, row, false)?;
     }
     if reached != began {
@@ -325,12 +338,13 @@ fn held_lane(db: &Connection, subscription: SubscriptionId) -> Result<Option<Inb
     Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], lane).optional()?)
 }
 
-/// The row of a payload, new or from an earlier delivery to another subscription.
+/// The row of a payload, new or from an earlier delivery to another subscription, which one more wants.
 fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
     let Publication { id, issuer, action, sequence, epoch, time, payload, cause, hops, expires, proof: _ } =
         publication;
     let (id, issuer, sequence) = (id.to_string(), issuer.to_string(), signed(*sequence));
-    let known = "SELECT row FROM inbox_publications WHERE issuer = ?1 AND action = ?2 AND sequence = ?3 AND id = ?4";
+    let known = "UPDATE inbox_publications SET wanted = wanted + 1
+                 WHERE issuer = ?1 AND action = ?2 AND sequence = ?3 AND id = ?4 RETURNING row";
     let known = db
         .prepare_cached(known)?
         .query_row(params![issuer, action.as_str(), sequence, id], |row| row.get(0))
@@ -340,7 +354,7 @@ fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
     }
     db.prepare_cached(
         "INSERT INTO inbox_publications (id, issuer, action, sequence, time, payload, cause, hops, epoch, expires, wanted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1)",
     )?
     .execute(params![
         id,
@@ -355,6 +369,14 @@ fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
         expires
     ])?;
     Ok(db.last_insert_rowid())
+}
+
+fn count_more(db: &Connection, Kept { row, more }: Kept) -> Result<(), Error> {
+    if more > 0 {
+        let query = "UPDATE inbox_publications SET wanted = wanted + ?2 WHERE row = ?1";
+        db.prepare_cached(query)?.execute([row, more])?;
+    }
+    Ok(())
 }
 
 pub(super) fn wait(

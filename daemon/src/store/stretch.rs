@@ -10,7 +10,7 @@ use super::publications::{FROM_THE_LOG, published};
 use super::{Error, Store};
 
 /// For whom a log is read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reader {
     /// Whose log.
     pub action: ActionName,

@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use super::columns::{parsed, parsed_if_any, signed, unsigned};
 use super::epochs::reach;
 use super::group::Group;
+use super::stretch::Reader;
 use super::{Error, Store};
 
 /// A subscription that a remote instance holds here.
@@ -125,6 +126,21 @@ impl Store {
         self.states("subscriptions.issuer = ?1", Some(issuer.to_string())).await
     }
 
+    /// Who is subscribed to what; or of those only who lacks something.
+    pub async fn readers(&self, behind: bool) -> Result<Vec<Reader>, Error> {
+        self.read(move |db| {
+            let query = "SELECT DISTINCT issuer, subscriptions.action AS action, filter
+                         FROM subscriptions LEFT JOIN logs ON logs.action = subscriptions.action
+                         WHERE NOT ?1 OR cursor < head";
+            let reader = |row: &Row<'_>| {
+                let filter = parsed_if_any(row, "filter")?;
+                Ok(Reader { subscriber: parsed(row, "issuer")?, action: parsed(row, "action")?, filter })
+            };
+            Ok(db.prepare_cached(query)?.query_map([behind], reader)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     /// Those of one subscriber to one action that want the same of it.
     pub async fn members(
         &self,
@@ -147,12 +163,13 @@ impl Store {
     }
 
     /// Moves cursors forward to what subscribers have stored; never backwards and never beyond the log. Those that
-    /// have ended meanwhile are passed over. Clears the last error.
+    /// have ended meanwhile are passed over. Clears the last error. Lazily: what was stored is recognised if it is sent
+    /// again.
     pub async fn advance_cursors<A>(&self, stored: Vec<A>) -> Result<(), Error>
     where
         A: Into<Advance> + Send + 'static,
     {
-        self.write(move |group| stored.into_iter().try_for_each(|one| advance(group, one.into()))).await
+        self.write_lazily(move |group| stored.into_iter().try_for_each(|one| advance(group, one.into()))).await
     }
 
     /// Moves cursors back to what subscribers say that they have, never forward. What a subscriber has and the log
@@ -203,9 +220,9 @@ impl Store {
         .await
     }
 
-    /// Keeps why the last delivery to these failed.
+    /// Keeps why the last delivery to these failed. Lazily: after a crash it fails again.
     pub async fn set_last_error(&self, ids: Vec<SubscriptionId>, error: String) -> Result<(), Error> {
-        self.write(move |group| {
+        self.write_lazily(move |group| {
             let query = "UPDATE subscriptions SET last_error = ?2 WHERE id = ?1 AND last_error IS NOT ?2";
             let mut query = group.db().prepare_cached(query)?;
             ids.iter().try_for_each(|id| query.execute([&id.to_string(), &error]).map(drop))?;
@@ -394,6 +411,32 @@ mod tests {
         let member = Member { id: early.id, cursor: 5, epoch: state.epoch, lag: 0, paused: false };
         assert_eq!(store.members(early.issuer, action("a"), None).await.unwrap(), [member]);
         assert_eq!(store.members(early.issuer, action("b"), None).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn readers_are_told_apart_by_who_lacks_something() {
+        let (store, token) = store_with_token().await;
+        let filter: Option<Filter> = Some("/n".parse().unwrap());
+        for one in [
+            subscription("them", "a", token),
+            Subscription { receiver: "other".parse().unwrap(), ..subscription("them", "a", token) },
+            Subscription {
+                receiver: "third".parse().unwrap(),
+                filter: filter.clone(),
+                ..subscription("them", "a", token)
+            },
+            subscription("them", "never", token),
+        ] {
+            store.add_subscription(one).await.unwrap();
+        }
+        let one = |to, filter| Reader { subscriber: issuer("them"), action: action(to), filter };
+        let all = store.readers(false).await.unwrap();
+        assert_eq!(all.len(), 3, "{all:?}");
+        assert!(store.readers(true).await.unwrap().is_empty());
+        store.append(draft("a", "1")).await.unwrap();
+        let behind = store.readers(true).await.unwrap();
+        assert_eq!(behind.len(), 2, "{behind:?}");
+        assert!([one("a", None), one("a", filter)].iter().all(|one| behind.contains(one)));
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! The loops of the threads that own the connections.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +14,8 @@ use super::group::{Group, Signer};
 pub(super) trait Write: Send {
     /// Called once.
     fn run(&mut self, group: &mut Group<'_>);
+    /// Whether its answer need not wait for the disk.
+    fn is_lazy(&self) -> bool;
     /// Called once, whether or not it was run.
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
@@ -22,11 +25,12 @@ pub(super) struct Job<F, T> {
     work: Option<F>,
     result: Option<Result<T, Error>>,
     waiting: oneshot::Sender<Result<T, Error>>,
+    is_lazy: bool,
 }
 
 impl<F, T> Job<F, T> {
-    pub(super) fn new(work: F, waiting: oneshot::Sender<Result<T, Error>>) -> Self {
-        Self { work: Some(work), result: None, waiting }
+    pub(super) fn new(work: F, waiting: oneshot::Sender<Result<T, Error>>, is_lazy: bool) -> Self {
+        Self { work: Some(work), result: None, waiting, is_lazy }
     }
 }
 
@@ -39,6 +43,10 @@ where
         if let Some(work) = self.work.take() {
             self.result = Some(group.attempt(work));
         }
+    }
+
+    fn is_lazy(&self) -> bool {
+        self.is_lazy
     }
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {
@@ -55,10 +63,12 @@ where
 
 /// Runs writes until every sender is gone and the queue is empty.
 pub(super) fn write(connection: &Connection, signer: &Signer, epoch: i64, queue: &mut mpsc::Receiver<Box<dyn Write>>) {
-    let mut group = Vec::with_capacity(GROUP_WRITES);
-    while let Some(first) = queue.blocking_recv() {
+    let (mut waiting, mut group) = (VecDeque::with_capacity(GROUP_WRITES), Vec::with_capacity(GROUP_WRITES));
+    let mut durability = Durability::default();
+    while let Some(first) = waiting.pop_front().or_else(|| queue.blocking_recv()) {
         group.push(first);
-        let committed = commit_together(connection, (signer, epoch), queue, &mut group);
+        let from = (&mut waiting, &mut *queue);
+        let committed = commit_together(connection, (signer, epoch), &mut durability, from, &mut group);
         for write in group.drain(..) {
             write.answer(committed.clone());
         }
@@ -69,17 +79,46 @@ pub(super) fn write(connection: &Connection, signer: &Signer, epoch: i64, queue:
 fn commit_together(
     connection: &Connection,
     (signer, epoch): (&Signer, i64),
-    queue: &mut mpsc::Receiver<Box<dyn Write>>,
+    durability: &mut Durability,
+    (waiting, queue): (&mut VecDeque<Box<dyn Write>>, &mut mpsc::Receiver<Box<dyn Write>>),
     writes: &mut Vec<Box<dyn Write>>,
 ) -> Result<(), Error> {
+    while waiting.len() < GROUP_WRITES
+        && let Ok(next) = queue.try_recv()
+    {
+        waiting.push_back(next);
+    }
+    let is_lazy = writes.iter().chain(&*waiting).all(|write| write.is_lazy());
+    durability.set(connection, is_lazy)?;
     let mut group = Group::begin(connection)?;
     writes[0].run(&mut group);
     while writes.len() < GROUP_WRITES && group.appends.bytes() < GROUP_BYTES && !group.is_lost() {
-        let Ok(mut next) = queue.try_recv() else { break };
+        // What comes later may have to be on disk, so it does not join those for which nobody waits.
+        let later = |queue: &mut mpsc::Receiver<_>| (!is_lazy).then(|| queue.try_recv().ok()).flatten();
+        let Some(mut next) = waiting.pop_front().or_else(|| later(queue)) else { break };
         next.run(&mut group);
         writes.push(next);
     }
     group.commit(signer, epoch)
+}
+
+/// Whether a commit waits until it is on disk. One that does not is on disk with the next one that does, since the
+/// write-ahead log is written in order, or with the next checkpoint; it survives the end of the process, but perhaps not
+/// that of the machine.
+#[derive(Debug, Default)]
+struct Durability {
+    /// What the connection is set to; it begins with waiting.
+    is_lazy: bool,
+}
+
+impl Durability {
+    fn set(&mut self, connection: &Connection, is_lazy: bool) -> Result<(), Error> {
+        if self.is_lazy != is_lazy {
+            connection.pragma_update(None, "synchronous", if is_lazy { "normal" } else { "full" })?;
+            self.is_lazy = is_lazy;
+        }
+        Ok(())
+    }
 }
 
 /// A question to a reading thread; it answers by itself.

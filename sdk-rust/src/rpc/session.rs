@@ -2,7 +2,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use bytes::BytesMut;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
@@ -23,6 +24,9 @@ use crate::wire::{ErrorCode, Failure, Method};
 
 /// Frames that may wait to be written. The bytes are bounded apart, by [`Limits::outgoing`].
 const OUTGOING_FRAMES: usize = 256;
+
+/// Bytes that a session holds to read into while nothing comes: as much as a small frame.
+const IDLE_ROOM: usize = 512;
 
 /// Frames that are written between two flushes, at the most.
 const WRITE_BATCH: usize = 64;
@@ -328,8 +332,8 @@ where
             biased;
             () = shared.cancel.cancelled() => return Ended::Cancelled,
             () = shared.drain.cancelled() => return Ended::Cancelled,
-            // `next` is cancel-safe: what was read stays in the buffer of `frames`.
-            line = frames.next() => match line {
+            // Cancel-safe: what was read stays in the buffer of `frames`.
+            line = next(&mut frames) => match line {
                 Some(Ok(line)) => line,
                 Some(Err(error)) => {
                     if matches!(stray, Stray::Close) && !matches!(error, LineError::Io(_) | LineError::Torn { .. }) {
@@ -431,6 +435,20 @@ where
     }
 }
 
+/// The next line. Whoever waits for one holds no room for it: there may be thousands of sessions.
+async fn next<R>(frames: &mut FramedRead<R, LineCodec>) -> Option<Result<Line, LineError>>
+where
+    R: AsyncRead + Unpin,
+{
+    if let Some(line) = frames.next().now_or_never() {
+        return line;
+    }
+    if frames.read_buffer().is_empty() {
+        *frames.read_buffer_mut() = BytesMut::with_capacity(IDLE_ROOM);
+    }
+    frames.next().await
+}
+
 async fn refuse_and_close(shared: &Shared, failure: Failure) {
     let answer = refusal(jsonrpsee::types::Id::Null, failure);
     // The other side is gone already: then there is nobody to tell.
@@ -446,9 +464,12 @@ async fn write<W>(
 where
     W: AsyncWrite + Unpin,
 {
-    let mut batch = Vec::with_capacity(WRITE_BATCH);
-    let mut bytes = Vec::new();
+    let (mut batch, mut bytes) = (Vec::new(), Vec::new());
     loop {
+        if queue.is_empty() {
+            // Whoever is idle holds nothing: there may be thousands of sessions.
+            (batch, bytes) = (Vec::new(), Vec::new());
+        }
         let count = tokio::select! {
             // Queue first: what is there is written before the stop is obeyed.
             biased;
