@@ -69,6 +69,8 @@ mod client;
 pub mod control;
 pub mod id;
 pub mod key;
+#[doc(hidden)] // What a macro expands to, in tests.
+pub mod kill_points;
 pub mod name;
 pub mod plugin;
 pub mod rpc;

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
+use coattail::kill_point;
 use coattail::wire::peer::{Addressee, Ahead, Deliver, Reached, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication};
 use tokio::sync::Notify;
@@ -84,6 +85,7 @@ impl Inbox {
 
     /// Stores a delivery for those of its addressees that the caller may deliver to. Once this returns, it is on disk.
     pub(crate) async fn deliver(&self, caller: &Caller, delivery: Deliver) -> Result<Stored, Failure> {
+        kill_point!("inbox.received");
         let Deliver { to, mut publications } = delivery;
         let Some(first) = publications.first() else { return Ok(Stored::default()) };
         if publications.len() > MAX_BATCH || to.len() > MAX_ADDRESSEES {
@@ -141,7 +143,9 @@ impl Inbox {
     }
 
     async fn store(&self, publications: Vec<Publication>, to: Vec<Addressee>) -> Result<Stored, Failure> {
+        kill_point!("inbox.before-store");
         let taken = self.inner.store.store_delivery(publications, to).await?;
+        kill_point!("inbox.stored");
         let Stored { mut refused, mut behind, mut ahead } = Stored::default();
         for (subscription, taken) in taken {
             match taken {

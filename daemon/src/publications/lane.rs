@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coattail::id::{IssuerHash, SubscriptionId};
+use coattail::kill_point;
 use coattail::name::ActionName;
 use coattail::rpc::Session;
 use coattail::wire::peer::{Addressee, Deliver, Stored};
@@ -141,6 +142,7 @@ impl Lane {
             .filter(|member| member.cursor < last)
             .map(|member| Addressee { subscription: member.subscription.id, after: member.cursor, epoch: member.epoch })
             .collect();
+        kill_point!("delivery.before-send");
         match self.send(&members, Deliver { to: to.clone(), publications }, used).await {
             Ok(answer) => self.settle(&to, last, answer).await,
             Err(failure) => {
@@ -186,7 +188,9 @@ impl Lane {
         let stored: Vec<_> =
             to.iter().map(|to| to.subscription).filter(|&id| !has_refused(id)).map(|id| (id, last)).collect();
         if !stored.is_empty() {
+            kill_point!("delivery.answered");
             self.store.advance_cursors(stored).await?;
+            kill_point!("delivery.cursor-moved");
         }
         for ahead in ahead.into_iter().filter(|ahead| to.iter().any(|to| to.subscription == ahead.subscription)) {
             self.delivery.note_ahead(self.subscriber, ahead).await?;

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coattail::id::CallId;
+use coattail::kill_point;
 use coattail::name::ReceiverName;
 use coattail::wire::plugin::Source;
 use coattail::wire::{ErrorCode, Failure};
@@ -81,10 +82,14 @@ impl Runner {
         let attempt = item.attempts + 1;
         let receiver = item.receiver.clone();
         let (call, began) = (CallId::new(), now());
+        kill_point!("receiver.before-start");
         let Err(failure) = self.receive(call, item, attempt).await else {
+            kill_point!("receiver.answered");
             self.store.finish(subscription, place).await?;
+            kill_point!("receiver.finished");
             return Ok(());
         };
+        kill_point!("receiver.failed");
         let failed = |reason: &str| FailedTry { attempt, began, reason: reason.to_owned() };
         let delay = match failure.code {
             ErrorCode::Rejected => None,
@@ -97,11 +102,13 @@ impl Runner {
                 tracing::warn!(%receiver, sequence, attempt, %failure, ?delay, "a receiver failed and is tried again");
                 let next = now().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
                 self.store.retry(subscription, place, failed(&failure.message), next).await?;
+                kill_point!("receiver.to-be-retried");
             }
             None => {
                 tracing::error!(%receiver, sequence, attempt, %failure, "a publication went to the dead letters");
                 let (reason, output) = self.last_words(&receiver, call, &failure.message).await;
                 self.store.bury(subscription, place, failed(&reason), output, now()).await?;
+                kill_point!("receiver.given-up");
             }
         }
         Ok(())

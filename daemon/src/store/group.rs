@@ -3,6 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use coattail::id::IssuerHash;
+use coattail::kill_point;
 use rusqlite::Connection;
 
 use super::Error;
@@ -92,7 +93,9 @@ impl<'c> Group<'c> {
         let appends = std::mem::take(&mut self.appends);
         catch_unwind(AssertUnwindSafe(|| appends.write(&mut self, signer, epoch))).unwrap_or(Err(Error::Panicked))?;
         self.tally.write(self.connection)?;
+        kill_point!("store.before-commit");
         self.connection.prepare_cached("COMMIT")?.execute([])?;
+        kill_point!("store.committed");
         Ok(())
     }
 }

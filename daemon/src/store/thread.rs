@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
+use coattail::kill_point;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -62,6 +63,7 @@ pub(super) fn write(connection: &Connection, signer: &Signer, epoch: i64, queue:
         for write in group.drain(..) {
             write.answer(committed.clone());
         }
+        kill_point!("store.answered");
     }
 }
 
@@ -79,6 +81,7 @@ fn commit_together(
         next.run(&mut group);
         writes.push(next);
     }
+    kill_point!("store.written");
     group.commit(signer, epoch)
 }
 

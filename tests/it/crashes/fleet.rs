@@ -1,0 +1,118 @@
+//! A publisher and three subscribers, who are killed and restarted.
+
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
+
+use coattail_tests::cluster::add_peer;
+use coattail_tests::wait::PATIENCE;
+use coattail_tests::{Instance, instance, until};
+
+use super::check::Boundary;
+use super::points::Receiver;
+use super::rounds::Round;
+
+pub(super) const SUBSCRIBERS: usize = 3;
+
+/// The publisher is the first of the instances.
+pub(super) const PUBLISHER: usize = 0;
+
+pub(super) struct Fleet {
+    instances: Vec<Instance>,
+    /// What each subscriber's receiver had been called for when its service was killed.
+    pub(super) boundaries: Vec<Vec<Boundary>>,
+    pub(super) kills: usize,
+}
+
+impl Fleet {
+    /// All of them run, and every subscriber's `record` is subscribed to `feed`. `limits` are those of the publisher.
+    #[track_caller]
+    pub(super) fn new(limits: &str) -> Self {
+        let publisher = Instance::new("publisher");
+        publisher.configure(limits);
+        publisher.plugin("actions/feed.sh", coattail_tests::plugin::ECHO_SH);
+        let mut instances = vec![publisher];
+        for number in 1..=SUBSCRIBERS {
+            let subscriber = Instance::new(&format!("subscriber-{number}"));
+            // One more try, soon.
+            subscriber.configure("receivers:\n  retry: [10ms]");
+            symlink(instance::binary("record-receiver"), subscriber.path("receivers/record")).expect("a link");
+            instances.push(subscriber);
+        }
+        instances.iter_mut().for_each(Instance::start);
+        let fleet = Self { instances, boundaries: vec![Vec::new(); SUBSCRIBERS + 1], kills: 0 };
+        for subscriber in fleet.subscribers() {
+            let peer = add_peer(fleet.publisher(), subscriber, &["--subscribable", "*"]);
+            subscribe(subscriber, &peer);
+        }
+        fleet
+    }
+
+    pub(super) fn publisher(&self) -> &Instance {
+        &self.instances[PUBLISHER]
+    }
+
+    pub(super) fn publisher_mut(&mut self) -> &mut Instance {
+        &mut self.instances[PUBLISHER]
+    }
+
+    pub(super) fn subscribers(&self) -> &[Instance] {
+        &self.instances[PUBLISHER + 1..]
+    }
+
+    /// Has a service restarted, to be killed at a point; what it did before is cut off anywhere.
+    #[track_caller]
+    pub(super) fn arm(&mut self, victim: usize, round: &Round) {
+        if self.instances[victim].is_running() {
+            self.instances[victim].kill();
+            self.note(victim, Receiver::MayBeCalledAgain);
+        }
+        self.instances[victim].launch(&[("COATTAIL_KILL_AT", &round.order())]);
+    }
+
+    /// Waits until it was killed there.
+    #[track_caller]
+    pub(super) fn wait_for_the_kill(&mut self, victim: usize, round: &Round) {
+        let instance = &mut self.instances[victim];
+        let start = Instant::now();
+        while instance.ended().is_none() {
+            assert!(start.elapsed() < PATIENCE, "it was not killed {}\n{}", round.again(), instance.log());
+            // There are hundreds of these waits, each of some milliseconds.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        until(&format!("the last words of whoever was killed {}, in:\n{}", round.again(), instance.log()), || {
+            instance.log().ends_with(&format!("{}\n", round.last_words())).then_some(())
+        });
+        instance.forget();
+        self.note(victim, round.point.receiver);
+        self.kills += 1;
+    }
+
+    /// What the receiver of one that was killed has kept until then: nothing of its processes is left (P9).
+    #[track_caller]
+    fn note(&mut self, victim: usize, receiver: Receiver) {
+        let instance = &self.instances[victim];
+        until("the processes of whoever was killed to end", || instance.processes().is_empty().then_some(()));
+        if victim != PUBLISHER {
+            let lines = instance.received().len();
+            self.boundaries[victim].push(Boundary { lines, receiver });
+        }
+    }
+
+    /// Starts whoever does not run.
+    #[track_caller]
+    pub(super) fn start_all(&mut self) {
+        self.instances.iter_mut().filter(|instance| !instance.is_running()).for_each(Instance::start);
+    }
+
+    /// Starts one that does not run.
+    #[track_caller]
+    pub(super) fn start(&mut self, number: usize) {
+        self.instances[number].start();
+    }
+}
+
+#[track_caller]
+pub(super) fn subscribe(subscriber: &Instance, peer: &str) {
+    let arguments = ["action", "subscribe", "--peer", peer, "--action", "feed", "--receiver", "record"];
+    let _ = subscriber.run(&arguments).ok();
+}
