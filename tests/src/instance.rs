@@ -150,6 +150,16 @@ impl Instance {
         self.run_outside_with(&[arguments, &["--instance", &instance]].concat(), stdin)
     }
 
+    /// As [`run`](Self::run), with these variables besides.
+    #[track_caller]
+    pub fn run_with_env(&self, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+        let instance = self.folder.display().to_string();
+        let arguments = [arguments, &["--instance", &instance]].concat();
+        let mut command = self.command(&arguments);
+        command.envs(env.iter().copied()).stdin(Stdio::null());
+        Output::new(arguments.join(" "), command.output().expect("the program can be started"))
+    }
+
     /// Runs a command without naming the instance.
     #[track_caller]
     pub fn run_outside(&self, arguments: &[&str]) -> Output {
@@ -191,6 +201,12 @@ impl Instance {
     #[track_caller]
     pub fn start(&mut self) {
         self.launch(&[]);
+        self.wait_until_ready();
+    }
+
+    /// Waits until its service, which was launched, is ready.
+    #[track_caller]
+    pub fn wait_until_ready(&mut self) {
         until("the service to be ready", || {
             let service = self.service.as_mut().expect("just started");
             if let Some(status) = service.child.try_wait().expect("a child can be waited for") {

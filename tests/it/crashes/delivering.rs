@@ -29,7 +29,7 @@ fn deliver(is_ours: fn(&Round) -> bool) {
         // One that is killed again needs no start in between; half of them have one.
         let is_next = rounds.front().is_some_and(|next| self::victim(next) == victim);
         if !is_next || round.chance % 2 == 0 {
-            fleet.start(victim);
+            fleet.launch(victim);
         }
     }
     fleet.start_all();

@@ -98,16 +98,22 @@ impl Fleet {
         }
     }
 
-    /// Starts whoever does not run.
+    /// Starts whoever does not run, and waits until all are ready.
     #[track_caller]
     pub(super) fn start_all(&mut self) {
         self.instances.iter_mut().filter(|instance| !instance.is_running()).for_each(Instance::start);
+        self.instances.iter_mut().for_each(Instance::wait_until_ready);
     }
 
-    /// Starts one that does not run.
     #[track_caller]
-    pub(super) fn start(&mut self, number: usize) {
-        self.instances[number].start();
+    pub(super) fn wait_until_ready(&mut self, number: usize) {
+        self.instances[number].wait_until_ready();
+    }
+
+    /// Starts one that does not run, and does not wait for anything.
+    #[track_caller]
+    pub(super) fn launch(&mut self, number: usize) {
+        self.instances[number].launch(&[]);
     }
 }
 

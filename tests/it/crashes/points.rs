@@ -55,7 +55,7 @@ const fn point(name: &'static str, side: Side, during: During, among: u64) -> Po
 }
 
 const fn receiving(name: &'static str, receiver: Receiver) -> Point {
-    Point { receiver, ..point(name, Side::Subscriber, During::Delivering, 6) }
+    Point { receiver, ..point(name, Side::Subscriber, During::Delivering, 4) }
 }
 
 use During::{Backup, Delivering, Migration, Restore, Retention, Rotation, Schedule, Subscribing};
@@ -63,34 +63,34 @@ use Side::{Any, Publisher, Subscriber};
 
 pub(super) const POINTS: &[Point] = &[
     // A frame, whoever it is for: peers, workers, programs.
-    point("rpc.received", Any, Delivering, 60),
+    point("rpc.received", Any, Delivering, 40),
     point("rpc.before-answer", Any, Delivering, 20),
-    point("rpc.before-send", Any, Delivering, 60),
-    point("rpc.sent", Any, Delivering, 60),
+    point("rpc.before-send", Any, Delivering, 40),
+    point("rpc.sent", Any, Delivering, 40),
     // A transaction, whatever is in it. Its fsync is between `before-commit` and `committed`.
-    point("store.written", Any, Delivering, 30),
-    point("store.before-commit", Any, Delivering, 30),
-    point("store.committed", Any, Delivering, 30),
-    point("store.answered", Any, Delivering, 30),
+    point("store.written", Any, Delivering, 20),
+    point("store.before-commit", Any, Delivering, 20),
+    point("store.committed", Any, Delivering, 20),
+    point("store.answered", Any, Delivering, 20),
     // The opening of the database.
     point("epoch.before-commit", Any, Delivering, 1),
     point("epoch.committed", Any, Delivering, 1),
     point("epoch.before-rename", Any, Delivering, 1),
     point("epoch.renamed", Any, Delivering, 1),
     // From what is published to the cursor.
-    point("publish.before-write", Publisher, Delivering, 10),
-    point("publish.accepted", Publisher, Delivering, 10),
-    point("delivery.before-send", Publisher, Delivering, 10),
-    point("delivery.answered", Publisher, Delivering, 10),
-    point("delivery.cursor-moved", Publisher, Delivering, 10),
+    point("publish.before-write", Publisher, Delivering, 6),
+    point("publish.accepted", Publisher, Delivering, 6),
+    point("delivery.before-send", Publisher, Delivering, 6),
+    point("delivery.answered", Publisher, Delivering, 6),
+    point("delivery.cursor-moved", Publisher, Delivering, 6),
     point("attach.received", Publisher, Delivering, 1),
     point("attach.done", Publisher, Delivering, 1),
     // From what is attached to what the receiver has done.
     point("attach.before-send", Subscriber, Delivering, 1),
     point("attach.answered", Subscriber, Delivering, 1),
-    point("inbox.received", Subscriber, Delivering, 10),
-    point("inbox.before-store", Subscriber, Delivering, 10),
-    point("inbox.stored", Subscriber, Delivering, 10),
+    point("inbox.received", Subscriber, Delivering, 6),
+    point("inbox.before-store", Subscriber, Delivering, 6),
+    point("inbox.stored", Subscriber, Delivering, 6),
     receiving("receiver.before-start", Receiver::IsNotCalledAgain),
     receiving("receiver.answered", Receiver::IsCalledAgain),
     receiving("receiver.finished", Receiver::IsNotCalledAgain),

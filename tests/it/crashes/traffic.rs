@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 const PROGRAMS: u64 = 2;
 
 /// Between two publications of one program: the receivers keep up with it.
-const PAUSE: Duration = Duration::from_millis(3);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Every so often a receiver fails at the first try, and every so often at both.
-const FAILS_ONCE: u64 = 6;
-const FAILS: u64 = 15;
+const FAILS_ONCE: u64 = 4;
+const FAILS: u64 = 9;
 
 /// Publishes until it is stopped: each program its own values, one after the other, each until it is accepted. Under an
 /// id, so that what was accepted without an answer is recognised.
