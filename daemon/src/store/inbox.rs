@@ -260,7 +260,10 @@ fn take(
         new += 1;
         let row = match *row {
             Some(stored) => stored,
-            None => *row.insert(store(db, publication)?),
+            None => {
+                group.take_room(publication.payload.get().len() as u64)?;
+                *row.insert(store(db, publication)?)
+            }
         };
         db.prepare_cached("UPDATE inbox_publications SET wanted = wanted + 1 WHERE row = ?1")?.execute([row])?;
         wait(db, to.subscription, place, row)?;

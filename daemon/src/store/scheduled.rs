@@ -23,6 +23,7 @@ impl Store {
     /// Keeps a draft until its time has come; `false` if there is no room for it.
     pub async fn schedule(&self, draft: Draft, due: i64) -> Result<bool, Error> {
         self.write(move |group| {
+            group.take_room(draft.bytes())?;
             let db = group.db();
             let (count, bytes): (u64, u64) = db
                 .prepare_cached("SELECT count(*) AS count, coalesce(sum(bytes), 0) AS bytes FROM scheduled")?

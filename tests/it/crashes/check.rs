@@ -40,9 +40,7 @@ pub(super) fn nothing_is_lost(fleet: &Fleet, accepted: &BTreeMap<u64, Value>) {
         again += check_order(&tries, &fleet.boundaries[number]);
         check_tries(&tries, accepted);
     }
-    until("every cursor to be at the end", || {
-        (fleet.publisher().counts()["undelivered"] == 0).then_some(())
-    });
+    until("every cursor to be at the end", || (fleet.publisher().counts()["undelivered"] == 0).then_some(()));
     let kills = fleet.kills;
     #[expect(clippy::print_stdout, reason = "how many there were is worth knowing")]
     {
@@ -54,12 +52,19 @@ pub(super) fn nothing_is_lost(fleet: &Fleet, accepted: &BTreeMap<u64, Value>) {
 #[track_caller]
 fn wait_until_done(subscriber: &Instance, published: u64) {
     let count = |counts: &Value, name: &str| counts[name].as_u64().expect("a number");
-    until(&format!("all of {published} to be handled at {}: {}", subscriber.folder().display(), subscriber.counts()), || {
-        let counts = subscriber.counts();
-        (count(&counts, "handled") + count(&counts, "dead") >= published).then_some(())
-    });
+    until(
+        &format!("all of {published} to be handled at {}: {}", subscriber.folder().display(), subscriber.counts()),
+        || {
+            let counts = subscriber.counts();
+            (count(&counts, "handled") + count(&counts, "dead") >= published).then_some(())
+        },
+    );
     let counts = subscriber.counts();
-    assert_eq!((count(&counts, "stored"), count(&counts, "missed")), (published, 0), "stored twice, or missed: {counts}");
+    assert_eq!(
+        (count(&counts, "stored"), count(&counts, "missed")),
+        (published, 0),
+        "stored twice, or missed: {counts}"
+    );
     assert_eq!((count(&counts, "handled") + count(&counts, "dead"), count(&counts, "waiting")), (published, 0));
 }
 

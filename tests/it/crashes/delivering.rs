@@ -15,7 +15,9 @@ fn p1_p2_p3_nothing_is_lost_when_the_publisher_is_killed_at_any_point() {
 
 #[test]
 fn p1_p2_p3_nothing_is_lost_when_a_subscriber_is_killed_at_any_point() {
-    deliver(|round| round.point.side == Side::Subscriber || round.point.side == Side::Any && victim(round) != PUBLISHER);
+    deliver(|round| {
+        round.point.side == Side::Subscriber || round.point.side == Side::Any && victim(round) != PUBLISHER
+    });
 }
 
 fn deliver(is_ours: fn(&Round) -> bool) {
@@ -25,7 +27,7 @@ fn deliver(is_ours: fn(&Round) -> bool) {
     while let Some(round) = rounds.pop_front() {
         let victim = victim(&round);
         fleet.arm(victim, &round);
-        fleet.wait_for_the_kill(victim, &round);
+        fleet.wait_for_the_kill(victim, &round, |fleet| traffic.go_on_from(fleet.handled()));
         // One that is killed again needs no start in between; half of them have one.
         let is_next = rounds.front().is_some_and(|next| self::victim(next) == victim);
         if !is_next || round.chance % 2 == 0 {

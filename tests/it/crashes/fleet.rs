@@ -1,11 +1,14 @@
 //! A publisher and three subscribers, who are killed and restarted.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use coattail_tests::cluster::add_peer;
 use coattail_tests::wait::PATIENCE;
 use coattail_tests::{Instance, instance, until};
+use serde_json::Value;
 
 use super::check::Boundary;
 use super::points::Receiver;
@@ -69,16 +72,17 @@ impl Fleet {
         self.instances[victim].launch(&[("COATTAIL_KILL_AT", &round.order())]);
     }
 
-    /// Waits until it was killed there.
+    /// Waits until it was killed there, and does something meanwhile.
     #[track_caller]
-    pub(super) fn wait_for_the_kill(&mut self, victim: usize, round: &Round) {
-        let instance = &mut self.instances[victim];
+    pub(super) fn wait_for_the_kill(&mut self, victim: usize, round: &Round, meanwhile: impl Fn(&Self)) {
         let start = Instant::now();
-        while instance.ended().is_none() {
-            assert!(start.elapsed() < PATIENCE, "it was not killed {}\n{}", round.again(), instance.log());
+        while self.instances[victim].ended().is_none() {
+            assert!(start.elapsed() < PATIENCE, "it was not killed {}\n{}", round.again(), self.instances[victim].log());
+            meanwhile(self);
             // There are hundreds of these waits, each of some milliseconds.
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(2));
         }
+        let instance = &mut self.instances[victim];
         until(&format!("the last words of whoever was killed {}, in:\n{}", round.again(), instance.log()), || {
             instance.log().ends_with(&format!("{}\n", round.last_words())).then_some(())
         });
@@ -96,6 +100,11 @@ impl Fleet {
             let lines = instance.received().len();
             self.boundaries[victim].push(Boundary { lines, receiver });
         }
+    }
+
+    /// What every receiver was called for.
+    pub(super) fn handled(&self) -> u64 {
+        self.subscribers().iter().map(last_sequence).min().unwrap_or_default()
     }
 
     /// Starts whoever does not run, and waits until all are ready.
@@ -116,6 +125,22 @@ impl Fleet {
         self.instances[number].launch(&[]);
     }
 }
+
+/// What the receiver of a subscriber was called for last. Looked up often, so only the end of the file is read.
+fn last_sequence(subscriber: &Instance) -> u64 {
+    let read = || {
+        let mut file = File::open(subscriber.path("received.jsonl")).ok()?;
+        let length = file.metadata().ok()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LINES))).ok()?;
+        let mut end = String::new();
+        file.read_to_string(&mut end).ok()?;
+        end.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["sequence"].as_u64()).last()
+    };
+    read().unwrap_or_default()
+}
+
+/// Bytes in which there is at least one whole line.
+const LINES: u64 = 1024;
 
 #[track_caller]
 pub(super) fn subscribe(subscriber: &Instance, peer: &str) {

@@ -25,7 +25,7 @@ fn p2_what_is_half_subscribed_can_be_subscribed_again() {
         fleet.wait_until_ready(victim);
         let failed = fleet.subscribers()[0].run(&command("subscribe"));
         assert_ne!(failed.code, Some(0), "it was answered by one that was killed {}: {failed:#?}", round.again());
-        fleet.wait_for_the_kill(victim, &round);
+        fleet.wait_for_the_kill(victim, &round, |_| ());
         fleet.start_all();
         // What is half there goes, or is whole.
         let subscriber = &fleet.subscribers()[0];

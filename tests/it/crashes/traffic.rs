@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,8 +14,11 @@ use serde_json::{Value, json};
 /// Programs that publish at once, so that there are groups in the log.
 const PROGRAMS: u64 = 2;
 
-/// Between two publications of one program: the receivers keep up with it.
+/// Between two publications of one program.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// Publications that nobody has handled yet, beyond which the programs wait: what is tested are kills, not heaps.
+const AHEAD: u64 = 40;
 
 /// Every so often a receiver fails at the first try, and every so often at both.
 const FAILS_ONCE: u64 = 4;
@@ -25,17 +28,25 @@ const FAILS: u64 = 9;
 /// id, so that what was accepted without an answer is recognised.
 pub(super) struct Traffic {
     stop: Arc<AtomicBool>,
+    /// What every receiver was called for, as far as it is known.
+    handled: Arc<AtomicU64>,
     programs: Vec<JoinHandle<BTreeMap<u64, Value>>>,
 }
 
 impl Traffic {
     pub(super) fn begin(publisher: &Instance) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let handled = Arc::new(AtomicU64::new(0));
         let program = |number| {
-            let (stop, folder) = (stop.clone(), publisher.folder().to_owned());
-            thread::spawn(move || publish(number, folder, &stop))
+            let (stop, handled, folder) = (stop.clone(), handled.clone(), publisher.folder().to_owned());
+            thread::spawn(move || publish(number, folder, &handled, &stop))
         };
-        Self { programs: (0..PROGRAMS).map(program).collect(), stop }
+        Self { programs: (0..PROGRAMS).map(program).collect(), stop, handled }
+    }
+
+    /// Every receiver was called for this one.
+    pub(super) fn go_on_from(&self, handled: u64) {
+        self.handled.store(handled, Ordering::Relaxed);
     }
 
     /// What was accepted, by sequence. The publisher has to run.
@@ -52,12 +63,16 @@ impl Traffic {
     }
 }
 
-fn publish(number: u64, folder: PathBuf, stop: &AtomicBool) -> BTreeMap<u64, Value> {
+fn publish(number: u64, folder: PathBuf, handled: &AtomicU64, stop: &AtomicBool) -> BTreeMap<u64, Value> {
     let mut accepted = BTreeMap::new();
     let mut control = None;
     let mut n = 0;
     while !stop.load(Ordering::Relaxed) {
         thread::sleep(PAUSE);
+        let last = accepted.last_key_value().map_or(0, |(last, _)| *last);
+        if last > handled.load(Ordering::Relaxed) + AHEAD {
+            continue;
+        }
         let Some(open) = control.take().or_else(|| Control::try_connect(&folder)) else { continue };
         let value = value(number, n);
         // Neither accepted nor refused if it fails: it is published again, until that is known.

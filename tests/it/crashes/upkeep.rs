@@ -73,7 +73,7 @@ fn p1_p2_nothing_is_lost_while_old_publications_are_deleted() {
         // What nobody lacks: else it would be a gap.
         until("all to be delivered", || (story.fleet.publisher().counts()["undelivered"] == 0).then_some(()));
         story.fleet.arm(PUBLISHER, round);
-        story.fleet.wait_for_the_kill(PUBLISHER, round);
+        story.fleet.wait_for_the_kill(PUBLISHER, round, |_| ());
         story.fleet.start_all();
     });
 }
@@ -86,7 +86,7 @@ fn p1_p2_what_is_due_is_published_once() {
         let publish = ["action", "publish", "feed", "--data", &value.to_string(), "--in", "1ms"];
         let _ = story.fleet.publisher().run(&publish).ok();
         story.fleet.arm(PUBLISHER, round);
-        story.fleet.wait_for_the_kill(PUBLISHER, round);
+        story.fleet.wait_for_the_kill(PUBLISHER, round, |_| ());
         story.fleet.start_all();
         until("nothing to wait", || {
             (story.fleet.publisher().json(&["publications", "scheduled"]) == json!([])).then_some(())
@@ -141,7 +141,7 @@ impl Story {
         self.fleet.publisher_mut().wait_until_ready();
         let output = self.fleet.publisher().run(arguments);
         assert_ne!(output.code, Some(0), "it was answered by one that was killed {}: {output:#?}", round.again());
-        self.fleet.wait_for_the_kill(PUBLISHER, round);
+        self.fleet.wait_for_the_kill(PUBLISHER, round, |_| ());
     }
 
     /// Runs a command, which is killed.

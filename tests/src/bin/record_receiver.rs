@@ -24,7 +24,9 @@ fn main() -> coattail::Result<()> {
         let path = format!("{}/received.jsonl", std::env::var("COATTAIL_INSTANCE")?);
         // In one write, so that no half of it is there after a kill.
         OpenOptions::new().create(true).append(true).open(path)?.write_all(format!("{line}\n").as_bytes())?;
-        if u64::from(attempt) <= fails { Err("told to fail")? }
+        if u64::from(attempt) <= fails {
+            Err("told to fail")?
+        }
         Ok::<(), plugin::Error>(())
     })
     .serve()
