@@ -21,8 +21,9 @@ fn p8_a_full_disk_is_told_at_once_and_loses_nothing_that_was_accepted() {
         let mut cluster = with_publisher_on(disk);
         cluster.subscriber.stop();
         let control = Control::connect(&cluster.publisher);
-        let mut accepted = publish_until_full(&control, 0);
+        let mut accepted = publish_until_full(&control, 0, large);
         assert!(!accepted.is_empty());
+        accepted.extend(publish_until_full(&control, 500, small));
         // It is said wherever somebody may look.
         let said = |field: &str| cluster.publisher.json(&["service", "status"])[0]["disk"][field].clone();
         assert!(said("refusal").to_string().contains("are kept for what was accepted"), "{}", said("refusal"));
@@ -33,7 +34,15 @@ fn p8_a_full_disk_is_told_at_once_and_loses_nothing_that_was_accepted() {
         // What does not need the disk goes on, as does what makes room: cursors move, rows are deleted.
         let performed = cluster.publisher.json(&["action", "perform", "echo", "--data", "1"]);
         assert_eq!(performed["result"], 1);
-        let output = cluster.publisher.run(&["action", "perform", "echo", "--notify", "--data", &large(0).to_string(), "--json"]);
+        let output = cluster.publisher.run(&[
+            "action",
+            "perform",
+            "echo",
+            "--notify",
+            "--data",
+            &large(0).to_string(),
+            "--json",
+        ]);
         assert!(output.exited(1).json()["publication_error"].is_string());
         cluster.subscriber.start();
         cluster.subscriber.wait_for("handled", accepted.len() as u64);
@@ -42,7 +51,7 @@ fn p8_a_full_disk_is_told_at_once_and_loses_nothing_that_was_accepted() {
         let _ = cluster.publisher.run(&["token", "revoke", &token, "--yes"]).ok();
         // Room is all that it needs.
         disk.resize("64m");
-        for n in 1_000..1_003 {
+        for n in 2_000..2_003 {
             control.publish("echo", &large(n)).expect("accepted");
             accepted.push(n);
         }
@@ -85,7 +94,9 @@ fn p1_p8_a_disk_that_others_fill_at_any_moment_loses_nothing_that_was_accepted()
                     }
                     (taken, n)
                 });
-                moment("some to be answered", || answered.load(Ordering::Relaxed) >= enough || publishing.is_finished());
+                moment("some to be answered", || {
+                    answered.load(Ordering::Relaxed) >= enough || publishing.is_finished()
+                });
                 disk.fill();
                 publishing.join().expect("no panic")
             });
@@ -152,13 +163,17 @@ fn large(n: u64) -> Value {
     json!({"n": n, "filler": "x".repeat(100_000)})
 }
 
+fn small(n: u64) -> Value {
+    json!({"n": n, "filler": "x".repeat(1_000)})
+}
+
 /// Publishes until it was refused some times; returns what was accepted.
 #[track_caller]
-fn publish_until_full(control: &Control, first: u64) -> Vec<u64> {
+fn publish_until_full(control: &Control, first: u64, value: fn(u64) -> Value) -> Vec<u64> {
     let (mut accepted, mut refused) = (Vec::new(), 0);
     for n in first..first + 1_000 {
         let start = Instant::now();
-        match control.publish("echo", &large(n)) {
+        match control.publish("echo", &value(n)) {
             Ok(_) => accepted.push(n),
             Err(failure) => {
                 assert_eq!(failure.code, ErrorCode::StorageFull, "{failure:?}");

@@ -54,8 +54,8 @@ impl Lane {
     async fn deliver(&self) {
         let (mut failures, mut most) = (0_u32, BATCH);
         loop {
-            let mut used = None;
-            match self.round(most, &mut used).await {
+            let (mut used, mut count) = (None, most);
+            match self.round(&mut count, &mut used).await {
                 Ok(Round::Sent) => (failures, most) = (0, BATCH.min(most + 1)),
                 Ok(Round::UpToDate) => {
                     failures = 0;
@@ -65,9 +65,12 @@ impl Lane {
                 Ok(Round::Deserted) => return,
                 Err(failure) => {
                     failures = failures.saturating_add(1);
-                    // Perhaps it was more than the subscriber takes in one frame, or in the time it has.
-                    if matches!(failure.code, ErrorCode::TooLarge | ErrorCode::Lost | ErrorCode::TimedOut) {
-                        most = (most / 2).max(1);
+                    // Perhaps it was more than the subscriber takes in one frame, in the time it has, or on its disk.
+                    if matches!(
+                        failure.code,
+                        ErrorCode::TooLarge | ErrorCode::Lost | ErrorCode::TimedOut | ErrorCode::StorageFull
+                    ) {
+                        most = (count / 2).max(1);
                     }
                     let asked = failure.retry_after_ms.map(Duration::from_millis);
                     let delay = self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT);
@@ -113,7 +116,8 @@ impl Lane {
         members.iter().find_map(|member| self.delivery.attached(member.subscription.id))
     }
 
-    async fn round(&self, most: usize, used: &mut Option<Session>) -> Result<Round, Failure> {
+    /// Sends up to `count` publications, and says how many those were.
+    async fn round(&self, count: &mut usize, used: &mut Option<Session>) -> Result<Round, Failure> {
         let mut members = self.members().await?;
         let is_deserted = members.is_empty();
         members.retain(|member| !member.paused);
@@ -133,7 +137,8 @@ impl Lane {
             self.delivery.ensure_lane(self.subscriber, self.action.clone());
             return Ok(Round::Deserted);
         };
-        let publications = self.store.batch(self.action.clone(), after, most, BATCH_BYTES).await?;
+        let publications = self.store.batch(self.action.clone(), after, *count, BATCH_BYTES).await?;
+        *count = publications.len();
         let Some(last) = publications.last().map(|publication| publication.sequence) else {
             return Ok(Round::UpToDate);
         };

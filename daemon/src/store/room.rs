@@ -44,7 +44,7 @@ impl Room {
 
     pub(super) fn disk(&self, db: &Connection) -> Result<Disk, Error> {
         let left = self.left(db)?;
-        let refusal = self.failure().err().or_else(|| left.check(0).err());
+        let refusal = self.failure().err().or_else(|| left.check(USUAL).err());
         Ok(Disk { free: left.free.saturating_add(left.reusable), reserve: left.reserve, refusal })
     }
 
@@ -97,6 +97,9 @@ impl Left {
         if is_enough { Ok(()) } else { Err(Error::Short { free: free.saturating_add(reusable), reserve }) }
     }
 }
+
+/// Bytes of what is usually accepted at once: whoever asks whether it is, has no number.
+const USUAL: u64 = 4096;
 
 /// On a small disk less is kept than what is configured: a sixteenth.
 const SMALLEST_PART: u64 = 16;

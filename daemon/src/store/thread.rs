@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 use std::ffi::c_int;
-use std::path::PathBuf;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use coattail::kill_point;

@@ -77,7 +77,12 @@ impl Fleet {
     pub(super) fn wait_for_the_kill(&mut self, victim: usize, round: &Round, meanwhile: impl Fn(&Self)) {
         let start = Instant::now();
         while self.instances[victim].ended().is_none() {
-            assert!(start.elapsed() < PATIENCE, "it was not killed {}\n{}", round.again(), self.instances[victim].log());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "it was not killed {}\n{}",
+                round.again(),
+                self.instances[victim].log()
+            );
             meanwhile(self);
             // There are hundreds of these waits, each of some milliseconds.
             std::thread::sleep(Duration::from_millis(2));
