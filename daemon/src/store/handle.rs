@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,7 +76,8 @@ impl Store {
         let room = Arc::new(Room::below(path.parent().unwrap_or(Path::new(".")).to_owned()));
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
-        let desk = Desk { connection: writer, signer, epoch, room: Arc::clone(&room), log: log.into() };
+        let desk =
+            Desk { connection: writer, signer, epoch, room: Arc::clone(&room), log: log.into(), longest: Cell::new(0) };
         let mut threads = Vec::new();
         for connection in readers {
             let queue = Arc::clone(&read_queue);

@@ -84,6 +84,8 @@ pub(super) struct Desk {
     pub(super) room: Arc<Room>,
     /// Where the write-ahead log is.
     pub(super) log: PathBuf,
+    /// Pages after which it is written back; 0 if that is to be asked for.
+    pub(super) longest: Cell<u64>,
 }
 
 impl Desk {
@@ -121,9 +123,14 @@ fn note_pages(_: &Wal, pages: c_int) -> rusqlite::Result<()> {
 /// Writes the write-ahead log back when it is long. SQLite would do it by itself, and would not say if the disk fails in
 /// it. If it cannot be done now, as when the disk is full, it is done after one of the next commits.
 fn checkpoint(desk: &Desk) {
-    if PAGES.get() < desk.room.checkpoint_pages(&desk.connection) || desk.room.failure().is_err() {
+    if desk.longest.get() == 0 {
+        desk.longest.set(desk.room.checkpoint_pages(&desk.connection));
+    }
+    if PAGES.get() < desk.longest.get() || desk.room.failure().is_err() {
         return;
     }
+    // Asked for again: the disk may have another size.
+    desk.longest.set(0);
     let done = desk.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
     match done.map_err(|error| desk.stopped_by(error.into())) {
         Ok(()) => PAGES.set(0),
