@@ -95,8 +95,8 @@ fn check_order(tries: &[Try], boundaries: &[Boundary]) -> usize {
         // Another kill after it, before the next call, may have other reasons.
         let is_alone = boundaries.iter().filter(|other| other.lines == boundary.lines).count() == 1;
         match boundary.receiver {
-            Receiver::IsCalledAgain => assert!(is_again(boundary.lines), "the receiver was not called again"),
-            Receiver::IsNotCalledAgain if is_alone => {
+            Receiver::Again => assert!(is_again(boundary.lines), "the receiver was not called again"),
+            Receiver::NotAgain if is_alone => {
                 assert!(!is_again(boundary.lines), "the receiver had finished {:?}", tries[boundary.lines - 1]);
             }
             _ => {}

@@ -67,7 +67,7 @@ impl Fleet {
     pub(super) fn arm(&mut self, victim: usize, round: &Round) {
         if self.instances[victim].is_running() {
             self.instances[victim].kill();
-            self.note(victim, Receiver::MayBeCalledAgain);
+            self.note(victim, Receiver::PerhapsAgain);
         }
         self.instances[victim].launch(&[("COATTAIL_KILL_AT", &round.order())]);
     }
@@ -139,7 +139,7 @@ fn last_sequence(subscriber: &Instance) -> u64 {
         file.seek(SeekFrom::Start(length.saturating_sub(LINES))).ok()?;
         let mut end = String::new();
         file.read_to_string(&mut end).ok()?;
-        end.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["sequence"].as_u64()).last()
+        end.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["sequence"].as_u64()).next_back()
     };
     read().unwrap_or_default()
 }

@@ -33,11 +33,11 @@ pub(super) enum During {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Receiver {
     /// It had answered, and that was not on disk: the one case in which it is called again (P3).
-    IsCalledAgain,
+    Again,
     /// It was not running, or what it has answered is on disk.
-    IsNotCalledAgain,
+    NotAgain,
     /// It may have been running.
-    MayBeCalledAgain,
+    PerhapsAgain,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +51,7 @@ pub(super) struct Point {
 }
 
 const fn point(name: &'static str, side: Side, during: During, among: u64) -> Point {
-    Point { name, side, during, among, receiver: Receiver::MayBeCalledAgain }
+    Point { name, side, during, among, receiver: Receiver::PerhapsAgain }
 }
 
 const fn receiving(name: &'static str, receiver: Receiver) -> Point {
@@ -91,12 +91,12 @@ pub(super) const POINTS: &[Point] = &[
     point("inbox.received", Subscriber, Delivering, 6),
     point("inbox.before-store", Subscriber, Delivering, 6),
     point("inbox.stored", Subscriber, Delivering, 6),
-    receiving("receiver.before-start", Receiver::IsNotCalledAgain),
-    receiving("receiver.answered", Receiver::IsCalledAgain),
-    receiving("receiver.finished", Receiver::IsNotCalledAgain),
-    receiving("receiver.failed", Receiver::IsCalledAgain),
-    receiving("receiver.to-be-retried", Receiver::IsNotCalledAgain),
-    receiving("receiver.given-up", Receiver::IsNotCalledAgain),
+    receiving("receiver.before-start", Receiver::NotAgain),
+    receiving("receiver.answered", Receiver::Again),
+    receiving("receiver.finished", Receiver::NotAgain),
+    receiving("receiver.failed", Receiver::Again),
+    receiving("receiver.to-be-retried", Receiver::NotAgain),
+    receiving("receiver.given-up", Receiver::NotAgain),
     // A subscription's beginning.
     point("subscribe.before-token", Subscriber, Subscribing, 1),
     point("subscribe.token-stored", Subscriber, Subscribing, 1),
