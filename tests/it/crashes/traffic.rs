@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const PROGRAMS: u64 = 2;
 
 /// Between two publications of one program.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Publications that nobody has handled yet, beyond which the programs wait: what is tested are kills, not heaps.
 const AHEAD: u64 = 40;
