@@ -17,12 +17,14 @@
 //! | `peers`, `tokens`, `validations` | who gave us a token, whom we gave one, whose key we know |
 //! | `keys`, `remotes` | keys of ours that were replaced; where others are, and which keys of theirs were replaced |
 //! | `subscriptions`, `publications`, `retention`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
+//! | `stretch`, `audience` | what of a log is for one subscriber; who gets a publication that is not for everyone |
 //! | `names` | what publishers call their publications, so that none is stored twice |
 //! | `scheduled` | what is to be published later |
 //! | `history` | what stands in the logs, without payloads |
 //! | `backup` | a copy of the file, and what it takes to work with one again |
 //! | `epochs` | what was published before and after the database was put back |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
+//! | `steps` | what a delivery consists of |
 //! | `backlogs` | what waits of each of our subscriptions, and since when |
 //! | `jobs` | calls that outlive whoever asked for them |
 //! | `kept` | both of these, for whoever looks at a receiver's publications |
@@ -30,6 +32,7 @@
 //! | `room` | what the disk has left, and whether it is written to |
 //! | `counts` | what happened since the database was made |
 
+mod audience;
 mod audit;
 mod backlogs;
 mod backup;
@@ -55,6 +58,8 @@ mod remotes;
 mod retention;
 mod room;
 mod scheduled;
+mod steps;
+mod stretch;
 mod subscriptions;
 #[cfg(test)]
 mod testing;
@@ -62,6 +67,7 @@ mod thread;
 mod tokens;
 mod validations;
 
+pub use audience::Audience;
 pub use audit::{AuditFact, AuditRow};
 pub use backlogs::{Backlog, Front, StuckLane};
 pub use backup::{adopt, copy_database};
@@ -84,6 +90,7 @@ pub use remotes::{Followed, Remote};
 pub use retention::Trimmed;
 pub use room::Disk;
 pub use scheduled::Scheduled;
-pub use subscriptions::{SetBack, Subscription, SubscriptionState};
+pub use stretch::{Reader, Stretch};
+pub use subscriptions::{Advance, SetBack, Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
 pub use validations::{Validation, ValidationRemoved};

@@ -90,7 +90,9 @@ pub(super) fn publish_named(control: &Control, id: &str, value: &Value) -> Resul
     let input = serde_json::value::to_raw_value(value).expect("JSON");
     let action = "feed".parse().expect("a name");
     let id = Some(id.parse().expect("an id"));
-    control.call(&Publish { peer: None, action, input, id, parent: None }).map(|published| published.sequence)
+    control
+        .call(&Publish { peer: None, action, input, id, ttl_ms: None, to: None, parent: None })
+        .map(|published| published.sequence)
 }
 
 fn value(program: u64, n: u64) -> Value {
