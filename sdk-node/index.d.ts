@@ -5,7 +5,7 @@ export type ErrorCode =
   | 'failed' | 'invalid-input' | 'unknown-method' | 'not-permitted' | 'not-found' | 'unreachable' | 'busy'
   | 'too-large' | 'lost' | 'cancelled' | 'timed-out' | 'storage-full' | 'unsupported-version' | 'already-exists'
   | 'shutting-down' | 'internal' | 'token-refused' | 'too-many-hops' | 'plugin-broken' | 'rejected' | 'retry-later'
-  | 'wrong-peer' | 'not-running' | 'usage' | 'token-revoked';
+  | 'wrong-peer' | 'not-running' | 'usage' | 'token-revoked' | 'storage-failed';
 
 /** Something was not done. Programs decide by `code`, never by the message. */
 export class CoattailError extends Error {

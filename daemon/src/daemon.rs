@@ -141,6 +141,7 @@ impl Daemon {
         let store = Store::open(database, signer(&identity), &instance.epoch_file())?;
 
         let limits = config.limits.clone();
+        store.keep_free(limits.disk_reserve);
         let settings = SessionSettings {
             frame_before: limits.frame_before_authentication,
             frame: limits.frame,

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use coattail::address::PeerAddress;
 use coattail::wire::Failure;
 use coattail::wire::control::ServiceStatus;
+use coattail::wire::doctor::Disk;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Keys, Peers, Tokens, Validations};
@@ -16,7 +17,7 @@ use crate::publications::{
     Causes, DeadLetters, History, Inbox, PublisherSide, Schedule, SubscriberSide, Subscriptions, stuck,
 };
 use crate::session::Sessions;
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// What the handlers of the tables call.
 pub(crate) struct Parts {
@@ -65,8 +66,15 @@ impl Parts {
             started: self.started.to_string(),
             sessions: self.sessions.count(),
             restored: restored.map(|time| time.to_string()),
+            disk: Some(self.disk().await?),
             stuck: stuck(&self.store, jiff::Timestamp::now()).await?,
             counts: self.store.counts().await?,
         })
+    }
+
+    async fn disk(&self) -> Result<Disk, Failure> {
+        let store::Disk { free, reserve, refusal } = self.store.disk().await?;
+        let hint = refusal.as_ref().and_then(|error| error.hint()).map(str::to_owned);
+        Ok(Disk { free, reserve, refusal: refusal.map(|error| error.to_string()), hint })
     }
 }

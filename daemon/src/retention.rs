@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use coattail::kill_point;
 use tokio_util::sync::CancellationToken;
 
 use crate::actions::Jobs;
@@ -30,8 +31,10 @@ async fn trim(store: &Store, limits: &Limits) -> Result<(), crate::store::Error>
     for head in store.heads().await? {
         // In steps, so that a long tail does not hold up those who publish.
         loop {
+            kill_point!("retention.before-delete");
             let trimmed = store.trim(head.action.clone(), before(limits.retention), limits.retention_bytes).await?;
             if trimmed.removed > 0 {
+                kill_point!("retention.deleted");
                 tracing::info!(action = %head.action, removed = trimmed.removed, oldest = trimmed.oldest, "removed publications past their retention");
             }
             if !trimmed.more {

@@ -162,6 +162,7 @@ const CODES = {
   'not-running': 23,
   usage: 24,
   'token-revoked': 25,
+  'storage-failed': 26,
 };
 
 /** JSON-RPC's own code for a method that does not exist. */

@@ -70,6 +70,8 @@ pub mod control;
 pub mod filter;
 pub mod id;
 pub mod key;
+#[doc(hidden)] // What a macro expands to, in tests.
+pub mod kill_points;
 pub mod name;
 pub mod plugin;
 pub mod recipient;

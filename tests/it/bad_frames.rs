@@ -1,4 +1,4 @@
-//! What strangers send: nothing of it gets past the door, holds it shut, or costs more than it may.
+//! P7 and P8 for what strangers send: nothing of it gets past the door, holds it shut, or costs more than it may.
 
 use std::io::Write as _;
 use std::net::TcpStream;

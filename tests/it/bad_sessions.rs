@@ -1,4 +1,4 @@
-//! A peer that has logged in, and wants more than its token allows.
+//! P7 and P8 for a peer that has logged in, and wants more than its token allows.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use coattail_tests::{Cluster, Instance, plugin, until};
-use serde_json::{Value, json};
+use coattail_tests::{Instance, plugin, until};
+use serde_json::json;
 
 /// Neither the service nor a command works with it, both say the same, and nothing of it is changed.
 #[track_caller]
@@ -254,108 +254,4 @@ fn a_database_that_another_program_holds_is_waited_for_and_then_told() {
     assert!(holder.wait().expect("it ends").success());
     assert_eq!(waiting.finish().ok().json()["sequence"], 3);
     assert!(!instance.log().contains("panicked"));
-}
-
-/// A small disk below a folder, for as long as this lives.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    /// `None` if this user may not mount anything.
-    fn mount(at: &'a Path, size: &str) -> Option<Self> {
-        system("mount", &["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "coattail-test"], Some(at))
-            .then_some(Self(at))
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        // Lazily: whoever still has a file open there is about to be stopped.
-        system("umount", &["-l"], Some(self.0));
-    }
-}
-
-fn system(program: &str, arguments: &[&str], path: Option<&Path>) -> bool {
-    #[expect(clippy::disallowed_methods, reason = "another program than the one under test")]
-    let mut command = Command::new(program);
-    command.args(arguments).args(path).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
-#[test]
-fn p8_a_full_disk_is_told_at_once_and_loses_nothing_that_was_accepted() {
-    const INSIDE: &str = "COATTAIL_TEST_MAY_MOUNT";
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let Some(disk) = SmallDisk::mount(folder.path(), "6m") else {
-        // Once more, as root of a namespace of our own.
-        let this = std::env::current_exe().expect("a test has a path");
-        let name = "bad_storage::p8_a_full_disk_is_told_at_once_and_loses_nothing_that_was_accepted";
-        if std::env::var_os(INSIDE).is_none() && system("unshare", &["-rm", "true"], None) {
-            #[expect(clippy::disallowed_methods, reason = "this very test")]
-            let mut again = Command::new("unshare");
-            again.args(["-rm", "--"]).arg(this).args(["--exact", name, "--nocapture"]).env(INSIDE, "1");
-            assert!(again.status().expect("it runs").success(), "it failed in a namespace of its own");
-        } else {
-            #[expect(clippy::print_stderr, reason = "nobody should believe that it was tested")]
-            {
-                eprintln!("SKIPPED: nothing can be mounted here, so a full disk was NOT tested");
-            }
-        }
-        return;
-    };
-    let mut publisher = Instance::new("publisher");
-    for name in ["data.db", "data.db-wal", "data.db-shm"] {
-        if publisher.path(name).exists() {
-            fs::copy(publisher.path(name), folder.path().join(name)).expect("copied");
-        }
-    }
-    publisher.reconfigure("filename: data.db", &format!("filename: {}", folder.path().join("data.db").display()));
-    publisher.plugin("actions/echo.sh", plugin::ECHO_SH);
-    publisher.start();
-    let cluster = Cluster::of(publisher, Instance::running("subscriber"), &["--subscribable", "*"]);
-    cluster.subscriber.plugin("receivers/keep.sh", plugin::KEEP_SH);
-    cluster.subscribe("echo", "keep");
-    let large = |n: u64| json!({"n": n, "filler": "x".repeat(100_000)}).to_string();
-    let publish = |n: u64| cluster.publisher.run(&["action", "publish", "echo", "--data", &large(n), "--json"]);
-    let mut accepted = Vec::new();
-    let mut refused = 0;
-    for n in 0..120 {
-        let start = Instant::now();
-        let output = publish(n);
-        match output.code {
-            Some(0) => accepted.push(n),
-            _ => {
-                let error = output.failed(1, "storage-full");
-                assert!(error["hint"].to_string().contains("room"), "{error}");
-                assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-                refused += 1;
-                if refused == 5 {
-                    break;
-                }
-            }
-        }
-    }
-    assert!(refused == 5 && !accepted.is_empty(), "{} were accepted, {refused} refused", accepted.len());
-    // What does not need the disk goes on.
-    let performed = cluster.publisher.json(&["action", "perform", "echo", "--data", "1"]);
-    assert_eq!(performed["result"], 1);
-    // The action has run: its result is told, and that it could not be published.
-    let output =
-        cluster.publisher.run(&["action", "perform", "echo", "--notify", "--data", &large(0), "--json"]).exited(1);
-    assert!(output.json()["publication_error"].is_string(), "{output:#?}");
-    // Room is all that it needs.
-    assert!(system("mount", &["-o", "remount,size=64m"], Some(folder.path())), "the disk grows");
-    for n in 1_000..1_003 {
-        let _ = publish(n).ok();
-        accepted.push(n);
-    }
-    until("everything that was accepted to be received", || {
-        (cluster.subscriber.received().len() >= accepted.len()).then_some(())
-    });
-    let received: Vec<Value> = cluster.subscriber.received().iter().map(|value| value["n"].clone()).collect();
-    assert_eq!(json!(received), json!(accepted));
-    for log in [cluster.publisher.log(), cluster.subscriber.log()] {
-        assert!(!log.contains("panicked"), "{log}");
-    }
-    drop(cluster);
-    drop(disk);
 }

@@ -1,5 +1,7 @@
 //! A program that talks to a service over its control socket.
 
+use std::path::Path;
+
 use coattail::rpc::Session;
 use coattail::wire::host::Publish;
 use coattail::wire::{Failure, Method};
@@ -24,12 +26,20 @@ impl Control {
     /// If it does not take the connection.
     #[track_caller]
     pub fn connect(instance: &Instance) -> Self {
+        Self::try_connect(instance.folder()).expect("the service takes connections")
+    }
+
+    /// Connects to the service of the instance in a folder, if it takes connections.
+    ///
+    /// # Panics
+    /// If the system has no threads left.
+    pub fn try_connect(folder: &Path) -> Option<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let connecting = coattail::control::connect(instance.folder(), CancellationToken::new());
-        let (session, drive) = runtime.block_on(connecting).expect("the service takes connections");
+        let connecting = coattail::control::connect(folder, CancellationToken::new());
+        let (session, drive) = runtime.block_on(connecting).ok()?;
         runtime.spawn(drive);
-        Self { session, runtime }
+        Some(Self { session, runtime })
     }
 
     /// Calls a method, and waits for as long as it takes.

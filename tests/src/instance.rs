@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -157,6 +157,16 @@ impl Instance {
         self.run_outside_with(&[arguments, &["--instance", &instance]].concat(), stdin)
     }
 
+    /// As [`run`](Self::run), with these variables besides.
+    #[track_caller]
+    pub fn run_with_env(&self, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+        let instance = self.folder.display().to_string();
+        let arguments = [arguments, &["--instance", &instance]].concat();
+        let mut command = self.command(&arguments);
+        command.envs(env.iter().copied()).stdin(Stdio::null());
+        Output::new(arguments.join(" "), command.output().expect("the program can be started"))
+    }
+
     /// Runs a command without naming the instance.
     #[track_caller]
     pub fn run_outside(&self, arguments: &[&str]) -> Output {
@@ -208,10 +218,30 @@ impl Instance {
     /// Starts its service and waits until it is ready.
     #[track_caller]
     pub fn start(&mut self) {
+        self.launch(&[]);
+        self.wait_until_ready();
+    }
+
+    /// Waits until its service, which was launched, is ready.
+    #[track_caller]
+    pub fn wait_until_ready(&mut self) {
+        until("the service to be ready", || {
+            let service = self.service.as_mut().expect("just started");
+            if let Some(status) = service.child.try_wait().expect("a child can be waited for") {
+                panic!("the service of {} ended at once ({status}):\n{}", self.folder.display(), self.log());
+            }
+            self.log().contains(" is ready: ").then_some(())
+        });
+    }
+
+    /// Starts its service, with these variables besides, and does not wait for anything.
+    #[track_caller]
+    pub fn launch(&mut self, env: &[(&str, &str)]) {
         assert!(self.service.is_none(), "the service runs already");
         let folder = self.folder.display().to_string();
         let mut child = self
             .command_after(&self.entering, &["service", "start", "--instance", &folder])
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -228,13 +258,19 @@ impl Instance {
             }
         });
         self.service = Some(Service { child, log });
-        until("the service to be ready", || {
-            let service = self.service.as_mut().expect("just started");
-            if let Some(status) = service.child.try_wait().expect("a child can be waited for") {
-                panic!("the service of {folder} ended at once ({status}):\n{}", self.log());
-            }
-            self.log().contains(" is ready: ").then_some(())
-        });
+    }
+
+    /// How its service has ended by itself, if it has.
+    #[track_caller]
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.service.as_mut().expect("it was started").child.try_wait().expect("a child can be waited for")
+    }
+
+    /// Its service has ended by itself, and may be started again.
+    #[track_caller]
+    pub fn forget(&mut self) {
+        assert!(self.ended().is_some(), "it runs");
+        self.service = None;
     }
 
     /// What its service has logged since it was started.
@@ -255,6 +291,11 @@ impl Instance {
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).expect("the service runs");
+    }
+
+    /// Whether its service was started, and not ended by a test.
+    pub fn is_running(&self) -> bool {
+        self.service.is_some()
     }
 
     /// Kills its service, as a power cut would end it.

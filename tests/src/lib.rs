@@ -7,20 +7,24 @@
 pub mod background;
 pub mod cluster;
 pub mod control;
+pub mod failing_disk;
 pub mod instance;
 pub mod nat;
 pub mod output;
 pub mod plugin;
 pub mod proxy;
 pub mod random;
+pub mod small_disk;
 pub mod wait;
 
 pub use background::Background;
 pub use cluster::Cluster;
 pub use control::Control;
+pub use failing_disk::FailingDisk;
 pub use instance::Instance;
 pub use nat::Nat;
 pub use output::Output;
 pub use proxy::{Direction, Fault, Proxy};
 pub use random::Random;
+pub use small_disk::SmallDisk;
 pub use wait::{moment, until, within};

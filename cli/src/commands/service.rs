@@ -3,6 +3,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use coattail::wire::control::{Counts, ServiceStatus, Status, Stop};
+use coattail::wire::doctor::Disk;
 use coattail::wire::subscriptions::Stuck;
 use coattail::wire::{ErrorCode, Failure};
 use serde::Serialize;
@@ -81,6 +82,8 @@ struct Running {
     answers: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<Disk>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stuck: Vec<Stuck>,
     /// When its database was last known to have been put back.
@@ -104,6 +107,7 @@ impl Running {
                 headless,
                 answers: true,
                 sessions: Some(status.sessions),
+                disk: status.disk,
                 stuck: status.stuck,
                 restored: status.restored,
                 counts: Some(status.counts),
@@ -119,6 +123,7 @@ impl Running {
             headless,
             answers: false,
             sessions: None,
+            disk: None,
             stuck: Vec::new(),
             restored: None,
             counts: None,
@@ -187,6 +192,10 @@ fn status(context: &Context) -> Result<ExitStatus, Failure> {
 
 /// Says what somebody should look at.
 fn warn(context: &Context, running: &Running) {
+    if let Some(Disk { refusal: Some(refusal), hint, .. }) = &running.disk {
+        let hint = hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        context.printer.note(&format!("{}: {refusal}{hint}", running.instance));
+    }
     if let Some(restored) = &running.restored {
         context.printer.note(&format!("the database of {} was put back {}", running.instance, ago(restored)));
     }

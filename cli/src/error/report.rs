@@ -24,6 +24,9 @@ pub(super) fn default_hint(code: ErrorCode) -> &'static str {
         ErrorCode::Cancelled => "run the command again when you want it done",
         ErrorCode::TimedOut => "allow it more time with `--timeout`, or look at what it waits for",
         ErrorCode::StorageFull => "free some space on the disk of the instance, then try again",
+        ErrorCode::StorageFailed => {
+            "look at what the system says about the disk of the instance, then restart the service"
+        }
         ErrorCode::UnsupportedVersion => "update the older of the two sides; `coattail version` shows this one",
         ErrorCode::AlreadyExists => "choose another name, or remove what is there",
         ErrorCode::ShuttingDown => "try again when the service runs again",

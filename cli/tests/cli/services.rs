@@ -14,6 +14,7 @@ fn status(instance: &Instance) -> ServiceStatus {
         started: "a while ago".to_owned(),
         sessions: 2,
         restored: None,
+        disk: None,
         stuck: Vec::new(),
         counts: Counts { undelivered: 3, waiting: 4, dead: 5, ..Counts::default() },
     }

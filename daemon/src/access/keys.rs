@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use coattail::kill_point;
 use coattail::wire::control::{Key, KeyKind, KeyState, RotateKey};
 use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
@@ -74,6 +75,7 @@ impl Keys {
         tracing::warn!(kind = kind.name(), old = %retired.id, overlap_seconds = overlap, "replaced a key");
         // From here on it is replaced, whatever fails: the next one who opens the instance finishes it.
         let finished = files.finish(|text| text == retired.public);
+        kill_point!("rotation.finished");
         self.inner.renew.cancel();
         finished?;
         Ok(describe(current(&self.inner.config)?, self.inner.retired.iter().chain([&retired])))
@@ -110,7 +112,9 @@ impl Keys {
         let statement = statement.map(|statement| serde_json::to_string(&statement).expect("it is JSON"));
         let (replaced, until) = (now.as_millisecond(), until.as_millisecond());
         let retired = RetiredKey { kind, id, public, replaced, until, statement };
+        kill_point!("rotation.prepared");
         store.retire_key(retired.clone()).await?;
+        kill_point!("rotation.committed");
         Ok(retired)
     }
 

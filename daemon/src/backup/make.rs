@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use coattail::id::IssuerHash;
+use coattail::kill_point;
 use coattail::wire::Failure;
 use jiff::Timestamp;
 use tempfile::NamedTempFile;
@@ -47,11 +48,13 @@ pub fn back_up(folder: &Path, file: &Path, all: bool, replace: bool) -> Result<B
     let written = snapshot(&instance, &config, staging.path(), all, issuer)?;
     let bytes = fs::metadata(written.path()).map_err(failed(&file))?.len();
     archive::read(written.path(), None)?;
+    kill_point!("backup.before-rename");
     let persisted = if replace { written.persist(&file) } else { written.persist_noclobber(&file) };
     persisted.map_err(|error| match error.error {
         exists if exists.kind() == io::ErrorKind::AlreadyExists => BackupError::Exists { path: file.clone() },
         source => BackupError::Io { path: file.clone(), source },
     })?;
+    kill_point!("backup.renamed");
     sync_folder(beside).map_err(failed(beside))?;
     Ok(BackedUp { file, issuer, bytes })
 }
@@ -68,7 +71,9 @@ fn snapshot(
     for _ in 0..ATTEMPTS {
         let copy = staging.join("data.db");
         let _ = fs::remove_file(&copy);
+        kill_point!("backup.before-copy");
         copy_database(&config.database, &copy)?;
+        kill_point!("backup.copied");
         let retired = {
             let copied = Database::open(&copy)?;
             copied.check()?;

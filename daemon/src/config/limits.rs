@@ -110,6 +110,9 @@ limits! {
     /// How long a job waits to begin, and how long a peer that cannot be reached is asked what became of one, unless
     /// whoever started it has said: a day is enough to notice and repair.
     job_patience: Duration = DAY, at most DAY * 366, as time;
+    /// Bytes of the disk that are kept for what was accepted: when no more are left, nothing new is accepted. Room for a
+    /// write-ahead log as long as it gets, and for years of cursors. Of a small disk a sixteenth is kept.
+    disk_reserve: u64 = 64 * MIB as u64, at most 1 << 40, as bytes;
     /// How long the audit is kept: a quarter, in which most break-ins are found.
     audit: Duration = DAY.saturating_mul(90), at most DAY * 36_500, as time;
     /// Entries of the audit; whichever of the two is reached first counts. Some 200 bytes each.

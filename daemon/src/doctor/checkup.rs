@@ -4,13 +4,14 @@ use coattail::address::PeerAddress;
 use coattail::wire::doctor::Finding;
 use jiff::Timestamp;
 
-use super::{config, database, keys, peers, plugins, port, receivers, runtimes, tokens};
+use super::{config, database, disk, keys, peers, plugins, port, receivers, runtimes, tokens};
 use crate::parts::Parts;
 
 /// Looks at everything.
 pub(crate) async fn check(parts: &Parts) -> Vec<Finding> {
     let now = Timestamp::now();
     let mut findings = look_at_files(&parts.instance, parts.address.get(), now).await;
+    findings.extend(disk::check(&parts.store).await);
     findings.extend(database::check(&parts.store).await);
     findings.extend(tokens::check(&parts.store, now).await);
     findings.extend(peers::check(&parts.store, &parts.sessions, now).await);

@@ -6,6 +6,7 @@
 //! | `keys` | modes of keys, whether their halves belong together, the end of the certificate | |
 //! | `runtimes` | Node.js and Python | |
 //! | `port` | whether the port is free, or ours | |
+//! | `disk` | whether it takes more | yes |
 //! | `database` | the file, whole | yes |
 //! | `tokens` | ends of tokens and validation tokens | yes |
 //! | `peers` | every peer at each of its addresses | yes |
@@ -15,6 +16,7 @@
 mod checkup;
 mod config;
 mod database;
+mod disk;
 mod expiry;
 mod finding;
 mod keys;

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use coattail::kill_point;
 use jiff::Timestamp;
 
 use super::create::sync_tree;
@@ -30,13 +31,16 @@ impl Instance {
 impl InstanceLock {
     /// Replaces what is there by what was staged, and returns where the former is kept.
     pub fn replace(&self, instance: &Instance) -> io::Result<Option<PathBuf>> {
+        kill_point!("restore.staged");
         let state = instance.state();
         let new = state.join(STAGING).join(NEW);
         // That of the instance stays: without it, no command would take the folder for one at any moment.
         fs::remove_file(new.join(VERSION))?;
         sync_tree(&new)?;
         sync_folder(&state.join(STAGING))?;
+        kill_point!("restore.before-commit");
         fs::rename(state.join(STAGING), state.join(COMMITTED))?;
+        kill_point!("restore.committed");
         sync_folder(&state)?;
         finish(instance)
     }
@@ -73,11 +77,14 @@ pub(super) fn finish(instance: &Instance) -> io::Result<Option<PathBuf>> {
                 fs::hard_link(&ours, &kept)?;
             }
         }
+        kill_point!("restore.kept-one");
         fs::rename(entry.path(), &ours)?;
+        kill_point!("restore.renamed-one");
     }
     sync_folder(root)?;
     let kept = root.join(format!(".before-restore-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ")));
     let was_kept = move_if_there(&before, &kept)?;
+    kill_point!("restore.kept-all");
     sync_folder(root)?;
     remove(&committed)?;
     Ok(was_kept.then_some(kept))

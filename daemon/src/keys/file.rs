@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use coattail::kill_point;
 use zeroize::Zeroizing;
 
 use super::KeyError;
@@ -63,7 +64,9 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     temporary.write_all(content)?;
     temporary.as_file().set_permissions(Permissions::from_mode(mode))?;
     temporary.as_file().sync_all()?;
+    kill_point!("key-file.before-rename");
     temporary.persist(path)?;
+    kill_point!("key-file.renamed");
     sync_folder(folder)
 }
 

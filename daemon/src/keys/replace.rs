@@ -10,6 +10,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use coattail::kill_point;
+
 use super::{KeyError, file};
 
 /// Where the two halves of a pair are: private and public key, or key and certificate.
@@ -37,6 +39,7 @@ impl PairFiles {
         if is_replaced(&file::read_public(&self.public)?) {
             if next.private.exists() {
                 file::rename(&next.private, &self.private)?;
+                kill_point!("rotation.private-renamed");
             }
             if next.public.exists() {
                 file::rename(&next.public, &self.public)?;

@@ -163,7 +163,7 @@ impl Delivery {
         for SetBack { subscription, by, ahead } in self.inner.store.set_back(reached).await? {
             if by > 0 {
                 tracing::warn!(%subscription, %subscriber, count = by,
-                    "the subscriber lacks what it had stored, and gets it again as far as it is kept: it was restored from a backup");
+                    "the subscriber lacks what it had stored, and gets it again as far as it is kept: it was restored from a backup, or its message crossed a delivery");
             }
             if ahead > 0 {
                 tell_ahead(subscription, subscriber, ahead);

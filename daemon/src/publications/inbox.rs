@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
+use coattail::kill_point;
 use coattail::wire::peer::{Addressee, Ahead, Deliver, Gap, Reached, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication, Span};
 use tokio::sync::Notify;
@@ -106,6 +107,7 @@ impl Inbox {
 
     /// Stores a delivery for those of its addressees that the caller may deliver to, and for whom there is room. Once this returns, it is on disk.
     pub(crate) async fn deliver(&self, caller: &Caller, delivery: Deliver) -> Result<Stored, Failure> {
+        kill_point!("inbox.received");
         let Deliver { to, mut publications, gaps, skipped } = delivery;
         if publications.is_empty() && skipped.is_empty() {
             return Ok(Stored::default());
@@ -187,7 +189,9 @@ impl Inbox {
         let has_skipped = !skipped.is_empty();
         let sizes: Vec<_> =
             publications.iter().map(|publication| Waiting::bytes_of(publication.payload.get())).collect();
+        kill_point!("inbox.before-store");
         let taken = self.inner.store.store_delivery(publications, skipped, to).await?;
+        kill_point!("inbox.stored");
         let (mut refused, mut behind, mut ahead) = (Vec::new(), Vec::new(), Vec::new());
         for (subscription, taken) in taken {
             match taken {

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coattail::id::SubscriptionId;
+use coattail::kill_point;
 use coattail::rpc::Session;
 use coattail::wire::peer::{Addressee, Deliver, Gap, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Span};
@@ -64,6 +65,8 @@ enum Round {
 struct Course {
     /// Publications in the next delivery, at the most.
     most: usize,
+    /// How much was in the last one.
+    sent: usize,
     /// What comes after a sequence, read while what is before it was on its way.
     ahead: Option<(u64, Stretch)>,
     turns: Turns,
@@ -101,12 +104,15 @@ impl Lane {
                 }
                 Ok(Round::Deserted) => return,
                 // Nothing was sent that has to be waited out.
-                Err(failure) if failure.code == ErrorCode::TooLarge && course.most > 1 => course.most /= 2,
+                Err(failure) if failure.code == ErrorCode::TooLarge && course.most > 1 => course.shrink(),
                 Err(failure) => {
                     failures = failures.saturating_add(1);
-                    // Perhaps it was more than the subscriber takes in one frame, or in the time it has.
-                    if matches!(failure.code, ErrorCode::TooLarge | ErrorCode::Lost | ErrorCode::TimedOut) {
-                        course.most = (course.most / 2).max(1);
+                    // Perhaps it was more than the subscriber takes in one frame, in the time it has, or on its disk.
+                    if matches!(
+                        failure.code,
+                        ErrorCode::TooLarge | ErrorCode::Lost | ErrorCode::TimedOut | ErrorCode::StorageFull
+                    ) {
+                        course.shrink();
                     }
                     let asked = failure.retry_after_ms.map(Duration::from_millis);
                     let delay = self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT);
@@ -195,9 +201,11 @@ impl Lane {
             .collect();
         let is_partial = is_partial || to.len() < members.iter().filter(|member| member.cursor < end).count();
         let (count, last) = (publications.len(), publications.last().map(|publication| publication.sequence));
+        course.sent = count + skipped.len();
         let lowest = to.iter().map(|to| to.after).min().unwrap_or(end);
         let gaps = course.gaps.between(lowest, end);
         let delivery = Deliver { to: to.clone(), publications, gaps: gaps.clone(), skipped: skipped.clone() };
+        kill_point!("delivery.before-send");
         let read = async { if more { self.look(end, most).await.ok() } else { None } };
         let (sent, next) = tokio::join!(self.send(&members, delivery, used), read);
         match sent {
@@ -287,7 +295,9 @@ impl Lane {
         let stored: Vec<_> = to.iter().copied().filter(|to| !has_refused(to.subscription)).collect();
         if !stored.is_empty() {
             stored.iter().for_each(|stored| turns.stored(stored.subscription));
+            kill_point!("delivery.answered");
             self.store.advance_cursors(stored).await?;
+            kill_point!("delivery.cursor-moved");
         }
         for ahead in ahead.into_iter().filter(|ahead| is_addressed(ahead.subscription)) {
             self.delivery.note_ahead(self.key.subscriber, ahead).await?;
@@ -331,7 +341,7 @@ impl Lane {
 impl Default for Course {
     fn default() -> Self {
         let (turns, gaps, barren) = (Turns::default(), Gaps::default(), Barren::default());
-        Self { most: BATCH, ahead: None, turns, gaps, barren, addressees: ADDRESSEES, apart: false }
+        Self { most: BATCH, sent: BATCH, ahead: None, turns, gaps, barren, addressees: ADDRESSEES, apart: false }
     }
 }
 
@@ -339,6 +349,11 @@ impl Course {
     /// From where on there may be something for a subscription that has got so far.
     fn after(&self, cursor: u64) -> u64 {
         self.gaps.after(self.barren.after(self.gaps.after(cursor)))
+    }
+
+    /// The last delivery was too much: the next has half of it.
+    fn shrink(&mut self) {
+        self.most = (self.most.min(self.sent) / 2).max(1);
     }
 
     /// Whether it would be found out again without being asked for.

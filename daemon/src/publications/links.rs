@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use coattail::id::{PeerId, SubscriptionId};
+use coattail::kill_point;
 use coattail::wire::peer::{Attach, Reached};
 use coattail::wire::{ErrorCode, Failure};
 use tokio::sync::Notify;
@@ -191,7 +192,9 @@ impl Links {
         let reached = |held: &HeldSubscription| held.stored.map(|place| Reached { subscription: held.id, place });
         let places = held.iter().filter(|_| tells_places).filter_map(reached).collect();
         let attach = Attach { subscriptions: subscriptions.clone(), places };
+        kill_point!("attach.before-send");
         let attached = session.call_within(ATTACH_LIMIT, &attach).await?;
+        kill_point!("attach.answered");
         for id in attached.unknown.into_iter().filter(|id| subscriptions.contains(id)) {
             tracing::warn!(subscription = %id, %peer, "the publisher has ended the subscription");
             self.forget(id).await?;

@@ -1,4 +1,5 @@
 use coattail::id::PublicationId;
+use coattail::kill_point;
 use coattail::name::ActionName;
 use coattail::recipient::Recipient;
 use coattail::rpc::{MAX_DEPTH, is_deeper_than};
@@ -45,7 +46,9 @@ impl Publisher {
         cause: Option<Cause>,
     ) -> Result<Published, Failure> {
         let draft = self.draft(&action, payload, terms, cause)?;
+        kill_point!("publish.before-write");
         let appended = self.store.append(draft).await?;
+        kill_point!("publish.accepted");
         self.delivery.wake(&action);
         Ok(published(appended))
     }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coattail::id::CallId;
+use coattail::kill_point;
 use coattail::name::ReceiverName;
 use coattail::wire::plugin::Source;
 use coattail::wire::{ErrorCode, Failure};
@@ -14,7 +15,7 @@ use super::links::Links;
 use super::room::Room;
 use crate::config::RetrySchedule;
 use crate::plugins::{LAST_OUTPUT, Plugins, ReceiveCall};
-use crate::store::{FailedTry, InboxItem, InboxLane, Store, Waiting};
+use crate::store::{Error, FailedTry, InboxItem, InboxLane, Store, Waiting};
 
 /// How receivers are called.
 #[derive(Debug, Clone)]
@@ -47,7 +48,7 @@ impl Runner {
             let Some(item) = next else { return };
             // Not cancelled from here on, so that a receiver which is under way at a stop can finish; the plugins'
             // own deadline bounds it.
-            if let Err(failure) = self.handle(item).await {
+            if let Err(failure) = self.handle(item, &cancel).await {
                 tracing::error!(subscription = %self.lane.subscription, %failure, "the inbox could not be written");
                 if cancel.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none() {
                     return;
@@ -70,6 +71,8 @@ impl Runner {
                         Ok(wait @ 1..) => {
                             let _ = timeout(Duration::from_millis(wait), self.wake.notified()).await;
                         }
+                        // What a receiver has done could not be noted, so it would be called again for it.
+                        _ if self.store.is_writable().is_err() => tokio::time::sleep(STORE_PAUSE).await,
                         _ => return item,
                     }
                 }
@@ -81,7 +84,7 @@ impl Runner {
         }
     }
 
-    async fn handle(&self, item: InboxItem) -> Result<(), Failure> {
+    async fn handle(&self, item: InboxItem, cancel: &CancellationToken) -> Result<(), Failure> {
         let (subscription, place) = (item.subscription, item.place);
         let sequence = place.sequence;
         if item.expires.is_some_and(|expires| expires <= now()) {
@@ -91,11 +94,15 @@ impl Runner {
         let attempt = item.attempts + 1;
         let (receiver, bytes) = (item.receiver.clone(), Waiting::bytes_of(item.payload.get()));
         let (call, began) = (CallId::new(), now());
+        kill_point!("receiver.before-start");
         let Err(failure) = self.receive(call, item, attempt).await else {
-            self.store.finish(subscription, place).await?;
+            kill_point!("receiver.answered");
+            self.note(cancel, || self.store.finish(subscription, place)).await?;
+            kill_point!("receiver.finished");
             self.make_room(bytes);
             return Ok(());
         };
+        kill_point!("receiver.failed");
         let failed = |reason: &str| FailedTry { attempt, began, reason: reason.to_owned() };
         let delay = match failure.code {
             ErrorCode::Rejected => None,
@@ -107,12 +114,16 @@ impl Runner {
             Some(delay) => {
                 tracing::warn!(%receiver, sequence, attempt, %failure, ?delay, "a receiver failed and is tried again");
                 let next = now().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
-                self.store.retry(subscription, place, failed(&failure.message), next).await?;
+                let retry = || self.store.retry(subscription, place, failed(&failure.message), next);
+                self.note(cancel, retry).await?;
+                kill_point!("receiver.to-be-retried");
             }
             None => {
                 tracing::error!(%receiver, sequence, attempt, %failure, "a publication went to the dead letters");
                 let (reason, output) = self.last_words(&receiver, call, &failure.message).await;
-                self.store.bury(subscription, place, failed(&reason), output, now()).await?;
+                let bury = || self.store.bury(subscription, place, failed(&reason), output.clone(), now());
+                self.note(cancel, bury).await?;
+                kill_point!("receiver.given-up");
                 self.make_room(bytes);
             }
         }
@@ -124,6 +135,29 @@ impl Runner {
         if let Some(peer) = self.room.free(self.lane.subscription, bytes) {
             tracing::info!(subscription = %self.lane.subscription, "there is room in the inbox again");
             self.links.go_on(peer);
+        }
+    }
+
+    /// Puts on disk what has become of a publication, also if the disk does not take it at once: to call the receiver
+    /// again is no way out.
+    async fn note<F>(&self, cancel: &CancellationToken, write: impl Fn() -> F) -> Result<(), Failure>
+    where
+        F: Future<Output = Result<(), Error>>,
+    {
+        let mut is_told = false;
+        loop {
+            match write().await {
+                Err(error) if error.is_of_the_disk() => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::error!(subscription = %self.lane.subscription, %error,
+                            "what a receiver has done cannot be noted, and is tried to be until it can");
+                    }
+                    if cancel.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none() {
+                        return Err(error.into());
+                    }
+                }
+                written => return Ok(written?),
+            }
         }
     }
 

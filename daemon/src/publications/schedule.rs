@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coattail::id::PublicationId;
+use coattail::kill_point;
 use coattail::name::ActionName;
 use coattail::wire::publications::Scheduled;
 use coattail::wire::{ErrorCode, Failure, Raw};
@@ -91,7 +92,9 @@ impl Schedule {
     /// Publishes what is due by now, and returns how long to wait for the next.
     async fn publish_due(&self) -> Result<Duration, Failure> {
         let now = Timestamp::now().as_millisecond();
+        kill_point!("schedule.before-publish");
         for action in self.store.publish_due(now).await? {
+            kill_point!("schedule.published");
             self.delivery.wake(&action);
         }
         let next = self.store.next_due().await?;

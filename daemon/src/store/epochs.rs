@@ -11,6 +11,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use coattail::kill_point;
 use coattail::name::ActionName;
 use coattail::wire::Place;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -49,7 +50,9 @@ pub(super) fn begin(db: &Connection, file: &Path, now: i64) -> Result<i64, Error
         put_back(&transaction, now)?;
     }
     transaction.execute("UPDATE openings SET epoch = ?1", [begun.epoch])?;
+    kill_point!("epoch.before-commit");
     transaction.commit()?;
+    kill_point!("epoch.committed");
     write(file, begun.epoch).map_err(|source| Error::Open { path: file.to_owned(), source: Arc::new(source) })?;
     Ok(begun.epoch)
 }
@@ -80,7 +83,10 @@ fn write(file: &Path, epoch: i64) -> io::Result<()> {
         opened => opened?,
     };
     writeln!(opened, "{epoch}")?;
-    fs::rename(new, file)
+    kill_point!("epoch.before-rename");
+    fs::rename(new, file)?;
+    kill_point!("epoch.renamed");
+    Ok(())
 }
 
 impl Store {

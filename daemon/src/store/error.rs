@@ -14,6 +14,22 @@ pub enum Error {
     /// No room. The store goes on as soon as there is some.
     #[error("the disk that holds the database is full")]
     Full(#[source] Arc<rusqlite::Error>),
+    /// No room for what is new: what is left is kept for what was accepted. The store goes on as soon as there is more.
+    #[error("the disk that holds the database has {} MiB left, and the last {} MiB are kept for what was accepted before",
+        free >> 20, reserve.div_ceil(1 << 20))]
+    Short {
+        /// Bytes that are left.
+        free: u64,
+        /// Bytes that are kept.
+        reserve: u64,
+    },
+    /// The disk could not read or write what it was told to.
+    #[error("the disk that holds the database failed")]
+    Disk(#[source] Arc<rusqlite::Error>),
+    /// The disk has failed while it was written to, so that nothing is written any more. What was being written then may
+    /// be there after a restart, or not.
+    #[error("nothing is accepted any more, since the disk that holds the database could not be written to")]
+    Stopped(#[source] Arc<Error>),
     /// Another process holds the database, longer than we wait.
     #[error("the database is locked by another process")]
     Locked(#[source] Arc<rusqlite::Error>),
@@ -27,6 +43,16 @@ pub enum Error {
         path: PathBuf,
         /// What it has found first.
         fault: String,
+    },
+    /// Somebody has cut the write-ahead log off while we work with it.
+    #[error("{} has lost its end: it has {found} bytes, and had {expected}", path.display())]
+    Cut {
+        /// Which file.
+        path: PathBuf,
+        /// Bytes that it had.
+        expected: u64,
+        /// Bytes that it has.
+        found: u64,
     },
     /// No SQLite file, or that of another program.
     #[error("{} is not a database of Coattail", path.display())]
@@ -89,7 +115,8 @@ impl Error {
     /// What kind of failure it is for whoever asked.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Full(_) => ErrorCode::StorageFull,
+            Self::Full(_) | Self::Short { .. } => ErrorCode::StorageFull,
+            Self::Disk(_) | Self::Stopped(_) => ErrorCode::StorageFailed,
             Self::Locked(_) => ErrorCode::Busy,
             Self::Newer { .. } | Self::Older { .. } => ErrorCode::UnsupportedVersion,
             Self::Exists(_) | Self::OtherPayload(_) => ErrorCode::AlreadyExists,
@@ -98,6 +125,7 @@ impl Error {
             Self::Closed => ErrorCode::ShuttingDown,
             Self::Damaged(_)
             | Self::Faulty { .. }
+            | Self::Cut { .. }
             | Self::Foreign { .. }
             | Self::Open { .. }
             | Self::Migration(_)
@@ -109,9 +137,13 @@ impl Error {
     /// What to try.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Full(_) => Some("make room on the disk; nothing has to be restarted"),
+            Self::Full(_) | Self::Short { .. } => Some("make room on the disk; nothing has to be restarted"),
+            Self::Disk(_) => Some("look at what the system says about the disk, such as with `dmesg`"),
+            Self::Stopped(_) => Some(
+                "what was accepted is kept: look at what the system says about the disk, such as with `dmesg`, mend it, and restart the service",
+            ),
             Self::Locked(_) => Some("another program has the database open; end it and try again"),
-            Self::Damaged(_) | Self::Faulty { .. } => {
+            Self::Damaged(_) | Self::Faulty { .. } | Self::Cut { .. } => {
                 Some("stop the service, and put a backup in its place: `coattail restore FILE`")
             }
             Self::Foreign { .. } => Some(
@@ -125,6 +157,11 @@ impl Error {
             }
             _ => None,
         }
+    }
+
+    /// Whether the disk is to blame, now or for ever: it says nothing about what was to be written.
+    pub fn is_of_the_disk(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Short { .. } | Self::Disk(_) | Self::Stopped(_) | Self::Locked(_))
     }
 
     /// Whether SQLite found a constraint violated.
@@ -145,6 +182,8 @@ impl From<rusqlite::Error> for Error {
                 ffi::ErrorCode::DiskFull => Self::Full,
                 // SQLite names a full disk so while it grows the WAL's index.
                 _ if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE => Self::Full,
+                _ if failure.extended_code == ffi::SQLITE_IOERR_SHORT_READ => Self::Damaged,
+                ffi::ErrorCode::SystemIoFailure => Self::Disk,
                 ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked => Self::Locked,
                 ffi::ErrorCode::DatabaseCorrupt | ffi::ErrorCode::NotADatabase => Self::Damaged,
                 _ => Self::Sqlite,

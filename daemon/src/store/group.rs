@@ -3,12 +3,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use coattail::id::IssuerHash;
+use coattail::kill_point;
 use rusqlite::Connection;
 
 use super::Error;
 use super::counts::Tally;
 use super::merkle::Hash;
 use super::publications::Appends;
+use super::room::{Left, Room};
 
 /// Signs what the instance publishes, a commit group at a time.
 #[derive(Clone)]
@@ -31,6 +33,10 @@ impl fmt::Debug for Signer {
 /// One transaction that many writes share. Dropped without [`commit`](Self::commit), it has changed nothing.
 pub(super) struct Group<'c> {
     connection: &'c Connection,
+    room: &'c Room,
+    /// What the disk had left when it was first asked for, and how much of it was taken.
+    left: Option<Left>,
+    taken: u64,
     /// Publications of this group. Their rows are written when all of them are known, since the signature and the
     /// paths depend on all.
     pub(super) appends: Appends,
@@ -41,15 +47,34 @@ pub(super) struct Group<'c> {
 }
 
 impl<'c> Group<'c> {
-    pub(super) fn begin(connection: &'c Connection) -> Result<Self, Error> {
+    pub(super) fn begin(connection: &'c Connection, room: &'c Room) -> Result<Self, Error> {
         // IMMEDIATE: a lock that we cannot get is found out here and not half-way.
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        Ok(Self { connection, appends: Appends::default(), tally: Tally::default(), lost: None })
+        Ok(Self {
+            connection,
+            room,
+            left: None,
+            taken: 0,
+            appends: Appends::default(),
+            tally: Tally::default(),
+            lost: None,
+        })
     }
 
     /// The connection, in this group's transaction.
     pub(super) fn db(&self) -> &'c Connection {
         self.connection
+    }
+
+    /// Whether the disk has room for so many bytes more than what the group has. Asked before anything is accepted; what
+    /// was accepted before may always be written.
+    pub(super) fn take_room(&mut self, bytes: u64) -> Result<(), Error> {
+        let left = match self.left {
+            Some(left) => left,
+            None => *self.left.insert(self.room.left(self.connection)?),
+        };
+        self.taken += bytes;
+        left.check(self.taken)
     }
 
     /// Whether there is a transaction left to add to.
@@ -92,7 +117,9 @@ impl<'c> Group<'c> {
         let appends = std::mem::take(&mut self.appends);
         catch_unwind(AssertUnwindSafe(|| appends.write(&mut self, signer, epoch))).unwrap_or(Err(Error::Panicked))?;
         self.tally.write(self.connection)?;
+        kill_point!("store.before-commit");
         self.connection.prepare_cached("COMMIT")?.execute([])?;
+        kill_point!("store.committed");
         Ok(())
     }
 }

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::group::{Group, Signer};
 use super::migrate::{check_version, connect};
-use super::thread::{self, Job, Read, Write};
+use super::room::{Disk, Room};
+use super::thread::{self, Desk, Job, Read, Write};
 use super::{Database, Error, epochs};
 
 /// The database of an instance. Cheap to clone.
@@ -26,7 +28,9 @@ struct Shared {
     /// `None` once closed.
     queues: Mutex<Option<Queues>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    room: Arc<Room>,
     has_told_damage: AtomicBool,
+    has_told_failure: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -69,6 +73,11 @@ impl Store {
         let read_queue = Arc::new(Mutex::new(read_queue));
         // The writer last, where `close` looks for it: the last connection to close checkpoints the write-ahead log, and
         // only the writer can.
+        let room = Arc::new(Room::below(path.parent().unwrap_or(Path::new(".")).to_owned()));
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let desk =
+            Desk { connection: writer, signer, epoch, room: Arc::clone(&room), log: log.into(), longest: Cell::new(0) };
         let mut threads = Vec::new();
         for connection in readers {
             let queue = Arc::clone(&read_queue);
@@ -76,15 +85,16 @@ impl Store {
             threads.push(named.spawn(move || thread::read(&connection, &queue)).map_err(not_started)?);
         }
         let named = std::thread::Builder::new().name("store-write".to_owned());
-        threads
-            .push(named.spawn(move || thread::write(&writer, &signer, epoch, &mut write_queue)).map_err(not_started)?);
+        threads.push(named.spawn(move || thread::write(&desk, &mut write_queue)).map_err(not_started)?);
         let queues = Mutex::new(Some(Queues { writes, reads }));
         Ok(Self {
             shared: Arc::new(Shared {
                 issuer,
                 queues,
                 threads: Mutex::new(threads),
+                room,
                 has_told_damage: AtomicBool::new(false),
+                has_told_failure: AtomicBool::new(false),
             }),
         })
     }
@@ -116,6 +126,23 @@ impl Store {
             Ok(faults.into_iter().filter(|fault| fault != "ok").collect())
         })
         .await
+    }
+
+    /// Accepts nothing that would take the last so many bytes of the disk, or a sixteenth of one that is small: they are
+    /// kept for what was accepted.
+    pub fn keep_free(&self, bytes: u64) {
+        self.shared.room.keep(bytes);
+    }
+
+    /// How the disk is, and whether anything is accepted.
+    pub async fn disk(&self) -> Result<Disk, Error> {
+        let room = Arc::clone(&self.shared.room);
+        self.read(move |db| room.disk(db)).await
+    }
+
+    /// Whether anything is written: an error once the disk has failed.
+    pub fn is_writable(&self) -> Result<(), Error> {
+        self.shared.room.failure()
     }
 
     /// The instance whose database it is.
@@ -178,6 +205,11 @@ impl Store {
             && !self.shared.has_told_damage.swap(true, Ordering::Relaxed)
         {
             tracing::error!(%error, hint = error.hint(), "what is in it can be lost");
+        }
+        if let Err(error @ Error::Stopped(why)) = &outcome
+            && !self.shared.has_told_failure.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(%error, %why, hint = error.hint(), "the database is not written to any more");
         }
         outcome
     }

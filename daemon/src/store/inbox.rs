@@ -299,7 +299,10 @@ fn take(
                 *more += 1;
                 *row
             }
-            none => none.insert(Kept { row: store(db, publication)?, more: 0 }).row,
+            none => {
+                group.take_room(publication.payload.get().len() as u64)?;
+                none.insert(Kept { row: store(db, publication)?, more: 0 }).row
+            }
         };
         wait(db, to.subscription, place, row, false)?;
     }

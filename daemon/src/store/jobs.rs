@@ -9,6 +9,7 @@ use coattail::wire::{ErrorCode, Failure, Raw};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::{parsed, parsed_if_any, payload_if_any, signed, unsigned};
+use super::group::Group;
 use super::{Error, Store};
 
 /// Somebody else who asked for a job: an instance, with one of our tokens.
@@ -113,7 +114,7 @@ pub enum Added {
 impl Store {
     /// Stores a job, unless there is one of its key, or too many of the same asker are not done.
     pub async fn add_job(&self, draft: JobDraft, most: MostJobs) -> Result<Added, Error> {
-        self.write(move |group| add(group.db(), &draft, most)).await
+        self.write(move |group| add(group, &draft, most)).await
     }
 
     /// A job begins: from here on nobody knows whether it was done, unless it is finished.
@@ -229,7 +230,8 @@ const HEADS: &str =
 /// What to do about a job of which nobody knows whether it was done.
 pub const LOST_HINT: &str = "it may or may not have been done: look before you start it again";
 
-fn add(db: &Connection, draft: &JobDraft, most: MostJobs) -> Result<Added, Error> {
+fn add(group: &mut Group<'_>, draft: &JobDraft, most: MostJobs) -> Result<Added, Error> {
+    let db = group.db();
     let (issuer, token) = (draft.asker.map(|by| by.issuer.to_string()), draft.asker.map(|by| by.token.to_string()));
     let peer = draft.peer.map(|peer| peer.to_string());
     if let Some(key) = &draft.key {
@@ -250,6 +252,7 @@ fn add(db: &Connection, draft: &JobDraft, most: MostJobs) -> Result<Added, Error
     if count >= most.count || (count > 0 && bytes + size > most.bytes) {
         return Ok(Added::Full);
     }
+    group.take_room(size)?;
     let (cause, hops) = draft.cause.map(|(publication, hops)| (publication.to_string(), hops)).unzip();
     let insert =
         "INSERT INTO jobs (id, issuer, token, peer, action, key, digest, input, publish, timeout, start_timeout,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use coattail::kill_point;
 use include_dir::{Dir, include_dir};
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::Migrations;
@@ -53,10 +54,12 @@ pub fn migrate(path: &Path, migration: Migration) -> Result<Migrated, Error> {
         return Err(Error::Newer { found: from, known: latest() });
     }
     connection.pragma_update(None, "journal_mode", "wal")?;
+    kill_point!("migration.before");
     MIGRATIONS.to_version(&mut connection, to).map_err(|error| match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => err.into(),
         other => Error::Migration(Arc::new(other)),
     })?;
+    kill_point!("migration.done");
     Ok(Migrated { from, to })
 }
 

@@ -29,6 +29,7 @@
 //! | `jobs` | calls that outlive whoever asked for them |
 //! | `kept` | both of these, for whoever looks at a receiver's publications |
 //! | `audit` | who was let in or refused |
+//! | `room` | what the disk has left, and whether it is written to |
 //! | `counts` | what happened since the database was made |
 
 mod audience;
@@ -55,6 +56,7 @@ mod peers;
 mod publications;
 mod remotes;
 mod retention;
+mod room;
 mod scheduled;
 mod steps;
 mod stretch;
@@ -86,6 +88,7 @@ pub use peers::{Peer, PeerRemoved};
 pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};
 pub use retention::Trimmed;
+pub use room::Disk;
 pub use scheduled::Scheduled;
 pub use stretch::{Reader, Stretch};
 pub use subscriptions::{Advance, Member, SetBack, Subscription, SubscriptionState};

@@ -168,6 +168,7 @@ impl Group<'_> {
         if let Some(first) = self.published_before(&draft)? {
             return Ok(first);
         }
+        self.take_room(draft.bytes())?;
         let id = draft.id;
         let known = "SELECT 1 FROM publications WHERE id = ?1";
         let is_known = self.db().prepare_cached(known)?.exists([id.to_string()])?;

@@ -26,6 +26,7 @@ impl Store {
     /// `ttl`: for how many milliseconds somebody wants it, from when it is published.
     pub async fn schedule(&self, draft: Draft, due: i64, ttl: Option<i64>) -> Result<bool, Error> {
         self.write(move |group| {
+            group.take_room(draft.bytes())?;
             let db = group.db();
             let (count, bytes): (u64, u64) = db
                 .prepare_cached("SELECT count(*) AS count, coalesce(sum(bytes), 0) AS bytes FROM scheduled")?

@@ -1,14 +1,20 @@
 //! The loops of the threads that own the connections.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use coattail::kill_point;
 use rusqlite::Connection;
+use rusqlite::hooks::Wal;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
 use super::group::{Group, Signer};
+use super::room::Room;
 
 /// Something to be done in a group's transaction, and answered when the fate of the group is known.
 pub(super) trait Write: Send {
@@ -62,35 +68,102 @@ where
 }
 
 /// Runs writes until every sender is gone and the queue is empty.
-pub(super) fn write(connection: &Connection, signer: &Signer, epoch: i64, queue: &mut mpsc::Receiver<Box<dyn Write>>) {
+pub(super) fn write(desk: &Desk, queue: &mut mpsc::Receiver<Box<dyn Write>>) {
     let (mut waiting, mut group) = (VecDeque::with_capacity(GROUP_WRITES), Vec::with_capacity(GROUP_WRITES));
     let mut durability = Durability::default();
+    desk.connection.wal_hook(Some(note_pages));
     while let Some(first) = waiting.pop_front().or_else(|| queue.blocking_recv()) {
         group.push(first);
-        let from = (&mut waiting, &mut *queue);
-        let committed = commit_together(connection, (signer, epoch), &mut durability, from, &mut group);
+        let mut commit = || commit_together(desk, &mut durability, (&mut waiting, &mut *queue), &mut group);
+        let committed = desk.room.failure().and_then(|()| commit());
+        let committed = committed.map_err(|error| desk.stopped_by(error));
         for write in group.drain(..) {
             write.answer(committed.clone());
         }
+        kill_point!("store.answered");
+        // After the answers, which need not wait for it.
+        checkpoint(desk);
+    }
+}
+
+/// What the writing thread works with.
+pub(super) struct Desk {
+    pub(super) connection: Connection,
+    pub(super) signer: Signer,
+    pub(super) epoch: i64,
+    pub(super) room: Arc<Room>,
+    /// Where the write-ahead log is.
+    pub(super) log: PathBuf,
+    /// Pages after which it is written back; 0 if that is to be asked for.
+    pub(super) longest: Cell<u64>,
+}
+
+impl Desk {
+    /// A disk that fails while it is written to is not written to again.
+    fn stopped_by(&self, error: Error) -> Error {
+        match error {
+            Error::Disk(_) | Error::Cut { .. } => self.room.fail(error),
+            error => error,
+        }
+    }
+
+    /// The write-ahead log is as long as it was after the last commit. SQLite does not look: what it appended to one that
+    /// somebody has cut would be behind a hole, and lost at the next start.
+    fn check_log(&self) -> Result<(), Error> {
+        let expected = match PAGES.get() {
+            0 => 0,
+            pages => LOG_HEADER + pages * LOG_PAGE,
+        };
+        let found = std::fs::metadata(&self.log).map_or(0, |file| file.len());
+        if found < expected { Err(Error::Cut { path: self.log.clone(), expected, found }) } else { Ok(()) }
+    }
+}
+
+thread_local! {
+    /// Pages in the write-ahead log of this thread's connection: SQLite tells it by a function that knows nothing.
+    static PAGES: Cell<u64> = const { Cell::new(0) };
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the type of a hook")]
+fn note_pages(_: &Wal, pages: c_int) -> rusqlite::Result<()> {
+    PAGES.set(u64::try_from(pages).unwrap_or_default());
+    Ok(())
+}
+
+/// Writes the write-ahead log back when it is long. SQLite would do it by itself, and would not say if the disk fails in
+/// it. If it cannot be done now, as when the disk is full, it is done after one of the next commits.
+fn checkpoint(desk: &Desk) {
+    if desk.longest.get() == 0 {
+        desk.longest.set(desk.room.checkpoint_pages(&desk.connection));
+    }
+    if PAGES.get() < desk.longest.get() || desk.room.failure().is_err() {
+        return;
+    }
+    // Asked for again: the disk may have another size.
+    desk.longest.set(0);
+    let done = desk.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    match done.map_err(|error| desk.stopped_by(error.into())) {
+        Ok(()) => PAGES.set(0),
+        Err(error) => tracing::debug!(%error, "the write-ahead log was not written back"),
     }
 }
 
 /// Nobody waits for a group to fill: it takes what has come while the group before was on its way to the disk.
 fn commit_together(
-    connection: &Connection,
-    (signer, epoch): (&Signer, i64),
+    desk: &Desk,
     durability: &mut Durability,
     (waiting, queue): (&mut VecDeque<Box<dyn Write>>, &mut mpsc::Receiver<Box<dyn Write>>),
     writes: &mut Vec<Box<dyn Write>>,
 ) -> Result<(), Error> {
+    desk.check_log()?;
     while waiting.len() < GROUP_WRITES
         && let Ok(next) = queue.try_recv()
     {
         waiting.push_back(next);
     }
     let is_lazy = writes.iter().chain(&*waiting).all(|write| write.is_lazy());
-    durability.set(connection, is_lazy)?;
-    let mut group = Group::begin(connection)?;
+    durability.set(&desk.connection, is_lazy)?;
+    let mut group = Group::begin(&desk.connection, &desk.room)?;
     writes[0].run(&mut group);
     while writes.len() < GROUP_WRITES && group.appends.bytes() < GROUP_BYTES && !group.is_lost() {
         // What comes later may have to be on disk, so it does not join those for which nobody waits.
@@ -99,7 +172,8 @@ fn commit_together(
         next.run(&mut group);
         writes.push(next);
     }
-    group.commit(signer, epoch)
+    kill_point!("store.written");
+    group.commit(&desk.signer, desk.epoch)
 }
 
 /// Whether a commit waits until it is on disk. One that does not is on disk with the next one that does, since the
@@ -133,6 +207,10 @@ pub(super) fn read(connection: &Connection, queue: &Mutex<mpsc::Receiver<Read>>)
         _ = catch_unwind(AssertUnwindSafe(|| question(connection)));
     }
 }
+
+/// The write-ahead log as its format has it: bytes of its header, and of a page with the header of that.
+const LOG_HEADER: u64 = 32;
+const LOG_PAGE: u64 = 24 + 4096;
 
 /// Writes that share a transaction at most: an fsync is then a small part of the cost, and the first of them does not
 /// wait long for the last.

@@ -346,6 +346,7 @@ where
             },
         };
         shared.heard.fetch_add(1, Ordering::Relaxed);
+        crate::kill_point!("rpc.received");
         let sorted = match &line {
             Line::Text(text) => classify(text),
             Line::Garbled(_) => Err(NotAFrame::Malformed("not UTF-8".to_owned())),
@@ -383,7 +384,10 @@ where
                                 biased;
                                 // Dropping the work is what cancels it.
                                 () = shared.cancel.cancelled() => {}
-                                answer = work => { let _ = shared.send(to_line(answer)).await; }
+                                answer = work => {
+                                    crate::kill_point!("rpc.before-answer");
+                                    let _ = shared.send(to_line(answer)).await;
+                                }
                             }
                         });
                     }
@@ -490,8 +494,9 @@ where
             writer.write_all(&bytes).await?;
             writer.flush().await
         };
+        crate::kill_point!("rpc.before-send");
         match timeout(stall, work).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => crate::kill_point!("rpc.sent"),
             Ok(Err(error)) => return Err(Ended::Write(error)),
             Err(_) => return Err(Ended::Stalled(stall)),
         }

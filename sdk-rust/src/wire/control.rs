@@ -9,6 +9,7 @@ use super::{Done, method};
 use crate::address::PeerAddress;
 use crate::id::{CallId, IssuerHash, PeerId, TokenId, ValidationId};
 use crate::secret::Secret;
+use crate::wire::doctor::Disk;
 use crate::wire::host::{Level, Peer};
 use crate::wire::plugin::Kind;
 use crate::wire::subscriptions::Stuck;
@@ -40,6 +41,9 @@ pub struct ServiceStatus {
     /// since the backup is lost, unless subscribers have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<String>,
+    /// How the disk is; absent if the service is of a version that does not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
     /// Subscriptions of ours whose receivers have left something waiting for more than an hour.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stuck: Vec<Stuck>,

@@ -17,8 +17,8 @@ method!(Doctor, "service.doctor", Vec<Finding>);
 pub struct Finding {
     /// How it is.
     pub level: Level,
-    /// What kind of thing it is: `config`, `keys`, `runtimes`, `port`, `database`, `tokens`, `peers`, `plugins`,
-    /// `receivers`.
+    /// What kind of thing it is: `config`, `keys`, `runtimes`, `port`, `disk`, `database`, `tokens`, `peers`,
+    /// `plugins`, `receivers`.
     pub area: String,
     /// Which one.
     pub subject: String,
@@ -30,6 +30,21 @@ pub struct Finding {
     /// How long it took, where that says something (ms).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub millis: Option<u64>,
+}
+
+/// How the disk is on which the database lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Bytes that are left.
+    pub free: u64,
+    /// Bytes of them that are kept for what was accepted.
+    pub reserve: u64,
+    /// Why nothing is accepted; absent if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
+    /// What to try then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// How something is.

@@ -96,6 +96,8 @@ codes! {
     Usage = 24, "usage";
     /// The token is unknown to its issuer, or was revoked: it will never be accepted again.
     TokenRevoked = 25, "token-revoked";
+    /// The disk failed; nothing is accepted until it was looked at.
+    StorageFailed = 26, "storage-failed";
 }
 
 /// Why something was not done, for programs (code), people (message, hint) and callers (data).
@@ -167,7 +169,10 @@ impl Failure {
     /// Whether the same request may well succeed later.
     pub fn is_temporary(&self) -> bool {
         use ErrorCode::*;
-        matches!(self.code, Unreachable | Busy | Lost | TimedOut | StorageFull | ShuttingDown | RetryLater | Internal)
+        matches!(
+            self.code,
+            Unreachable | Busy | Lost | TimedOut | StorageFull | StorageFailed | ShuttingDown | RetryLater | Internal
+        )
     }
 }
 

@@ -11,5 +11,5 @@
 mod floors;
 mod homes;
 mod shape;
-mod source;
+pub(crate) mod source;
 mod words;

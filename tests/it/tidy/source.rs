@@ -6,32 +6,32 @@ use std::path::Path;
 
 /// A file of the workspace.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// From the root of the workspace, such as `daemon/src/lib.rs`.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// The file with comments and the insides of literals blanked, so that lines and columns stay.
-    pub(super) code: String,
+    pub(crate) code: String,
     /// The string literals, each with the number of the line that it begins on.
-    pub(super) texts: Vec<(usize, String)>,
+    pub(crate) texts: Vec<(usize, String)>,
 }
 
 /// Where a rule is broken, and which.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Violation {
+pub(crate) struct Violation {
     path: String,
     line: usize,
     rule: String,
 }
 
 impl Source {
-    pub(super) fn parse(path: &str, text: &str) -> Self {
+    pub(crate) fn parse(path: &str, text: &str) -> Self {
         let mut lexer = Lexer { rest: text, line: 1, code: String::new(), texts: Vec::new() };
         lexer.run();
         Self { path: path.to_owned(), code: lexer.code, texts: lexer.texts }
     }
 
     /// Every Rust file of the workspace.
-    pub(super) fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a member of the workspace");
         let mut sources = Vec::new();
         for folder in FOLDERS {
@@ -43,41 +43,41 @@ impl Source {
     }
 
     /// The lines of code with their numbers.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         (1..).zip(self.code.lines())
     }
 
     /// The number of the line that a byte of the code is on.
-    pub(super) fn line_at(&self, byte: usize) -> usize {
+    pub(crate) fn line_at(&self, byte: usize) -> usize {
         self.code[..byte].matches('\n').count() + 1
     }
 
-    pub(super) fn is_in(&self, folders: &[&str]) -> bool {
+    pub(crate) fn is_in(&self, folders: &[&str]) -> bool {
         folders.iter().any(|folder| self.path.starts_with(&format!("{folder}/")))
     }
 
-    pub(super) fn violation(&self, line: usize, rule: impl Into<String>) -> Violation {
+    pub(crate) fn violation(&self, line: usize, rule: impl Into<String>) -> Violation {
         Violation { path: self.path.clone(), line, rule: rule.into() }
     }
 }
 
 /// Fails with the list of violations, if there are any.
 #[track_caller]
-pub(super) fn expect_none(violations: impl IntoIterator<Item = Violation>) {
+pub(crate) fn expect_none(violations: impl IntoIterator<Item = Violation>) {
     let list: Vec<String> = violations.into_iter().map(|violation| violation.to_string()).collect();
     assert!(list.is_empty(), "{} found:\n{}\n", list.len(), list.join("\n"));
 }
 
 /// Fails unless the rule is broken once, on this line, with these words in its message.
 #[track_caller]
-pub(super) fn expect_one(violations: &[Violation], line: usize, words: &str) {
+pub(crate) fn expect_one(violations: &[Violation], line: usize, words: &str) {
     let [violation] = violations else { panic!("expected one violation, got {violations:?}") };
     assert_eq!(violation.line, line, "{violation}");
     assert!(violation.rule.contains(words), "`{words}` is not in: {violation}");
 }
 
 /// The byte positions at which `mark` stands in `code` as words of its own.
-pub(super) fn find<'a>(code: &'a str, mark: &'a str) -> impl Iterator<Item = usize> + 'a {
+pub(crate) fn find<'a>(code: &'a str, mark: &'a str) -> impl Iterator<Item = usize> + 'a {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(mark).map(|(at, _)| at).filter(move |&at| {
         let runs_on_before = mark.starts_with(is_word) && code[..at].ends_with(is_word);

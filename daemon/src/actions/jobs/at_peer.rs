@@ -123,7 +123,10 @@ impl Runner {
 
 /// The peer has not begun with it, and may later.
 fn is_not_now(failure: &Failure) -> bool {
-    matches!(failure.code, ErrorCode::Busy | ErrorCode::ShuttingDown | ErrorCode::StorageFull)
+    matches!(
+        failure.code,
+        ErrorCode::Busy | ErrorCode::ShuttingDown | ErrorCode::StorageFull | ErrorCode::StorageFailed
+    )
 }
 
 fn milliseconds(time: Duration) -> Option<u64> {

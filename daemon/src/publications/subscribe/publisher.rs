@@ -2,6 +2,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use coattail::id::SubscriptionId;
+use coattail::kill_point;
 use coattail::rpc::Session;
 use coattail::wire::host::{RevokeSubscriber, Subscriber, Unsubscribed};
 use coattail::wire::peer::{Attach, Attached, IssueSubscription, Revoke, Subscribe, Subscribed};
@@ -107,7 +108,9 @@ impl PublisherSide {
             self.ended(&stale);
         }
         let lane = LaneKey::of(&subscription);
+        kill_point!("subscribe.before-store");
         let cursor = self.store.add_subscription(subscription).await?;
+        kill_point!("subscribe.stored");
         let epoch = self.store.place(action.clone(), cursor).await?.epoch;
         tracing::info!(subscription = %claims.id, subscriber = %caller.issuer(), %action, "subscribed");
         self.delivery.attach_one(session, claims.id, lane);
@@ -134,8 +137,10 @@ impl PublisherSide {
         // Before anything is delivered over it.
         let owned: HashSet<_> = known.iter().map(|(id, _)| *id).collect();
         places.retain(|reached| owned.contains(&reached.subscription));
+        kill_point!("attach.received");
         self.delivery.set_back(caller.issuer(), places).await?;
         self.delivery.attach(session, known);
+        kill_point!("attach.done");
         Ok(Attached { unknown, restored: self.store.restored().await? })
     }
 

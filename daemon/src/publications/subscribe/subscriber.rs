@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use coattail::filter::Filter;
 use coattail::id::{PeerId, SubscriptionId, TokenId, ValidationId};
+use coattail::kill_point;
 use coattail::name::{ActionName, ReceiverName};
 use coattail::rpc::Session;
 use coattail::wire::host::{Subscribe, Subscription, Unsubscribe, Unsubscribed};
@@ -106,7 +107,9 @@ impl SubscriberSide {
                 let peer::Subscribed { subscription: id, cursor, epoch } = subscribed;
                 // Of what was issued for this: a publisher speaks for no other subscription.
                 if unconfirmed.get().is_some_and(|issued| issued.id() == id) {
+                    kill_point!("subscribe.answered");
                     store.begin_at(id, Place { epoch, sequence: cursor }).await?;
+                    kill_point!("subscribe.begun");
                 }
                 Ok(Subscription { id, peer, action, receiver, filter, cursor: Some(cursor) })
             }
@@ -164,7 +167,9 @@ impl SubscriberSide {
         let jwt = token.jwt.clone();
         // Set once: `take` has given this one out once.
         let _ = asked.unconfirmed.set(self.inner.links.begin(asked.peer, token.id));
+        kill_point!("subscribe.before-token");
         self.inner.store.add_token(token).await?;
+        kill_point!("subscribe.token-stored");
         Ok(IssuedSubscription { token: jwt })
     }
 
