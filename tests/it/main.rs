@@ -36,6 +36,7 @@ mod permissions;
 mod protocol;
 mod published;
 mod raw_peer;
+mod reaching;
 mod restored;
 mod rotation;
 mod schemas;

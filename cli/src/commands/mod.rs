@@ -25,6 +25,7 @@ mod peer;
 mod performed;
 mod plugin;
 mod publications;
+mod reach;
 mod record;
 mod said;
 mod service;

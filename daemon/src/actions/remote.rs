@@ -6,7 +6,9 @@ use coattail::id::{CallId, PeerId};
 use coattail::name::ActionName;
 use coattail::rpc::{Deadline, Session};
 use coattail::wire::host::Entry;
-use coattail::wire::peer::{Cancel, ListActions, ListReceivers, Perform, Performed, Publish, Published};
+use coattail::wire::peer::{
+    Cancel, ListActions, ListReceivers, Perform, Performed, Publish, Published, Reach, Reaching,
+};
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure, Raw};
 
@@ -76,6 +78,12 @@ impl Remote {
     /// Publishes a value for an action of a peer.
     pub(crate) async fn publish(&self, peer: PeerId, publish: &Publish) -> Result<Published, Failure> {
         self.session(peer).await?.call_within(self.timeout, publish).await
+    }
+
+    /// How far a publication at a peer has got; waits there for news of it.
+    pub(crate) async fn reach(&self, peer: PeerId, reach: &Reach) -> Result<Reaching, Failure> {
+        let wait = Duration::from_millis(reach.wait_ms.unwrap_or(0));
+        self.session(peer).await?.call_within(self.timeout.saturating_add(wait), reach).await
     }
 
     /// What a peer offers to us.

@@ -6,7 +6,7 @@ use coattail::name::ActionName;
 use coattail::rpc::{Admission, Facts, Service, Session};
 use coattail::wire::peer::{
     Attach, Cancel, Deliver, IssueSubscription, ListActions, ListReceivers, Log, Perform, Performed, Ping, Progress,
-    Publish, RemoteAction, Revoke, Subscribe, Unsubscribe, Whereabouts, Working,
+    Publish, Reach, RemoteAction, Revoke, Subscribe, Unsubscribe, Whereabouts, Working,
 };
 use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, ErrorCode, Failure, Method as _};
@@ -56,6 +56,10 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
             // Each peer has names of its own, so that none can take those of another.
             let name = id.map(|name| Name { publisher: Some(caller.issuer()), name });
             parts.actions.publish(action, input, name, None).await.map_err(for_a_peer)
+        })
+        .on(parts, |parts: Arc<Parts>, facts, request: Reach| async move {
+            allow(&parts, &facts, Reach::NAME, &request.action, &Operation::Publish(&request.action))?;
+            parts.reaches.watch(&request).await
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Subscribe| async move {
             let operation = Operation::Subscribe(&request.action);

@@ -35,6 +35,8 @@ struct Inner {
     state: Mutex<State>,
     /// Told whenever there is something new in a log.
     published: watch::Sender<()>,
+    /// Told whenever somebody has stored something, was paused or resumed, or has left.
+    moved: watch::Sender<()>,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -57,6 +59,7 @@ impl Delivery {
             retry,
             state: Mutex::default(),
             published: watch::Sender::default(),
+            moved: watch::Sender::default(),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
         };
@@ -85,6 +88,16 @@ impl Delivery {
     /// Tells from now on when there is something new in a log.
     pub(super) fn news(&self) -> watch::Receiver<()> {
         self.inner.published.subscribe()
+    }
+
+    /// Somebody has stored something, was paused or resumed, or has left.
+    pub(super) fn note_moved(&self) {
+        self.inner.moved.send_replace(());
+    }
+
+    /// Tells from now on when subscribers have moved.
+    pub(super) fn moves(&self) -> watch::Receiver<()> {
+        self.inner.moved.subscribe()
     }
 
     /// Cancelled when nothing is delivered any more, since the service stops.
@@ -188,6 +201,8 @@ impl Delivery {
         if let Some(lane) = state.lanes.get(&(subscriber, action.clone())) {
             lane.notify_one();
         }
+        drop(state);
+        self.note_moved();
     }
 
     /// A lane has no subscription left. False if somebody has subscribed in this very moment.

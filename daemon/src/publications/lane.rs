@@ -187,6 +187,7 @@ impl Lane {
             to.iter().map(|to| to.subscription).filter(|&id| !has_refused(id)).map(|id| (id, last)).collect();
         if !stored.is_empty() {
             self.store.advance_cursors(stored).await?;
+            self.delivery.note_moved();
         }
         for ahead in ahead.into_iter().filter(|ahead| to.iter().any(|to| to.subscription == ahead.subscription)) {
             self.delivery.note_ahead(self.subscriber, ahead).await?;

@@ -1,5 +1,6 @@
-use coattail::id::{IssuerHash, PublicationId};
+use coattail::id::{IssuerHash, PublicationId, SubscriptionId};
 use coattail::name::ActionName;
+use coattail::wire::peer::Reaching;
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::columns::{parsed, parsed_if_any, signed, unsigned};
@@ -62,6 +63,43 @@ impl Store {
         self.read(move |db| {
             let place = |row: &Row<'_>| Ok((parsed(row, "action")?, unsigned(row, "sequence")?));
             Ok(db.prepare_cached(query)?.query_row([id.to_string()], place).optional()?)
+        })
+        .await
+    }
+
+    /// How far a publication has got, of those who were subscribed when it was published; `None` if it is not kept in
+    /// this log.
+    pub async fn reaching(&self, action: ActionName, id: PublicationId) -> Result<Option<Reaching>, Error> {
+        let count = "SELECT count(*) AS subscribers, coalesce(sum(cursor >= sequence), 0) AS stored,
+                 coalesce(sum(cursor < sequence AND paused), 0) AS paused
+             FROM publications JOIN logs ON logs.id = log LEFT JOIN subscriptions USING (action)
+             WHERE publications.id = ?1 AND action = ?2 AND created <= time";
+        self.read(move |db| {
+            let known =
+                "SELECT 1 FROM publications JOIN logs ON logs.id = log WHERE publications.id = ?1 AND action = ?2";
+            let key = params![id.to_string(), action.as_str()];
+            if !db.prepare_cached(known)?.exists(key)? {
+                return Ok(None);
+            }
+            let reaching = |row: &Row<'_>| {
+                let (subscribers, stored) = (unsigned(row, "subscribers")?, unsigned(row, "stored")?);
+                Ok(Reaching { subscribers, stored, paused: unsigned(row, "paused")? })
+            };
+            Ok(Some(db.prepare_cached(count)?.query_row(key, reaching)?))
+        })
+        .await
+    }
+
+    /// Who was subscribed when something was published and has not stored it, the first `limit`.
+    pub async fn lacking(&self, id: PublicationId, limit: u32) -> Result<Vec<SubscriptionId>, Error> {
+        let query = "SELECT subscriptions.id FROM publications JOIN logs ON logs.id = log
+                 JOIN subscriptions USING (action)
+             WHERE publications.id = ?1 AND cursor < sequence AND created <= time
+             ORDER BY created, subscriptions.id LIMIT ?2";
+        self.read(move |db| {
+            let mut query = db.prepare_cached(query)?;
+            let lacking = query.query_map(params![id.to_string(), limit], |row| parsed(row, "id"))?;
+            Ok(lacking.collect::<Result<_, _>>()?)
         })
         .await
     }

@@ -271,6 +271,46 @@ pub struct Publish {
 }
 method!(Publish, "actions.publish", Published);
 
+/// Asks how many of those who were subscribed when something was published have stored it. Who they are is not told.
+/// Needs the right to publish for the action.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reach {
+    /// In whose log.
+    pub action: ActionName,
+    /// Which publication.
+    pub publication: PublicationId,
+    /// How many have stored it as far as the caller knows: answers when that has changed. Absent: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
+    /// How many milliseconds to wait for that: not at all if absent, 30,000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+}
+method!(Reach, "publications.reach", Reaching);
+
+/// How far a publication has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reaching {
+    /// How many subscriptions there were when it was published, without those that have ended since.
+    pub subscribers: u64,
+    /// How many of them have it on disk.
+    pub stored: u64,
+    /// How many have not, and get nothing for now, since they are paused.
+    pub paused: u64,
+}
+
+impl Reaching {
+    /// Whether everybody has it.
+    pub fn is_complete(self) -> bool {
+        self.stored >= self.subscribers
+    }
+
+    /// Whether nobody will have it who has not yet, unless somebody is resumed.
+    pub fn is_at_rest(self) -> bool {
+        self.stored + self.paused >= self.subscribers
+    }
+}
+
 /// Subscribes one of the caller's receivers to an action. Before the answer, the other side calls
 /// [`IssueSubscription`] on the same session.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -37,7 +37,7 @@ macro_rules! checks {
 #[rustfmt::skip]
 fn checks() -> Vec<Check> {
     let mut checks = checks! {
-        peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Log Progress Working Publish Subscribe
+        peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Log Progress Working Publish Reach Subscribe
             IssueSubscription Attach Unsubscribe Revoke Deliver Whereabouts;
         plugin: Initialize Perform Receive Cancel Shutdown;
         host: ListActions ListReceivers Perform Cancel Publish PublishBatch Subscribe Unsubscribe ListPeers ShowPeer
@@ -52,7 +52,7 @@ fn checks() -> Vec<Check> {
         check::<plugins::ReloadPlugins>("control"), check::<jobs::StartJob>("host"), check::<jobs::ListJobs>("host"),
         check::<jobs::ShowJob>("host"), check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"),
         check::<jobs::JobLogs>("host"), check::<publications::ListPublications>("control"),
-        check::<publications::ShowPublication>("control"), check::<publications::TailPublications>("control"),
+        check::<publications::ShowPublication>("control"), check::<publications::TailPublications>("control"), check::<publications::WatchReach>("control"),
         check::<publications::VerifyPublications>("control"), check::<publications::SchedulePublication>("control"),
         check::<publications::ListScheduled>("control"), check::<publications::UnschedulePublication>("control"),
         check::<dead_letters::ListDeadLetters>("control"),

@@ -196,12 +196,27 @@ impl PublisherSide {
         Ok(subscribers)
     }
 
+    /// Some of those who are subscribed; what has ended meanwhile is left out.
+    pub(in crate::publications) async fn describe_all(
+        &self,
+        which: Vec<SubscriptionId>,
+    ) -> Result<Vec<Subscriber>, Failure> {
+        let mut subscribers = Vec::new();
+        for id in which {
+            if let Some(state) = self.store.subscription(id).await? {
+                subscribers.push(self.describe(state).await?);
+            }
+        }
+        Ok(subscribers)
+    }
+
     /// Delivers nothing for a subscription from now on, or again.
     pub(crate) async fn pause(&self, id: SubscriptionId, paused: bool) -> Result<Pausing, Failure> {
         let subscription = self.store.pause_subscriber(id, paused).await.map_err(|error| match error {
             Error::Missing(_) => not_found(id),
             error => error.into(),
         })?;
+        self.delivery.note_moved();
         if !paused {
             self.delivery.ensure_lane(subscription.issuer, subscription.action);
         }
