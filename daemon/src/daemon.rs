@@ -25,7 +25,7 @@ use crate::parts::Parts;
 use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
     Causes, DeadLetters, Delivery, History, Inbox, Links, Publisher, PublisherSide, Reaches, ReceiverSettings,
-    Schedule, SubscriberSide, Subscriptions, signer,
+    Schedule, SubscriberSide, Subscriptions, Traces, signer,
 };
 use crate::session::{OwnKeys, SessionSettings, Sessions};
 use crate::store::{Store, check_file};
@@ -214,6 +214,7 @@ impl Daemon {
             jobs: jobs.clone(),
             history,
             reaches: Reaches::new(store.clone(), delivery.clone(), publisher.clone()),
+            traces: Traces::new(identity.issuer(), store.clone(), sessions.clone(), publisher.clone()),
             schedule,
             dead_letters: DeadLetters::new(store.clone(), inbox.clone()),
             subscriptions: Subscriptions::new(store.clone(), inbox.clone()),

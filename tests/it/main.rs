@@ -45,4 +45,5 @@ mod smoke;
 mod supervision;
 mod tidy;
 mod tour;
+mod tracing;
 mod waterfall;

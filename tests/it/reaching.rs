@@ -103,7 +103,11 @@ fn who_ends_a_subscription_is_waited_for_no_longer_and_without_a_service_nothing
 
 #[test]
 fn a_peer_tells_how_many_have_it_to_who_may_publish_and_to_nobody_else() {
-    let cluster = pair();
+    // Without TLS, so that what is asked by hand can be.
+    let mut publisher = Instance::new("publisher");
+    publisher.reconfigure("enabled: true", "enabled: false");
+    publisher.start();
+    let cluster = with_plugins(Cluster::of(publisher, Instance::running("subscriber"), EVERYTHING));
     cluster.subscribe("feed", "keep");
     let performed = ["action", "perform", "feed", "-d", "1", "--notify", "--wait", "--peer", &cluster.peer];
     let performed = cluster.subscriber.json(&performed);
@@ -122,7 +126,10 @@ fn a_peer_tells_how_many_have_it_to_who_may_publish_and_to_nobody_else() {
 }
 
 fn pair() -> Cluster {
-    let cluster = Cluster::of(Instance::running("publisher"), Instance::running("subscriber"), EVERYTHING);
+    with_plugins(Cluster::pair())
+}
+
+fn with_plugins(cluster: Cluster) -> Cluster {
     cluster.publisher.plugin("actions/feed.sh", plugin::ECHO_SH);
     cluster.subscriber.plugin("receivers/keep.sh", plugin::KEEP_SH);
     cluster

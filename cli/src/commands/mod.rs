@@ -33,6 +33,7 @@ mod subscribers;
 mod subscriptions;
 mod test;
 mod token;
+mod trace;
 mod types;
 mod validation;
 mod version;
@@ -56,6 +57,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Subscribers(command) => subscribers::run(context, command),
         Command::Subscriptions(command) => subscriptions::run(context, command),
         Command::DeadLetters(command) => dead_letters::run(context, command),
+        Command::Trace(args) => trace::run(context, args).map(|()| ExitStatus::Done),
         Command::Token(command) => token::run(context, command),
         Command::Validation(command) => validation::run(context, command),
         Command::Keys(command) => keys::run(context, &command),

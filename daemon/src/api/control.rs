@@ -13,6 +13,7 @@ use coattail::wire::publications::{
     ListPublications, ListScheduled, Reached, SchedulePublication, ShowPublication, TailPublications,
     UnschedulePublication, VerifyPublications, WatchReach,
 };
+use coattail::wire::trace::TracePublication;
 use coattail::wire::{Done, Method as _};
 
 use super::dead_letters::dead_letters_service;
@@ -125,6 +126,7 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
                 Some(peer) => parts.remote.reach(peer, &reach).await.map(without_names),
             }
         })
+        .on(parts, |parts: Arc<Parts>, _, request: TracePublication| async move { parts.traces.trace(request).await })
         .on(parts, |parts: Arc<Parts>, _, request: SchedulePublication| async move {
             let SchedulePublication { action, input, due_ms, parent } = request;
             parts.actions.schedule(action, input, due_ms, parts.causes.of(parent)).await

@@ -79,6 +79,9 @@ limits! {
     retention: Duration = DAY.saturating_mul(7), at most DAY * 36_500, as time;
     /// Bytes of publications kept for one action; whichever of the two is reached first counts.
     retention_bytes: u64 = GIB as u64, at most 1 << 50, as bytes;
+    /// What receivers did with publications that came, for `trace`, for as long as publications are kept; whichever of the
+    /// two is reached first counts. Some 300 bytes each.
+    outcomes: u64 = 100_000, at most 1_000_000_000, as count;
     /// Publications that cause publications: a loop stops after this many hops.
     hops: u32 = 16, at most 255, as count;
     /// What is under way when the service stops may take this long to finish.

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
+use coattail::name::ActionName;
 use coattail::wire::peer::{Addressee, Ahead, Deliver, Reached, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication};
 use tokio::sync::Notify;
@@ -14,8 +15,8 @@ use super::runner::{ReceiverSettings, Runner};
 use super::signature::{Former, Verifier};
 use crate::plugins::Plugins;
 use crate::session::{Caller, Sessions};
-use crate::store::{InboxLane, Store, Taken};
-use crate::tokens::{Operation, authorize, inspect};
+use crate::store::{Held, InboxLane, IssuedToken, Store, Taken};
+use crate::tokens::{Evidence, Operation, authorize, inspect};
 
 /// Publications in one delivery, at the most: what a lane of this version sends, with room for later ones.
 const MAX_BATCH: usize = 4096;
@@ -95,31 +96,17 @@ impl Inbox {
         let (mut allowed, mut refused, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
         let tokens = self.inner.store.tokens_of(to.iter().map(|to| to.subscription).collect()).await?;
         for (addressee, token) in to.into_iter().zip(tokens) {
-            let refuse = |failure: Failure| refusal(addressee.subscription, failure);
-            match token {
-                None => refused.push(refuse(revoked())),
-                Some(token) => {
-                    // Our own row: nobody else has written it.
-                    let claims = inspect(token.jwt.reveal())?.into_claims();
-                    let Some(held) = token.held else {
-                        refused.push(refuse(revoked()));
-                        continue;
-                    };
-                    let (subscription, receiver) = (addressee.subscription, &held.receiver);
-                    match authorize(&claims, &evidence, &Operation::Deliver { subscription, action: &action, receiver })
-                    {
-                        Ok(()) => {
-                            lanes.push(InboxLane {
-                                subscription: addressee.subscription,
-                                publisher: caller.issuer(),
-                                action: held.action,
-                                receiver: held.receiver,
-                            });
-                            allowed.push(addressee);
-                        }
-                        Err(denied) => refused.push(refuse(denied.into())),
-                    }
+            match holds(token, &evidence, addressee.subscription, &action) {
+                Ok(held) => {
+                    lanes.push(InboxLane {
+                        subscription: addressee.subscription,
+                        publisher: caller.issuer(),
+                        action: held.action,
+                        receiver: held.receiver,
+                    });
+                    allowed.push(addressee);
                 }
+                Err(failure) => refused.push(refusal(addressee.subscription, failure)),
             }
         }
         if allowed.is_empty() {
@@ -199,6 +186,21 @@ impl Inbox {
     fn runners(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Arc<Notify>>> {
         self.inner.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a subscription is for, if whoever has proven this may deliver publications of an action to it.
+pub(super) fn holds(
+    token: Option<IssuedToken>,
+    evidence: &Evidence,
+    subscription: SubscriptionId,
+    action: &ActionName,
+) -> Result<Held, Failure> {
+    let IssuedToken { jwt, held, .. } = token.ok_or_else(revoked)?;
+    let held = held.ok_or_else(revoked)?;
+    // Our own row: nobody else has written it.
+    let claims = inspect(jwt.reveal())?.into_claims();
+    authorize(&claims, evidence, &Operation::Deliver { subscription, action, receiver: &held.receiver })?;
+    Ok(held)
 }
 
 fn revoked() -> Failure {

@@ -20,6 +20,7 @@ mod signature;
 mod stuck;
 mod subscribe;
 mod subscriptions;
+mod trace;
 mod verification;
 
 pub(crate) use cause::{Cause, Causes};
@@ -37,3 +38,4 @@ pub(crate) use signature::signer;
 pub(crate) use stuck::stuck;
 pub(crate) use subscribe::{PublisherSide, SubscriberSide};
 pub(crate) use subscriptions::Subscriptions;
+pub(crate) use trace::Traces;

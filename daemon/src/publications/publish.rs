@@ -1,3 +1,6 @@
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use coattail::id::PublicationId;
 use coattail::name::ActionName;
 use coattail::rpc::{MAX_DEPTH, is_deeper_than};
@@ -7,7 +10,7 @@ use coattail::wire::{ErrorCode, Failure, Raw};
 
 use super::cause::Cause;
 use super::delivery::Delivery;
-use crate::store::{Appended, Draft, Name, Store};
+use crate::store::{Appended, Draft, Looped, Name, Store};
 
 /// Room in a frame for what surrounds a payload when it is delivered.
 const ENVELOPE: usize = 64 * 1024;
@@ -18,6 +21,9 @@ const PAYLOAD_DEPTH: usize = MAX_DEPTH - 8;
 /// Values that are published at once, at the most: other writes wait for them.
 const MOST_VALUES: usize = 10_000;
 
+/// Actions of which it is told that a loop has ended there.
+const MOST_TOLD: usize = 1_000;
+
 /// Makes values public: one row in the action's log. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Publisher {
@@ -25,12 +31,15 @@ pub(crate) struct Publisher {
     delivery: Delivery,
     hops: u8,
     max_payload: usize,
+    /// Of which actions it was told that a loop has ended there.
+    // A std mutex: never held over an await.
+    told: Arc<Mutex<HashSet<ActionName>>>,
 }
 
 impl Publisher {
     /// `frame` is how much fits into one message to a subscriber: what is larger could never be delivered.
     pub(crate) fn new(store: Store, delivery: Delivery, hops: u8, frame: usize) -> Self {
-        Self { store, delivery, hops, max_payload: frame.saturating_sub(ENVELOPE) }
+        Self { store, delivery, hops, max_payload: frame.saturating_sub(ENVELOPE), told: Arc::default() }
     }
 
     /// Once this returns, the publication is on disk, and will be delivered to everyone who is subscribed now. One of a
@@ -42,6 +51,7 @@ impl Publisher {
         name: Option<Name>,
         cause: Option<Cause>,
     ) -> Result<Published, Failure> {
+        self.check(&action, cause).await?;
         let draft = self.draft(&action, payload, name, cause)?;
         let appended = self.store.append(draft).await?;
         self.delivery.wake(&action);
@@ -59,6 +69,7 @@ impl Publisher {
             let message = format!("there are {} values, at most {MOST_VALUES} are published at once", values.len());
             return Err(Failure::new(ErrorCode::TooLarge, message).hint("publish them in several batches"));
         }
+        self.check(&action, cause).await?;
         let draft = |(at, (payload, name))| {
             self.draft(&action, payload, name, cause)
                 .map_err(|failure| Failure { message: format!("value {at}: {}", failure.message), ..failure })
@@ -69,7 +80,26 @@ impl Publisher {
         Ok(appended.into_iter().map(published).collect())
     }
 
-    /// Checks what is to be published. What it was caused by counts from now on, whenever it is published.
+    /// A loop stops by itself: what has come through too many hops is refused, counted, and told once.
+    pub(super) async fn check(&self, action: &ActionName, cause: Option<Cause>) -> Result<(), Failure> {
+        let Err(failure) = Cause::check(cause, self.hops) else { return Ok(()) };
+        if let Some(Cause { publication, hops }) = cause {
+            let time = jiff::Timestamp::now().as_millisecond();
+            self.store.note_loop(Looped { cause: publication, action: action.clone(), hops, time }).await?;
+            if self.is_news(action) {
+                tracing::warn!(%action, %publication, %failure,
+                    "refused to publish: a loop, or a waterfall that is too long; `coattail trace` shows it, and it is not told again");
+            }
+        }
+        Err(failure)
+    }
+
+    fn is_news(&self, action: &ActionName) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < MOST_TOLD && told.insert(action.clone())
+    }
+
+    /// Makes a row of what is to be published. What it was caused by counts from now on, whenever it is published.
     pub(super) fn draft(
         &self,
         action: &ActionName,
@@ -77,8 +107,6 @@ impl Publisher {
         name: Option<Name>,
         cause: Option<Cause>,
     ) -> Result<Draft, Failure> {
-        Cause::check(cause, self.hops)
-            .inspect_err(|failure| tracing::warn!(%action, %failure, "refused to publish"))?;
         // What is signed are these very bytes, and they travel in lines.
         let payload = one_line(payload);
         let size = payload.get().len();

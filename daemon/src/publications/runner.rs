@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::cause::{Cause, Causes};
 use crate::config::RetrySchedule;
 use crate::plugins::{LAST_OUTPUT, Plugins, ReceiveCall};
-use crate::store::{FailedTry, InboxItem, InboxLane, Store};
+use crate::store::{FailedTry, InboxItem, InboxLane, LastTry, Store};
 
 /// How receivers are called.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ impl Runner {
         let receiver = item.receiver.clone();
         let (call, began) = (CallId::new(), now());
         let Err(failure) = self.receive(call, item, attempt).await else {
-            self.store.finish(subscription, place).await?;
+            self.store.finish(subscription, place, LastTry { attempt, began, ended: now() }).await?;
             return Ok(());
         };
         let failed = |reason: &str| FailedTry { attempt, began, reason: reason.to_owned() };

@@ -43,6 +43,7 @@ impl Schedule {
         due: i64,
         cause: Option<Cause>,
     ) -> Result<Scheduled, Failure> {
+        self.publisher.check(&action, cause).await?;
         let draft = self.publisher.draft(&action, payload, None, cause)?;
         let (id, bytes) = (draft.id(), draft.bytes());
         if !self.store.schedule(draft, due).await? {

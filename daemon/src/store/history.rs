@@ -33,10 +33,11 @@ impl Store {
     pub async fn published(&self, action: Option<ActionName>, since: i64, limit: u32) -> Result<Vec<Listed>, Error> {
         let issuer = self.issuer();
         self.read(move |db| {
-            let columns = "SELECT publications.id, action, sequence, time, octet_length(payload) AS bytes, cause, hops,
-                 issuer FROM publications JOIN logs ON logs.id = log LEFT JOIN signed_groups ON signed_groups.id = signed_group";
+            let columns = LISTED;
             let mut newest = match action {
-                Some(_) => db.prepare_cached(&format!("{columns} WHERE action = ?1 ORDER BY sequence DESC LIMIT ?2"))?,
+                Some(_) => {
+                    db.prepare_cached(&format!("{columns} WHERE action = ?1 ORDER BY sequence DESC LIMIT ?2"))?
+                }
                 // Rows are numbered as they are appended.
                 None => {
                     db.prepare_cached(&format!("{columns} WHERE ?1 IS NULL ORDER BY publications.rowid DESC LIMIT ?2"))?
@@ -116,7 +117,11 @@ impl Store {
     }
 }
 
-fn read(issuer: IssuerHash, row: &Row<'_>) -> rusqlite::Result<Listed> {
+/// Publications without their payloads, for [`read`].
+pub(super) const LISTED: &str = "SELECT publications.id, action, sequence, time, octet_length(payload) AS bytes, cause,
+    hops, issuer FROM publications JOIN logs ON logs.id = log LEFT JOIN signed_groups ON signed_groups.id = signed_group";
+
+pub(super) fn read(issuer: IssuerHash, row: &Row<'_>) -> rusqlite::Result<Listed> {
     Ok(Listed {
         id: parsed(row, "id")?,
         action: parsed(row, "action")?,

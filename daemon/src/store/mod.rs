@@ -22,6 +22,7 @@
 //! | `backup` | a copy of the file, and what it takes to work with one again |
 //! | `epochs` | what was published before and after the database was put back |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
+//! | `outcomes`, `traces` | what receivers did with what came; what led to what |
 //! | `backlogs` | what waits of each of our subscriptions, and since when |
 //! | `jobs` | calls that outlive whoever asked for them |
 //! | `kept` | both of these, for whoever looks at a receiver's publications |
@@ -46,6 +47,7 @@ mod keys;
 pub mod merkle;
 mod migrate;
 mod names;
+mod outcomes;
 mod peers;
 mod publications;
 mod remotes;
@@ -56,6 +58,7 @@ mod subscriptions;
 mod testing;
 mod thread;
 mod tokens;
+mod traces;
 mod validations;
 
 pub use audit::{AuditFact, AuditRow};
@@ -73,6 +76,7 @@ pub use kept::Received;
 pub use keys::{RetiredKey, retired_keys};
 pub use migrate::{Migrated, Migration, migrate};
 pub use names::Name;
+pub use outcomes::{LastTry, Outcome};
 pub use peers::{Peer, PeerRemoved};
 pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};
@@ -80,4 +84,5 @@ pub use retention::Trimmed;
 pub use scheduled::Scheduled;
 pub use subscriptions::{SetBack, Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
+pub use traces::Looped;
 pub use validations::{Validation, ValidationRemoved};

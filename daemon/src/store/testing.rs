@@ -8,7 +8,9 @@ use coattail::name::{ActionName, ReceiverName};
 use coattail::wire::peer::Addressee;
 use coattail::wire::{GroupProof, Place, Publication, Raw};
 
-use super::{Draft, FailedTry, Held, IssuedToken, Migration, Peer, Signer, Store, Subscription, Validation, migrate};
+use super::{
+    Draft, FailedTry, Held, IssuedToken, LastTry, Migration, Peer, Signer, Store, Subscription, Validation, migrate,
+};
 
 /// A store in a folder that goes when this is dropped.
 pub(super) struct Fixture {
@@ -146,4 +148,9 @@ pub(super) async fn with_waiting(count: u64) -> (Fixture, SubscriptionId) {
     let publications = (1..=count).map(|n| publication("them", "a", n)).collect();
     store.store_delivery(publications, vec![to(id, 0)]).await.unwrap();
     (store, id)
+}
+
+/// A call of a receiver, after which its publication waits no more.
+pub(super) fn tried() -> LastTry {
+    LastTry { attempt: 1, began: 5, ended: 7 }
 }

@@ -67,6 +67,9 @@ pub struct Counts {
     /// Never received: publishers told of them, and no longer had them. The sum over all of our subscriptions.
     #[serde(default)]
     pub missed: u64,
+    /// Not published, since too many publications had led to it: receivers that publish what leads back to themselves.
+    #[serde(default)]
+    pub looped: u64,
 }
 
 /// Stops the service: refuse new work, finish what is under way for a bounded time, end.

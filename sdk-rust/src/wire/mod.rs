@@ -15,6 +15,7 @@
 //! | [`subscriptions`] | the command line | the daemon: how subscriptions go |
 //! | [`plugins`] | the command line | the daemon: how its plugins are |
 //! | [`publications`] | the command line | the daemon: what it has published |
+//! | [`trace`] | the command line | the daemon: what led to a publication, and what it led to |
 //! | [`dev`] | the command line | the daemon: for whoever writes plugins |
 
 pub mod control;
@@ -31,6 +32,7 @@ mod publication;
 pub mod publications;
 pub mod raw;
 pub mod subscriptions;
+pub mod trace;
 mod version;
 
 use serde::Serialize;
@@ -63,3 +65,8 @@ pub(crate) use method;
 /// The answer that says no more than that it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize)]
 pub struct Done {}
+
+/// For what is left out if there is nothing of it.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}

@@ -79,7 +79,7 @@ impl Row for Counted {
 }
 
 fn named(counts: &Counts) -> [(&'static str, u64); 8] {
-    let Counts { published, delivered, undelivered, stored, handled, waiting, dead, missed } = *counts;
+    let Counts { published, delivered, undelivered, stored, handled, waiting, dead, missed, looped } = *counts;
     [
         ("published", published),
         ("delivered", delivered),

@@ -166,10 +166,7 @@ impl PublisherSide {
         let attempt = async {
             let session = match attached {
                 Some(session) => session,
-                None => {
-                    let target = self.sessions.target(&subscription.jwt, subscription.issuer).await?;
-                    self.sessions.get_or_dial(&target).await?
-                }
+                None => self.dial(subscription).await?,
             };
             session.call_within(STEP_LIMIT, &Revoke { subscription: subscription.id }).await
         };
@@ -180,6 +177,19 @@ impl PublisherSide {
                 false
             }
             Err(_) => false,
+        }
+    }
+
+    async fn dial(&self, subscription: &Subscription) -> Result<Session, Failure> {
+        let target = self.sessions.target(&subscription.jwt, subscription.issuer).await?;
+        self.sessions.get_or_dial(&target).await
+    }
+
+    /// A session with a subscriber: the one that it has attached, or one that we dial.
+    pub(in crate::publications) async fn session(&self, subscription: &Subscription) -> Result<Session, Failure> {
+        match self.delivery.attached(subscription.id) {
+            Some(session) => Ok(session),
+            None => self.dial(subscription).await,
         }
     }
 
