@@ -17,7 +17,7 @@ const PASS_ON_JS: &str = "const { receiver } = require('coattail');\n\
 const SEND_BACK_JS: &str = "const { receiver } = require('coattail');\n\
     module.exports = receiver(async (value, { coattail }) => {\n\
     const [peer] = await coattail.peers();\n\
-    await coattail.at(peer.id).perform('feed', value, { publish: true });\n});\n";
+    await coattail.perform('feed', value, { peer: peer.id, publish: true });\n});\n";
 
 #[test]
 fn a_waterfall_is_seen_from_its_source_and_from_its_middle() {

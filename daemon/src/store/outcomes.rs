@@ -226,3 +226,53 @@ fn waiting_row(row: &Row<'_>) -> rusqlite::Result<Outcome> {
         reason: row.get("reason")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::WhichDead;
+    use crate::store::testing::{at, failed, rows, tried, with_waiting};
+
+    #[tokio::test]
+    async fn what_became_of_a_publication_is_remembered_with_the_end_of_its_row() {
+        let (store, id) = with_waiting(3).await;
+        let mut ids = Vec::new();
+        for sequence in 1..=3 {
+            ids.push(store.next_waiting(id).await.unwrap().unwrap().id);
+            match sequence {
+                1 => store.finish(id, at(1), tried()).await.unwrap(),
+                2 => store.bury(id, at(2), failed(8, "no"), String::new(), 50).await.unwrap(),
+                _ => store.retry(id, at(3), failed(2, "busy"), 7000).await.unwrap(),
+            }
+        }
+        let state = async |n: usize| {
+            let outcomes = store.outcomes(ids[n], None).await.unwrap();
+            let [outcome] = &outcomes[..] else { panic!("{outcomes:?}") };
+            assert_eq!(store.outcome(ids[n], id, at(n as u64 + 1)).await.unwrap().as_ref(), Some(outcome));
+            let place = (outcome.publisher, outcome.action.clone(), outcome.sequence);
+            assert_eq!(store.outcomes(ids[n], Some(place)).await.unwrap(), outcomes);
+            (outcome.state, outcome.attempts, outcome.ended, outcome.duration, outcome.reason.clone())
+        };
+        assert_eq!(state(0).await, (Handling::Handled, 1, Some(7), Some(2), None));
+        let (dead, attempts, ended, _, reason) = state(1).await;
+        assert_eq!((dead, attempts, ended, reason.as_deref()), (Handling::Dead, 8, Some(50), Some("no")));
+        assert_eq!(state(2).await, (Handling::Failing, 2, None, None, Some("busy".to_owned())));
+        assert!(store.has_come(ids[0]).await.unwrap() && !store.has_come(ids[2]).await.unwrap());
+
+        // One that is taken up again waits, and then counts as what it ended as last.
+        let letter = store.dead_letters(WhichDead::All, 9).await.unwrap()[0].id;
+        assert_eq!(store.replay_dead_letters(WhichDead::One(letter), 9).await.unwrap(), 1);
+        assert_eq!(state(1).await.0, Handling::Waiting);
+        store.finish(id, at(2), tried()).await.unwrap();
+        assert_eq!(state(1).await.0, Handling::Handled);
+        // The oldest go: those that ended before a time, and what is too much.
+        assert_eq!(rows(&store, "outcomes").await, 2);
+        // What was replaced counts, too.
+        assert!(!store.trim_outcomes(7, 3).await.unwrap());
+        assert_eq!(rows(&store, "outcomes").await, 2);
+        assert!(!store.trim_outcomes(0, 1).await.unwrap());
+        assert_eq!(store.outcomes(ids[0], None).await.unwrap(), []);
+        assert!(!store.trim_outcomes(8, 9).await.unwrap());
+        assert_eq!(rows(&store, "outcomes").await, 0);
+    }
+}

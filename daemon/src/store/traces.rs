@@ -119,3 +119,75 @@ fn looped(row: &Row<'_>) -> rusqlite::Result<Looped> {
         time: row.get("time")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use coattail::wire::peer::Reaching;
+
+    use super::*;
+    use crate::store::testing::{action, raw, rows, store, subscription, token};
+    use crate::store::{Draft, Subscription};
+
+    #[tokio::test]
+    async fn what_was_published_because_of_what_is_found() {
+        let store = store();
+        let cause = PublicationId::new();
+        let draft = |log| Draft::new(PublicationId::new(), action(log), raw("1"), 5);
+        let drafts = vec![draft("a"), draft("b").caused_by(cause, 3), draft("a").caused_by(cause, 3)];
+        let all = store.append_all(drafts).await.unwrap();
+        let made = store.caused_by(cause, 9).await.unwrap();
+        assert_eq!(made.iter().map(|made| made.id).collect::<Vec<_>>(), [all[1].id, all[2].id]);
+        assert_eq!(store.caused_by(cause, 1).await.unwrap().len(), 1);
+        assert_eq!(store.listed(all[1].id).await.unwrap().as_ref(), Some(&made[0]));
+        assert_eq!(store.listed(cause).await.unwrap(), None);
+        let text = all[0].id.to_string();
+        assert_eq!(store.ids_that_begin(text.clone(), 9).await.unwrap(), [all[0].id]);
+        assert_eq!(store.ids_that_begin(text[..8].to_owned(), 9).await.unwrap().len(), 3);
+        assert_eq!(store.ids_that_begin("%".to_owned(), 9).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn who_subscribes_later_was_not_subscribed_then() {
+        let store = store();
+        let token = token(None);
+        let id = token.id;
+        store.add_token(token).await.unwrap();
+        for (name, created) in [("early", 4), ("late", 6)] {
+            let subscription = Subscription { created, ..subscription(name, "a", id) };
+            store.add_subscription(subscription).await.unwrap();
+        }
+        let publication = Draft::new(PublicationId::new(), action("a"), raw("1"), 5);
+        let publication = store.append(publication).await.unwrap().id;
+        let then = store.subscribed_at(publication, 9).await.unwrap();
+        assert_eq!(then.iter().map(|state| state.subscription.created).collect::<Vec<_>>(), [4]);
+        let reaching = async || store.reaching(action("a"), publication).await.unwrap();
+        assert_eq!(reaching().await, Some(Reaching { subscribers: 1, stored: 0, paused: 0 }));
+        assert_eq!(store.lacking(publication, 9).await.unwrap(), [then[0].subscription.id]);
+        store.pause_subscriber(then[0].subscription.id, true).await.unwrap();
+        assert_eq!(reaching().await, Some(Reaching { subscribers: 1, stored: 0, paused: 1 }));
+        store.advance_cursors(vec![(then[0].subscription.id, 1)]).await.unwrap();
+        assert_eq!(reaching().await, Some(Reaching { subscribers: 1, stored: 1, paused: 0 }));
+        assert_eq!(store.reaching(action("b"), publication).await.unwrap(), None);
+        assert_eq!(store.lacking(publication, 9).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn the_ends_of_loops_are_counted_and_the_last_are_remembered() {
+        let store = store();
+        let looped = |time| Looped { cause: PublicationId::new(), action: action("a"), hops: 17, time };
+        let first = looped(1);
+        for _ in 0..2 {
+            store.note_loop(first.clone()).await.unwrap();
+        }
+        assert_eq!(store.loops_of(first.cause).await.unwrap(), [first.clone()]);
+        for time in 2..MOST_LOOPS as i64 + 3 {
+            store.note_loop(looped(time)).await.unwrap();
+        }
+        assert_eq!(store.loops_of(first.cause).await.unwrap(), []);
+        assert!(rows(&store, "loops").await <= MOST_LOOPS as i64);
+        assert_eq!(store.counts().await.unwrap().looped, MOST_LOOPS + 3);
+        let last = store.loops_since(0).await.unwrap();
+        assert_eq!((last.len(), last[0].time), (1, MOST_LOOPS as i64 + 2));
+        assert_eq!(store.loops_since(i64::MAX).await.unwrap(), []);
+    }
+}

@@ -5,7 +5,7 @@ use std::fs;
 
 use coattail::wire::{
     ErrorCode, Method, control, dead_letters, dev, doctor, host, jobs, peer, plugin, plugins, publications,
-    subscriptions,
+    subscriptions, trace,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,7 +37,7 @@ macro_rules! checks {
 #[rustfmt::skip]
 fn checks() -> Vec<Check> {
     let mut checks = checks! {
-        peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Log Progress Working Publish Reach Subscribe
+        peer: Hello Authenticate Ping ListActions ListReceivers Perform Cancel Log Progress Working Publish Reach Trace Subscribe
             IssueSubscription Attach Unsubscribe Revoke Deliver Whereabouts;
         plugin: Initialize Perform Receive Cancel Shutdown;
         host: ListActions ListReceivers Perform Cancel Publish PublishBatch Subscribe Unsubscribe ListPeers ShowPeer
@@ -52,7 +52,7 @@ fn checks() -> Vec<Check> {
         check::<plugins::ReloadPlugins>("control"), check::<jobs::StartJob>("host"), check::<jobs::ListJobs>("host"),
         check::<jobs::ShowJob>("host"), check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"),
         check::<jobs::JobLogs>("host"), check::<publications::ListPublications>("control"),
-        check::<publications::ShowPublication>("control"), check::<publications::TailPublications>("control"), check::<publications::WatchReach>("control"),
+        check::<publications::ShowPublication>("control"), check::<publications::TailPublications>("control"), check::<publications::WatchReach>("control"), check::<trace::TracePublication>("control"),
         check::<publications::VerifyPublications>("control"), check::<publications::SchedulePublication>("control"),
         check::<publications::ListScheduled>("control"), check::<publications::UnschedulePublication>("control"),
         check::<dead_letters::ListDeadLetters>("control"),
@@ -122,6 +122,7 @@ fn every_method_has_an_example() {
         ("doctor", "control"),
         ("plugins", "control"),
         ("publications", "control"),
+        ("trace", "control"),
         ("dev", "control"),
     ] {
         let path = document::root().join(format!("sdk-rust/src/wire/{file}.rs"));

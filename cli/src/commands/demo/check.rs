@@ -69,8 +69,18 @@ pub(super) fn publications(file: &Path, heads: usize) -> io::Result<u64> {
 }
 
 impl Row for Counted {
-    const COLUMNS: &'static [&'static str] =
-        &["instance", "published", "delivered", "undelivered", "stored", "handled", "waiting", "dead", "missed"];
+    const COLUMNS: &'static [&'static str] = &[
+        "instance",
+        "published",
+        "delivered",
+        "undelivered",
+        "stored",
+        "handled",
+        "waiting",
+        "dead",
+        "missed",
+        "looped",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let counts = named(&self.counts).into_iter().map(|(_, count)| count.to_string());
@@ -78,7 +88,7 @@ impl Row for Counted {
     }
 }
 
-fn named(counts: &Counts) -> [(&'static str, u64); 8] {
+fn named(counts: &Counts) -> [(&'static str, u64); 9] {
     let Counts { published, delivered, undelivered, stored, handled, waiting, dead, missed, looped } = *counts;
     [
         ("published", published),
@@ -89,6 +99,7 @@ fn named(counts: &Counts) -> [(&'static str, u64); 8] {
         ("waiting", waiting),
         ("dead", dead),
         ("missed", missed),
+        ("looped", looped),
     ]
 }
 

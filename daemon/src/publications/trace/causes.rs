@@ -61,8 +61,9 @@ impl Traces {
         for (issuer, answer) in answers {
             match answer.map(|traced| traced.published) {
                 Ok(Some(publication)) if publication.id == id => return Ok(Ok(Found { issuer, publication })),
-                Ok(_) | Err(Known::Known | Known::Unknown) => {}
-                Err(Known::NotAllowed) => known = Known::NotAllowed,
+                Err(Known::Known | Known::Unknown) => {}
+                // Who tells something of it but not what it is, may not.
+                Ok(_) | Err(Known::NotAllowed) => known = Known::NotAllowed,
                 Err(Known::Unreachable) if known == Known::Unknown => known = Known::Unreachable,
                 Err(Known::Unreachable) => {}
             }
