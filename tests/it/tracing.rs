@@ -179,7 +179,11 @@ struct Fall {
 
 impl Fall {
     fn new(and_back: bool) -> Self {
-        let cluster = Cluster::pair();
+        // Without TLS, so that it can be asked by hand.
+        let mut middle = Instance::new("middle");
+        middle.reconfigure("enabled: true", "enabled: false");
+        middle.start();
+        let cluster = Cluster::of(Instance::running("source"), middle, EVERYTHING);
         let (source, middle) = (&cluster.publisher, &cluster.subscriber);
         source.plugin("actions/feed.sh", plugin::ECHO_SH);
         source.plugin("receivers/keep.sh", plugin::KEEP_SH);

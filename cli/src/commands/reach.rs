@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use coattail::id::{PeerId, PublicationId};
 use coattail::name::ActionName;
+use coattail::wire::fate::Reaching;
 use coattail::wire::host::Subscriber;
-use coattail::wire::peer::Reaching;
 use coattail::wire::publications::{Reached, WatchReach};
 use coattail::wire::{ErrorCode, Failure};
 use tokio::time::Instant;

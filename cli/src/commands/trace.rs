@@ -1,6 +1,6 @@
 use coattail::id::IssuerHash;
 use coattail::wire::Failure;
-use coattail::wire::peer::Handling;
+use coattail::wire::fate::Handling;
 use coattail::wire::trace::{Known, Looped, Trace, TracePublication, Traced, TracedAt, TracedReceiver};
 
 use crate::args;

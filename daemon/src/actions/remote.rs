@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use coattail::id::{CallId, PeerId};
 use coattail::name::ActionName;
 use coattail::rpc::{Deadline, Session};
+use coattail::wire::fate::{Reach, Reaching};
 use coattail::wire::host::Entry;
-use coattail::wire::peer::{
-    Cancel, ListActions, ListReceivers, Perform, Performed, Publish, Published, Reach, Reaching,
-};
+use coattail::wire::peer::{Cancel, ListActions, ListReceivers, Perform, Performed, Publish, Published};
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure, Raw};
 

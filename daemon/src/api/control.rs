@@ -7,7 +7,7 @@ use coattail::wire::control::{
     ShowValidation, Status, Stop,
 };
 use coattail::wire::doctor::Doctor;
-use coattail::wire::peer::{Reach, Reaching};
+use coattail::wire::fate::{Reach, Reaching};
 use coattail::wire::plugins::{ReloadPlugins, ShowPlugin};
 use coattail::wire::publications::{
     ListPublications, ListScheduled, Reached, SchedulePublication, ShowPublication, TailPublications,

@@ -4,9 +4,10 @@ use std::time::Duration;
 use coattail::id::{CallId, SubscriptionId};
 use coattail::name::ActionName;
 use coattail::rpc::{Admission, Facts, Service, Session};
+use coattail::wire::fate::{Reach, Trace};
 use coattail::wire::peer::{
     Attach, Cancel, Deliver, IssueSubscription, ListActions, ListReceivers, Log, Perform, Performed, Ping, Progress,
-    Publish, Reach, RemoteAction, Revoke, Subscribe, Trace, Unsubscribe, Whereabouts, Working,
+    Publish, RemoteAction, Revoke, Subscribe, Unsubscribe, Whereabouts, Working,
 };
 use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, ErrorCode, Failure, Method as _};

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use coattail::wire::peer::{Reach, Reaching};
+use coattail::wire::fate::{Reach, Reaching};
 use coattail::wire::publications::Reached;
 use coattail::wire::{ErrorCode, Failure};
 

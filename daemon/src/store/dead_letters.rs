@@ -1,7 +1,7 @@
 use coattail::id::{IssuerHash, PublicationId, SubscriptionId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::wire::dead_letters::DeadLetterId;
-use coattail::wire::peer::Handling;
+use coattail::wire::fate::Handling;
 use coattail::wire::{Place, Raw};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};

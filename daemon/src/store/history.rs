@@ -1,6 +1,6 @@
 use coattail::id::{IssuerHash, PublicationId, SubscriptionId};
 use coattail::name::ActionName;
-use coattail::wire::peer::Reaching;
+use coattail::wire::fate::Reaching;
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::columns::{parsed, parsed_if_any, signed, unsigned};

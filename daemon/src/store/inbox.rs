@@ -1,6 +1,7 @@
 use coattail::id::{IssuerHash, PublicationId, SubscriptionId};
 use coattail::name::{ActionName, ReceiverName};
-use coattail::wire::peer::{Addressee, Handling};
+use coattail::wire::fate::Handling;
+use coattail::wire::peer::Addressee;
 use coattail::wire::{Place, Publication, Raw};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 

@@ -1,7 +1,7 @@
 use coattail::id::{IssuerHash, PublicationId, SubscriptionId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::wire::Place;
-use coattail::wire::peer::Handling;
+use coattail::wire::fate::Handling;
 use rusqlite::{Connection, Row, params};
 
 use super::columns::{parsed, parsed_if_any, signed, unsigned};

@@ -122,7 +122,7 @@ fn looped(row: &Row<'_>) -> rusqlite::Result<Looped> {
 
 #[cfg(test)]
 mod tests {
-    use coattail::wire::peer::Reaching;
+    use coattail::wire::fate::Reaching;
 
     use super::*;
     use crate::store::testing::{action, raw, rows, store, subscription, token};
@@ -179,7 +179,7 @@ mod tests {
         for _ in 0..2 {
             store.note_loop(first.clone()).await.unwrap();
         }
-        assert_eq!(store.loops_of(first.cause).await.unwrap(), [first.clone()]);
+        assert_eq!(store.loops_of(first.cause).await.unwrap(), std::slice::from_ref(&first));
         for time in 2..MOST_LOOPS as i64 + 3 {
             store.note_loop(looped(time)).await.unwrap();
         }

@@ -339,7 +339,7 @@ pub struct Subscriber {
     /// How many publications it is behind.
     pub lag: u64,
     /// How many it has stored that are not in the log here any more: this database was restored from a backup.
-    #[serde(default, skip_serializing_if = "super::is_zero")]
+    #[serde(default, skip_serializing_if = "super::raw::is_zero")]
     pub ahead: u64,
     /// Whether it is attached to a session now.
     pub attached: bool,

@@ -7,6 +7,7 @@
 //! | module | from | to |
 //! |---|---|---|
 //! | [`peer`] | a daemon | another daemon |
+//! | [`fate`] | a daemon | another daemon: what has become of a publication |
 //! | [`plugin`] | the daemon | a worker of a plugin |
 //! | [`host`], [`jobs`] | a worker, or the command line | the daemon: the Coattail API |
 //! | [`control`] | the command line | the daemon: administration |
@@ -23,6 +24,7 @@ pub mod dead_letters;
 pub mod dev;
 pub mod doctor;
 mod error;
+pub mod fate;
 pub mod host;
 pub mod jobs;
 pub mod peer;
@@ -65,8 +67,3 @@ pub(crate) use method;
 /// The answer that says no more than that it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize)]
 pub struct Done {}
-
-/// For what is left out if there is nothing of it.
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}

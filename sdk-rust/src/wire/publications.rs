@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fate::Reaching;
 use super::host::Subscriber;
 use super::method;
-use super::peer::Reaching;
 use super::raw::{Raw, present};
 use crate::id::{CallId, IssuerHash, PeerId, PublicationId};
 use crate::name::ActionName;

@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fate::Handling;
 use super::method;
-use super::peer::Handling;
 use crate::id::{IssuerHash, PublicationId, SubscriptionId};
 use crate::name::{ActionName, ReceiverName};
 
@@ -57,7 +57,7 @@ pub struct Traced {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<TracedAt>,
     /// How many more were subscribed, who are not shown.
-    #[serde(default, skip_serializing_if = "super::is_zero")]
+    #[serde(default, skip_serializing_if = "super::raw::is_zero")]
     pub more: u64,
 }
 
@@ -92,7 +92,7 @@ pub struct TracedAt {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub published: Vec<Traced>,
     /// How much more that was, which we may not know.
-    #[serde(default, skip_serializing_if = "super::is_zero")]
+    #[serde(default, skip_serializing_if = "super::raw::is_zero")]
     pub hidden: u64,
     /// What was not published there, since it had come through too many hops.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,10 +1,9 @@
-use coattail::id::SubscriptionId;
+use coattail::id::{PublicationId, SubscriptionId};
 use coattail::name::ActionName;
-use coattail::wire::peer::{DeliveredTo, Trace, Traced, TracedReceiver};
+use coattail::wire::fate::{DeliveredTo, Trace, Traced, TracedReceiver};
 use coattail::wire::{ErrorCode, Failure};
 
-use super::tracer::Traces;
-use super::{MOST_MADE, MOST_SUBSCRIPTIONS, told};
+use super::tracer::{MOST_MADE, MOST_SUBSCRIPTIONS, Traces, told};
 use crate::publications::inbox::holds;
 use crate::session::Caller;
 use crate::store::Outcome;
@@ -51,7 +50,7 @@ impl Traces {
         &self,
         caller: &Caller,
         delivered: &DeliveredTo,
-        id: coattail::id::PublicationId,
+        id: PublicationId,
     ) -> Result<Vec<TracedReceiver>, Failure> {
         let DeliveredTo { action, place, subscriptions } = delivered;
         if subscriptions.len() > MOST_SUBSCRIPTIONS {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use coattail::rpc::Session;
-use coattail::wire::peer::{Trace, Traced};
+use coattail::wire::fate::{Trace, Traced};
 use coattail::wire::trace::Known;
 use coattail::wire::{ErrorCode, Failure};
 use tokio::time::{Instant, timeout_at};

@@ -2,7 +2,7 @@ use std::sync::atomic::Ordering;
 
 use coattail::id::{IssuerHash, PublicationId};
 use coattail::wire::Failure;
-use coattail::wire::peer::Trace;
+use coattail::wire::fate::Trace;
 use coattail::wire::trace::{Known, Traced};
 use futures::future::join_all;
 

@@ -11,17 +11,3 @@ mod results;
 mod tracer;
 
 pub(crate) use tracer::Traces;
-
-use crate::store::Listed;
-use coattail::wire::peer::TracedPublication;
-
-/// What was published while one publication was handled, of which an instance tells.
-const MOST_MADE: u32 = 64;
-
-/// Subscriptions of one publication that are looked at.
-const MOST_SUBSCRIPTIONS: usize = 64;
-
-fn told(listed: Listed) -> TracedPublication {
-    let Listed { id, action, sequence, time, hops, cause, bytes: _, signed_by: _ } = listed;
-    TracedPublication { id, action, sequence, time, hops, cause }
-}

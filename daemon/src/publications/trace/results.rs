@@ -4,15 +4,14 @@ use std::sync::atomic::Ordering;
 use coattail::id::{IssuerHash, PublicationId};
 use coattail::name::ActionName;
 use coattail::wire::Failure;
-use coattail::wire::peer::{DeliveredTo, Handling, Trace, TracedPublication};
+use coattail::wire::fate::{DeliveredTo, Handling, Trace, TracedPublication};
 use coattail::wire::trace::{Known, Looped, Traced, TracedAt, TracedReceiver};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream;
 
-use super::tracer::{Found, Traces, Walk};
-use super::{MOST_MADE, MOST_SUBSCRIPTIONS, told};
-use crate::store::{Outcome, SubscriptionState};
+use super::tracer::{Found, MOST_MADE, MOST_SUBSCRIPTIONS, Traces, Walk, told};
+use crate::store::{Outcome, Subscription, SubscriptionState};
 
 /// Publications that led to each other, as far as they are followed.
 const MOST_DEPTH: usize = 16;
@@ -174,7 +173,7 @@ fn nothing(issuer: IssuerHash, here: bool, known: Known) -> TracedAt {
     TracedAt { issuer, here, known, receivers: Vec::new(), published: Vec::new(), hidden: 0, looped: Vec::new() }
 }
 
-fn stored(subscription: crate::store::Subscription) -> TracedReceiver {
+fn stored(subscription: Subscription) -> TracedReceiver {
     TracedReceiver {
         receiver: subscription.receiver,
         subscription: subscription.id,

@@ -4,15 +4,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use coattail::id::{IssuerHash, PublicationId};
-use coattail::wire::peer::TracedPublication;
+use coattail::wire::fate::TracedPublication;
 use coattail::wire::trace::{Known, Trace, TracePublication, Traced};
 use coattail::wire::{ErrorCode, Failure};
 use tokio::time::Instant;
 
-use super::told;
 use crate::publications::subscribe::PublisherSide;
 use crate::session::Sessions;
-use crate::store::{Outcome, Peer, Store};
+use crate::store::{Listed, Outcome, Peer, Store};
 
 /// Characters of an id that have to be given: its time, to the second or so.
 const PREFIX: usize = 8;
@@ -22,6 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Publications in one trace: as many as a person can look at, and more.
 const MOST_PUBLICATIONS: u32 = 256;
+
+/// What was published while one publication was handled, of which an instance tells.
+pub(super) const MOST_MADE: u32 = 64;
+
+/// Subscriptions of one publication that are looked at.
+pub(super) const MOST_SUBSCRIPTIONS: usize = 64;
 
 /// Traces publications. Cheap to clone.
 #[derive(Clone)]
@@ -149,4 +154,10 @@ fn nowhere(id: PublicationId, known: Known) -> Failure {
                 .hint("what is past its retention is gone; `coattail publications list` shows what is kept")
         }
     }
+}
+
+/// As an instance tells of one of its own.
+pub(super) fn told(listed: Listed) -> TracedPublication {
+    let Listed { id, action, sequence, time, hops, cause, bytes: _, signed_by: _ } = listed;
+    TracedPublication { id, action, sequence, time, hops, cause }
 }
