@@ -99,7 +99,7 @@ fn who_may_not_see_a_publication_is_told_that_there_is_one_and_no_more() {
     assert_eq!(trace["publication"]["at"][0]["receivers"][0]["state"], "handled", "{trace}");
 
     // Whoever has a token for something else learns nothing at all, of no publication.
-    let mut raw = Fall::stranger(&fall.cluster.subscriber, &third);
+    let mut raw = Fall::stranger(&fall.cluster.subscriber, &Instance::new("stranger"));
     for id in [&first, received.as_str().expect("an id")] {
         let ask = json!({"publication": id});
         assert_eq!(raw.call("publications.trace", &ask), Err(ErrorCode::NotPermitted), "{id}");
