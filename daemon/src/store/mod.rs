@@ -9,6 +9,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `database` | the file, before anything is done with it |
 //! | `handle` | [`Store`]: open, close, hand work to the threads |
 //! | `thread` | the loops of the writing and the reading threads |
 //! | `group` | one transaction that many writes share |
@@ -34,6 +35,7 @@ mod backlogs;
 mod backup;
 mod columns;
 mod counts;
+mod database;
 mod dead_letters;
 mod epochs;
 mod error;
@@ -63,7 +65,8 @@ mod validations;
 
 pub use audit::{AuditFact, AuditRow};
 pub use backlogs::{Backlog, Front, StuckLane};
-pub use backup::{adopt, check_file, copy_database};
+pub use backup::{adopt, copy_database};
+pub use database::Database;
 pub use dead_letters::{DeadLetter, WhichDead};
 pub use epochs::last_epoch;
 pub use error::Error;
@@ -73,7 +76,7 @@ pub use history::Listed;
 pub use inbox::{FailedTry, InboxItem, InboxLane, Taken};
 pub use jobs::{Added, Asker, JobDraft, JobEnd, JobResult, JobRow, LOST_HINT, MostJobs};
 pub use kept::Received;
-pub use keys::{RetiredKey, retired_keys};
+pub use keys::RetiredKey;
 pub use migrate::{Migrated, Migration, migrate};
 pub use names::Name;
 pub use outcomes::{LastTry, Outcome};

@@ -277,6 +277,7 @@ mod tests {
     use super::*;
     use coattail::wire::Place;
 
+    use crate::store::Database;
     use crate::store::testing::{Fixture, action, draft, issuer, signer, store, subscription, token};
 
     async fn store_with_token() -> (Fixture, TokenId) {
@@ -316,7 +317,8 @@ mod tests {
         store.append_all((0..3).map(|_| draft("a", "1")).collect()).await.unwrap();
         let first = store.place(action("a"), 1).await.unwrap().epoch;
         store.close().await;
-        let store = Store::open(&store.path, signer(), &store.path.with_extension("epoch")).unwrap();
+        let store =
+            Store::open(Database::open(&store.path).unwrap(), signer(), &store.path.with_extension("epoch")).unwrap();
         store.append_all((0..2).map(|_| draft("a", "1")).collect()).await.unwrap();
         let second = store.place(action("a"), 4).await.unwrap().epoch;
         for (epoch, sequence, cursor, ahead) in [
