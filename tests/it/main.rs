@@ -40,6 +40,7 @@ mod reaching;
 mod restored;
 mod rotation;
 mod schemas;
+mod selected;
 mod service;
 mod smoke;
 mod supervision;

@@ -1,6 +1,4 @@
 use coattail::id::{CallId, PeerId};
-use coattail::key::Key;
-use coattail::name::ActionName;
 use coattail::wire::host::{
     Entry, Item, ListActions, ListReceivers, Perform, Performed, Publish, PublishBatch, Subscribe, Subscription,
     Unsubscribe,
@@ -142,11 +140,12 @@ fn publish(context: &Context, args: PublishAction) -> Result<ExitStatus, Failure
     let action = args.action.get();
     let wait = args.wait.map(|limit| Reach::new(context, peer, action.clone(), limit)).transpose()?;
     if let Some(lines) = &args.batch {
-        let published = publish_batch(context, lines, action, args.id.as_ref())?;
+        let published = publish_batch(context, lines, &args)?;
         return conclude(context, published, wait, |shown| context.printer.list(shown, "there was nothing to publish"));
     }
     let input = input::read_json(args.data.as_ref().expect("clap asks for one of the two"))?;
-    let call = Publish { peer, action, input, id: args.id, parent: context.parent_call() };
+    let (ttl_ms, to, parent) = (ttl_ms(&args), args.to.clone(), context.parent_call());
+    let call = Publish { peer, action, input, id: args.id, ttl_ms, to, parent };
     let published = context.talk(async |daemon| daemon.call(&call).await)?;
     conclude(context, vec![published], wait, |shown| shown.iter().try_for_each(|shown| context.printer.record(shown)))
 }
@@ -180,12 +179,18 @@ fn conclude(
     Ok(waited.conclude(context))
 }
 
+/// For how long somebody wants it.
+fn ttl_ms(args: &PublishAction) -> Option<u64> {
+    args.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
+}
+
 fn schedule(context: &Context, args: PublishAction) -> Result<ExitStatus, Failure> {
     let after = |delay| Timestamp::now().as_millisecond().saturating_add(i64::try_from(delay).unwrap_or(i64::MAX));
     let due_ms = args.at.map(Timestamp::as_millisecond).or_else(|| args.delay.map(|delay| after(delay.as_millis())));
     let due_ms = due_ms.expect("it was asked for");
     let input = input::read_json(args.data.as_ref().expect("clap asks for it"))?;
-    let call = SchedulePublication { action: args.action.get(), input, due_ms, parent: context.parent_call() };
+    let (ttl_ms, to, parent) = (ttl_ms(&args), args.to.clone(), context.parent_call());
+    let call = SchedulePublication { action: args.action.get(), input, due_ms, ttl_ms, to, parent };
     let scheduled = context.talk(async |daemon| daemon.call(&call).await)?;
     context.printer.record(&scheduled)?;
     Ok(ExitStatus::Done)
@@ -200,19 +205,15 @@ impl Row for Shown {
     }
 }
 
-fn publish_batch(
-    context: &Context,
-    lines: &Lines,
-    action: ActionName,
-    id: Option<&Key>,
-) -> Result<Vec<Published>, Failure> {
+fn publish_batch(context: &Context, lines: &Lines, args: &PublishAction) -> Result<Vec<Published>, Failure> {
     let item = |(number, input)| {
-        let id = id.map(|id| format!("{id}/{number}").parse()).transpose();
+        let id = args.id.as_ref().map(|id| format!("{id}/{number}").parse()).transpose();
         let too_long = |error| because(ErrorCode::Usage, format!("the id of line {number} cannot be used"), error);
         Ok(Item { input, id: id.map_err(too_long)? })
     };
     let publications = (1..).zip(input::read_lines(lines)?).map(item).collect::<Result<_, Failure>>()?;
-    let call = PublishBatch { action, publications, parent: context.parent_call() };
+    let (action, ttl_ms, to) = (args.action.get(), ttl_ms(args), args.to.clone());
+    let call = PublishBatch { action, publications, ttl_ms, to, parent: context.parent_call() };
     context.talk(async |daemon| daemon.call(&call).await)
 }
 
@@ -224,6 +225,7 @@ impl Record for Subscription {
             ("action", self.action.to_string()),
             ("receiver", self.receiver.to_string()),
         ];
+        fields.extend(self.filter.as_ref().map(|filter| ("where", filter.to_string())));
         if let Some(cursor) = self.cursor {
             fields.push(("after", cursor.to_string()));
         }
@@ -232,7 +234,8 @@ impl Record for Subscription {
 }
 
 fn subscribe(context: &Context, args: SubscribeAction) -> Result<(), Failure> {
-    let call = Subscribe { peer: other(context, &args.peer)?, action: args.action, receiver: args.receiver };
+    let SubscribeAction { peer, action, receiver, filter } = args;
+    let call = Subscribe { peer: other(context, &peer)?, action, receiver, filter };
     let subscription = context.talk(async |daemon| daemon.call(&call).await)?;
     context.printer.record(&subscription)
 }

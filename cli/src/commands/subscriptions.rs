@@ -1,3 +1,4 @@
+use coattail::filter::Filter;
 use coattail::id::SubscriptionId;
 use coattail::wire::Failure;
 use coattail::wire::subscriptions::{
@@ -29,8 +30,20 @@ pub(super) fn run(context: &Context, command: SubscriptionsCommand) -> Result<Ex
 }
 
 impl Row for HeldSubscription {
-    const COLUMNS: &'static [&'static str] =
-        &["id", "peer", "action", "receiver", "state", "stored", "waiting", "dead", "next attempt", "reason"];
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "peer",
+        "action",
+        "receiver",
+        "state",
+        "stored",
+        "waiting",
+        "dead",
+        "next attempt",
+        "reason",
+        "expired",
+        "where",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
@@ -45,6 +58,8 @@ impl Row for HeldSubscription {
             self.dead.to_string(),
             or_dash(self.next_attempt.as_deref().map(ago)),
             or_dash(self.reason.clone()),
+            self.expired.to_string(),
+            or_dash(self.filter.as_ref().map(Filter::to_string)),
         ]
     }
 

@@ -21,7 +21,7 @@ use crate::audit::Fact;
 use crate::feeds::Sink;
 use crate::parts::Parts;
 use crate::plugins::LAST_OUTPUT;
-use crate::publications::Cause;
+use crate::publications::{Cause, Terms};
 use crate::session::Caller;
 use crate::store::{Asker, JobResult, Name};
 use crate::tokens::{Operation, authorize};
@@ -57,7 +57,7 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
             let caller = allow(&parts, &facts, Publish::NAME, &action, &Operation::Publish(&action))?;
             // Each peer has names of its own, so that none can take those of another.
             let name = id.map(|name| Name { publisher: Some(caller.issuer()), name });
-            parts.actions.publish(action, input, name, cause.map(Cause::from)).await.map_err(for_a_peer)
+            parts.actions.publish(action, input, Terms::named(name), cause.map(Cause::from)).await.map_err(for_a_peer)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Reach| async move {
             allow(&parts, &facts, Reach::NAME, &request.action, &Operation::Publish(&request.action))?;

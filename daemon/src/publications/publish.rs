@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use coattail::id::PublicationId;
 use coattail::name::ActionName;
+use coattail::recipient::Recipient;
 use coattail::rpc::{MAX_DEPTH, is_deeper_than};
 use coattail::wire::peer::Published;
 use coattail::wire::raw::one_line;
@@ -10,7 +11,8 @@ use coattail::wire::{ErrorCode, Failure, Raw};
 
 use super::cause::Cause;
 use super::delivery::Delivery;
-use crate::store::{Appended, Draft, Looped, Name, Store};
+use super::terms::{Terms, audience};
+use crate::store::{Appended, Audience, Draft, Looped, Store};
 
 /// Room in a frame for what surrounds a payload when it is delivered.
 const ENVELOPE: usize = 64 * 1024;
@@ -48,11 +50,11 @@ impl Publisher {
         &self,
         action: ActionName,
         payload: Raw,
-        name: Option<Name>,
+        terms: Terms,
         cause: Option<Cause>,
     ) -> Result<Published, Failure> {
         self.check(&action, cause).await?;
-        let draft = self.draft(&action, payload, name, cause)?;
+        let draft = self.draft(&action, payload, terms, cause)?;
         let appended = self.store.append(draft).await?;
         self.delivery.wake(&action);
         Ok(published(appended))
@@ -62,7 +64,7 @@ impl Publisher {
     pub(crate) async fn publish_all(
         &self,
         action: ActionName,
-        values: Vec<(Raw, Option<Name>)>,
+        values: Vec<(Raw, Terms)>,
         cause: Option<Cause>,
     ) -> Result<Vec<Published>, Failure> {
         if values.len() > MOST_VALUES {
@@ -70,14 +72,26 @@ impl Publisher {
             return Err(Failure::new(ErrorCode::TooLarge, message).hint("publish them in several batches"));
         }
         self.check(&action, cause).await?;
-        let draft = |(at, (payload, name))| {
-            self.draft(&action, payload, name, cause)
+        let draft = |(at, (payload, terms))| {
+            self.draft(&action, payload, terms, cause)
                 .map_err(|failure| Failure { message: format!("value {at}: {}", failure.message), ..failure })
         };
         let drafts = (1..).zip(values).map(draft).collect::<Result<Vec<_>, _>>()?;
         let appended = self.store.append_all(drafts).await?;
         self.delivery.wake(&action);
         Ok(appended.into_iter().map(published).collect())
+    }
+
+    /// Those subscribers of an action that are meant; `None` if all are.
+    pub(crate) async fn audience(
+        &self,
+        action: &ActionName,
+        to: Option<Vec<Recipient>>,
+    ) -> Result<Option<Audience>, Failure> {
+        match to {
+            None => Ok(None),
+            Some(to) => audience(&self.store, action, to).await.map(Some),
+        }
     }
 
     /// A loop stops by itself: what has come through too many hops is refused, counted, and told once.
@@ -104,7 +118,7 @@ impl Publisher {
         &self,
         action: &ActionName,
         payload: Raw,
-        name: Option<Name>,
+        terms: Terms,
         cause: Option<Cause>,
     ) -> Result<Draft, Failure> {
         // What is signed are these very bytes, and they travel in lines.
@@ -120,13 +134,19 @@ impl Publisher {
             let message = format!("the value is nested deeper than {PAYLOAD_DEPTH} levels");
             return Err(Failure::new(ErrorCode::InvalidInput, message).hint("publish it flatter, or as a text"));
         }
-        let mut draft =
-            Draft::new(PublicationId::new(), action.clone(), payload, jiff::Timestamp::now().as_millisecond());
+        let (now, ttl) = (jiff::Timestamp::now().as_millisecond(), terms.ttl_ms()?);
+        let mut draft = Draft::new(PublicationId::new(), action.clone(), payload, now);
         if let Some(cause) = cause {
             draft = draft.caused_by(cause.publication, cause.hops);
         }
-        if let Some(name) = name {
+        if let Some(name) = terms.name {
             draft = draft.named(name);
+        }
+        if let Some(ttl) = ttl {
+            draft = draft.expiring(now.saturating_add(ttl));
+        }
+        if let Some(audience) = terms.to {
+            draft = draft.addressed_to(audience);
         }
         Ok(draft)
     }

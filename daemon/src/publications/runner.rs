@@ -58,7 +58,9 @@ impl Runner {
             match self.store.next_waiting(self.lane.subscription).await {
                 Ok(None) => self.wake.notified().await,
                 Ok(Some(item)) => {
-                    let wait = item.next_attempt.saturating_sub(now());
+                    // What nobody wants any more when it is tried again need not wait for that.
+                    let next = item.expires.map_or(item.next_attempt, |expires| expires.min(item.next_attempt));
+                    let wait = next.saturating_sub(now());
                     match u64::try_from(wait) {
                         // Or until there is something new: it may be before this one.
                         Ok(wait @ 1..) => {
@@ -78,6 +80,11 @@ impl Runner {
     async fn handle(&self, item: InboxItem) -> Result<(), Failure> {
         let (subscription, place) = (item.subscription, item.place);
         let sequence = place.sequence;
+        if item.expires.is_some_and(|expires| expires <= now()) {
+            tracing::info!(receiver = %item.receiver, sequence, "a publication came too late for its receiver: its time is over");
+            let last = LastTry { attempt: item.attempts, began: now(), ended: now() };
+            return Ok(self.store.expire(subscription, place, last).await?);
+        }
         let attempt = item.attempts + 1;
         let receiver = item.receiver.clone();
         let (call, began) = (CallId::new(), now());

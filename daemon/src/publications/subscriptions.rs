@@ -52,9 +52,11 @@ fn described(backlog: Backlog) -> HeldSubscription {
         issuer: backlog.publisher,
         action: backlog.action,
         receiver: backlog.receiver,
+        filter: backlog.filter,
         sequence: backlog.stored.map(|stored| stored.sequence),
         waiting: backlog.waiting,
         dead: backlog.dead,
+        expired: backlog.expired,
         state,
         waiting_since: first.as_ref().map(|first| time(first.since)),
         next_attempt: first

@@ -127,7 +127,7 @@ impl Store {
         self.write(move |group| {
             let taken = dig_up(group.db(), &which, limit)?;
             for (subscription, place, row) in &taken {
-                wait(group.db(), *subscription, *place, *row)?;
+                wait(group.db(), *subscription, *place, *row, true)?;
             }
             group.tally.dead -= signed(taken.len() as u64);
             group.tally.waiting += signed(taken.len() as u64);

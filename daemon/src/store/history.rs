@@ -1,8 +1,11 @@
+use std::collections::HashMap;
+
 use coattail::id::{IssuerHash, PublicationId, SubscriptionId};
 use coattail::name::ActionName;
 use coattail::wire::fate::Reaching;
 use rusqlite::{OptionalExtension as _, Row, params};
 
+use super::audience::Audience;
 use super::columns::{parsed, parsed_if_any, signed, unsigned};
 use super::{Error, Store};
 
@@ -25,6 +28,10 @@ pub struct Listed {
     pub hops: u8,
     /// The identity that signed it.
     pub signed_by: IssuerHash,
+    /// Until when somebody wants it, in milliseconds.
+    pub expires: Option<i64>,
+    /// Who gets it; absent: everyone.
+    pub audience: Option<Audience>,
 }
 
 impl Store {
@@ -74,7 +81,8 @@ impl Store {
         let count = "SELECT count(*) AS subscribers, coalesce(sum(cursor >= sequence), 0) AS stored,
                  coalesce(sum(cursor < sequence AND paused), 0) AS paused
              FROM publications JOIN logs ON logs.id = log LEFT JOIN subscriptions USING (action)
-             WHERE publications.id = ?1 AND action = ?2 AND created <= time";
+             WHERE publications.id = ?1 AND action = ?2 AND created <= time
+                 AND (audience IS NULL OR instr(' ' || audience || ' ', ' ' || subscriptions.issuer || ' '))";
         self.read(move |db| {
             let known =
                 "SELECT 1 FROM publications JOIN logs ON logs.id = log WHERE publications.id = ?1 AND action = ?2";
@@ -96,11 +104,25 @@ impl Store {
         let query = "SELECT subscriptions.id FROM publications JOIN logs ON logs.id = log
                  JOIN subscriptions USING (action)
              WHERE publications.id = ?1 AND cursor < sequence AND created <= time
+                 AND (audience IS NULL OR instr(' ' || audience || ' ', ' ' || subscriptions.issuer || ' '))
              ORDER BY created, subscriptions.id LIMIT ?2";
         self.read(move |db| {
             let mut query = db.prepare_cached(query)?;
             let lacking = query.query_map(params![id.to_string(), limit], |row| parsed(row, "id"))?;
             Ok(lacking.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// To whom what comes after a sequence is addressed, up to another, as far as it is not for everyone.
+    pub async fn audiences(&self, action: ActionName, after: u64, end: u64) -> Result<HashMap<u64, Audience>, Error> {
+        let query = "SELECT sequence, audience FROM publications WHERE log = (SELECT id FROM logs WHERE action = ?1)
+             AND sequence > ?2 AND sequence <= ?3 AND audience IS NOT NULL";
+        self.read(move |db| {
+            let one = |row: &Row<'_>| Ok((unsigned(row, "sequence")?, parsed(row, "audience")?));
+            let mut query = db.prepare_cached(query)?;
+            let found = query.query_map(params![action.as_str(), signed(after), signed(end)], one)?;
+            Ok(found.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -119,7 +141,7 @@ impl Store {
 
 /// Publications without their payloads, for [`read`].
 pub(super) const LISTED: &str = "SELECT publications.id, action, sequence, time, octet_length(payload) AS bytes, cause,
-    hops, issuer FROM publications JOIN logs ON logs.id = log LEFT JOIN signed_groups ON signed_groups.id = signed_group";
+    hops, issuer, expires, audience FROM publications JOIN logs ON logs.id = log LEFT JOIN signed_groups ON signed_groups.id = signed_group";
 
 pub(super) fn read(issuer: IssuerHash, row: &Row<'_>) -> rusqlite::Result<Listed> {
     Ok(Listed {
@@ -132,6 +154,8 @@ pub(super) fn read(issuer: IssuerHash, row: &Row<'_>) -> rusqlite::Result<Listed
         hops: row.get("hops")?,
         // Signed before there was more than one.
         signed_by: parsed_if_any(row, "issuer")?.unwrap_or(issuer),
+        expires: row.get("expires")?,
+        audience: parsed_if_any(row, "audience")?,
     })
 }
 

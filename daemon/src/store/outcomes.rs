@@ -157,7 +157,11 @@ pub(super) fn note(
         subscription.to_string(),
         place.epoch,
         signed(place.sequence),
-        if outcome == Handling::Dead { DEAD } else { HANDLED },
+        match outcome {
+            Handling::Dead => DEAD,
+            Handling::Expired => EXPIRED,
+            _ => HANDLED,
+        },
         last.attempt,
         last.ended,
         last.ended.saturating_sub(last.began).max(0)
@@ -167,6 +171,7 @@ pub(super) fn note(
 
 const HANDLED: &str = "handled";
 const DEAD: &str = "dead";
+const EXPIRED: &str = "expired";
 
 /// Rows that one call of [`Store::trim_outcomes`] removes at most: some milliseconds, then other writes get their turn.
 const TRIM_ROWS: u32 = 1000;
@@ -193,7 +198,11 @@ fn ended_row(row: &Row<'_>) -> rusqlite::Result<Outcome> {
         time: row.get("time")?,
         cause: parsed_if_any(row, "cause")?,
         hops: row.get("hops")?,
-        state: if row.get_ref("outcome")?.as_str()? == DEAD { Handling::Dead } else { Handling::Handled },
+        state: match row.get_ref("outcome")?.as_str()? {
+            DEAD => Handling::Dead,
+            EXPIRED => Handling::Expired,
+            _ => Handling::Handled,
+        },
         attempts: row.get("attempts")?,
         stored: row.get("stored")?,
         ended: Some(row.get("ended")?),

@@ -63,7 +63,9 @@ impl Store {
             .states(
                 "subscriptions.id IN (
                      SELECT s.id FROM publications p JOIN logs l ON l.id = p.log JOIN subscriptions s ON s.action = l.action
-                     WHERE p.id = ?1 AND s.created <= p.time ORDER BY s.created, s.id LIMIT 1000)",
+                     WHERE p.id = ?1 AND s.created <= p.time
+                         AND (audience IS NULL OR instr(' ' || audience || ' ', ' ' || s.issuer || ' '))
+                     ORDER BY s.created, s.id LIMIT 1000)",
                 Some(id.to_string()),
             )
             .await?;

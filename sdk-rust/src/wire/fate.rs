@@ -132,7 +132,8 @@ pub struct TracedReceiver {
 pub enum Handling {
     /// The subscriber has not stored it yet.
     Undelivered,
-    /// The subscriber has stored it, and what it did with it is not known any more, or not told.
+    /// The subscriber has stored it, and what it did with it is not known any more, or not told; or its filter has passed
+    /// it over.
     Stored,
     /// It waits for its receiver.
     Waiting,
@@ -144,6 +145,8 @@ pub enum Handling {
     Handled,
     /// It was given up.
     Dead,
+    /// It came to its receiver when its time was over, and was passed over.
+    Expired,
 }
 
 impl Handling {
@@ -151,12 +154,13 @@ impl Handling {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Undelivered => "not delivered yet",
-            Self::Stored => "stored",
+            Self::Stored => "stored, or not for it",
             Self::Waiting => "waits",
             Self::Paused => "paused",
             Self::Failing => "fails, and is tried again",
             Self::Handled => "handled",
             Self::Dead => "dead letter",
+            Self::Expired => "expired",
         }
     }
 }

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::method;
+use crate::filter::Filter;
 use crate::id::{IssuerHash, PeerId, SubscriptionId};
 use crate::name::{ActionName, ReceiverName};
 
@@ -27,6 +28,9 @@ pub struct HeldSubscription {
     pub action: ActionName,
     /// Who handles them here.
     pub receiver: ReceiverName,
+    /// Which of them; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
     /// Stored up to this sequence of the publisher's log; absent if that is not known yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
@@ -34,6 +38,9 @@ pub struct HeldSubscription {
     pub waiting: u64,
     /// How many were given up.
     pub dead: u64,
+    /// How many came too late for the receiver: their time was over.
+    #[serde(default)]
+    pub expired: u64,
     /// How it goes.
     pub state: Flow,
     /// Since when the first that waits does so (RFC 3339).

@@ -79,6 +79,7 @@ impl Row for Counted {
         "waiting",
         "dead",
         "missed",
+        "expired",
         "looped",
     ];
 
@@ -88,8 +89,8 @@ impl Row for Counted {
     }
 }
 
-fn named(counts: &Counts) -> [(&'static str, u64); 9] {
-    let Counts { published, delivered, undelivered, stored, handled, waiting, dead, missed, looped } = *counts;
+fn named(counts: &Counts) -> [(&'static str, u64); 10] {
+    let Counts { published, delivered, undelivered, stored, handled, waiting, dead, missed, expired, looped } = *counts;
     [
         ("published", published),
         ("delivered", delivered),
@@ -99,6 +100,7 @@ fn named(counts: &Counts) -> [(&'static str, u64); 9] {
         ("waiting", waiting),
         ("dead", dead),
         ("missed", missed),
+        ("expired", expired),
         ("looped", looped),
     ]
 }

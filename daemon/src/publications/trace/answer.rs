@@ -61,7 +61,7 @@ impl Traces {
         let tokens = self.store.tokens_of(subscriptions.clone()).await?;
         let mut receivers = Vec::new();
         for (subscription, token) in subscriptions.iter().zip(tokens) {
-            if holds(token, &evidence, *subscription, action).is_err() {
+            if holds(token, &evidence, *subscription, Some(action)).is_err() {
                 continue;
             }
             if let Some(outcome) = self.store.outcome(id, *subscription, *place).await? {

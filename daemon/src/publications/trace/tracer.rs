@@ -158,6 +158,6 @@ fn nowhere(id: PublicationId, known: Known) -> Failure {
 
 /// As an instance tells of one of its own.
 pub(super) fn told(listed: Listed) -> TracedPublication {
-    let Listed { id, action, sequence, time, hops, cause, bytes: _, signed_by: _ } = listed;
+    let Listed { id, action, sequence, time, hops, cause, .. } = listed;
     TracedPublication { id, action, sequence, time, hops, cause }
 }

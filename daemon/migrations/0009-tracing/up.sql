@@ -12,7 +12,7 @@ CREATE TABLE outcomes (
     time INTEGER NOT NULL,
     cause TEXT,
     hops INTEGER NOT NULL,
-    outcome TEXT NOT NULL CHECK (outcome IN ('handled', 'dead')),
+    outcome TEXT NOT NULL CHECK (outcome IN ('handled', 'dead', 'expired')),
     attempts INTEGER NOT NULL,
     stored INTEGER NOT NULL,
     ended INTEGER NOT NULL,
