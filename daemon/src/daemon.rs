@@ -24,8 +24,8 @@ use crate::own_keys::{InstanceKeys, own_identities};
 use crate::parts::Parts;
 use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
-    Causes, DeadLetters, Delivery, History, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, Schedule,
-    SubscriberSide, Subscriptions, signer,
+    Causes, DeadLetters, Delivery, History, Inbox, Links, Publisher, PublisherSide, Reaches, ReceiverSettings,
+    Schedule, SubscriberSide, Subscriptions, Traces, signer,
 };
 use crate::session::{OwnKeys, SessionSettings, Sessions};
 use crate::store::{Database, Store};
@@ -226,6 +226,8 @@ impl Daemon {
             calls: Calls::default(),
             jobs: jobs.clone(),
             history,
+            reaches: Reaches::new(store.clone(), delivery.clone(), publisher.clone()),
+            traces: Traces::new(identity.issuer(), store.clone(), sessions.clone(), publisher.clone()),
             schedule,
             dead_letters: DeadLetters::new(store.clone(), inbox.clone()),
             subscriptions: Subscriptions::new(store.clone(), inbox.clone()),

@@ -159,6 +159,7 @@ async fn perform(session: &Session) -> bool {
         start_timeout_ms: None,
         follow: false,
         key: None,
+        cause: None,
     };
     session.call(&perform).await.is_ok()
 }

@@ -91,6 +91,9 @@ limits! {
     inbox: u64 = 1_000_000, at most 1 << 40, as count;
     /// Bytes of such publications; whichever of the two is reached first counts. As much as a publisher keeps.
     inbox_bytes: u64 = GIB as u64, at most 1 << 50, as bytes;
+    /// What receivers did with publications that came, for `trace`, for as long as publications are kept; whichever of the
+    /// two is reached first counts. Some 300 bytes each.
+    outcomes: u64 = 100_000, at most 1_000_000_000, as count;
     /// Publications that cause publications: a loop stops after this many hops.
     hops: u32 = 16, at most 255, as count;
     /// What is under way when the service stops may take this long to finish.

@@ -3,7 +3,7 @@ use coattail::wire::subscriptions::Stuck;
 
 use super::finding::Area;
 use crate::publications::{Inbox, stuck};
-use crate::store::{Backlog, Store, WhichDead};
+use crate::store::{Backlog, Looped, Store, WhichDead};
 
 const AREA: Area = Area("receivers");
 
@@ -19,6 +19,8 @@ pub(super) async fn check(store: &Store, inbox: &Inbox, now: jiff::Timestamp) ->
             let hint = "`coattail dead-letters list` says why; `replay` or `drop` them";
             findings.push(AREA.warning("dead letters", message, hint));
         }
+        let since = now.as_millisecond().saturating_sub(LOOPS_MS);
+        findings.extend(store.loops_since(since).await?.into_iter().map(loops));
         if findings.is_empty() {
             findings.push(AREA.ok("all", "nothing waits for long, and nothing was given up"));
         }
@@ -33,6 +35,19 @@ fn no_room(backlog: Backlog) -> Finding {
         format!("receiver {receiver}"),
         format!("has left {waiting} publications waiting: its inbox is full, and the publisher keeps the rest"),
         format!("the subscription {subscription} goes on when an eighth of `limits.inbox` or `inbox_bytes` is free"),
+    )
+}
+
+/// How long the end of a loop is told, in milliseconds: a day.
+const LOOPS_MS: i64 = 24 * 60 * 60 * 1000;
+
+fn loops(looped: Looped) -> Finding {
+    let Looped { cause, action, hops, time } = looped;
+    let time = jiff::Timestamp::from_millisecond(time).map_or_else(|_| time.to_string(), |time| time.to_string());
+    AREA.warning(
+        format!("loop at {action}"),
+        format!("a publication was refused, last at {time}, since {} had led to it", hops.saturating_sub(1)),
+        format!("`coattail trace {cause}` shows who publishes what leads back to himself"),
     )
 }
 

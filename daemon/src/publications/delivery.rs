@@ -60,6 +60,8 @@ struct Inner {
     state: Mutex<State>,
     /// Told whenever there is something new in a log.
     published: watch::Sender<()>,
+    /// Told whenever somebody has stored something, was paused or resumed, or has left.
+    moved: watch::Sender<()>,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -85,6 +87,7 @@ impl Delivery {
             retry,
             state: Mutex::default(),
             published: watch::Sender::default(),
+            moved: watch::Sender::default(),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
         };
@@ -116,6 +119,16 @@ impl Delivery {
     /// Tells from now on when there is something new in a log.
     pub(super) fn news(&self) -> watch::Receiver<()> {
         self.inner.published.subscribe()
+    }
+
+    /// Somebody has stored something, was paused or resumed, or has left.
+    pub(super) fn note_moved(&self) {
+        self.inner.moved.send_replace(());
+    }
+
+    /// Tells from now on when subscribers have moved.
+    pub(super) fn moves(&self) -> watch::Receiver<()> {
+        self.inner.moved.subscribe()
     }
 
     /// Cancelled when nothing is delivered any more, since the service stops.
@@ -213,6 +226,8 @@ impl Delivery {
         state.visited.remove(&id);
         state.next.remove(&id);
         state.lanes.tell(key);
+        drop(state);
+        self.note_moved();
     }
 
     /// A lane is about to look into its log.

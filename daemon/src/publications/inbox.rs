@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
 use coattail::kill_point;
+use coattail::name::ActionName;
 use coattail::wire::peer::{Addressee, Ahead, Deliver, Gap, Reached, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication, Span};
 use tokio::sync::Notify;
@@ -18,8 +19,8 @@ use super::signature::{Former, Verifier};
 use crate::config::Limits;
 use crate::plugins::Plugins;
 use crate::session::{Caller, Sessions};
-use crate::store::{InboxLane, Store, Taken, Waiting};
-use crate::tokens::{Operation, authorize, inspect};
+use crate::store::{Held, InboxLane, IssuedToken, Store, Taken, Waiting};
+use crate::tokens::{Evidence, Operation, authorize, inspect};
 
 /// Publications in one delivery, at the most: what a lane of this version sends, with room for later ones.
 const MAX_BATCH: usize = 4096;
@@ -122,39 +123,24 @@ impl Inbox {
         let (mut allowed, mut refused, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
         let tokens = self.inner.store.tokens_of(to.iter().map(|to| to.subscription).collect()).await?;
         for (addressee, token) in to.into_iter().zip(tokens) {
-            let refuse = |failure: Failure| refusal(addressee.subscription, failure);
-            match token {
-                None => refused.push(refuse(revoked())),
-                Some(token) => {
-                    // Our own row: nobody else has written it.
-                    let claims = inspect(token.jwt.reveal())?.into_claims();
-                    let Some(held) = token.held else {
-                        refused.push(refuse(revoked()));
+            match holds(token, &evidence, addressee.subscription, of.as_ref()) {
+                Ok(held) => {
+                    // What is skipped takes no room.
+                    if of.is_some()
+                        && let Err(full) = self.inner.room.check(addressee.subscription, held.peer).await?
+                    {
+                        refused.push(refusal(addressee.subscription, full));
                         continue;
-                    };
-                    let (subscription, receiver) = (addressee.subscription, &held.receiver);
-                    // Without a publication, the publisher speaks of the log that the token is for.
-                    let action = of.as_ref().unwrap_or(&held.action);
-                    match authorize(&claims, &evidence, &Operation::Deliver { subscription, action, receiver }) {
-                        Ok(()) => {
-                            // What is skipped takes no room.
-                            if of.is_some()
-                                && let Err(full) = self.inner.room.check(subscription, held.peer).await?
-                            {
-                                refused.push(refuse(full));
-                                continue;
-                            }
-                            lanes.push(InboxLane {
-                                subscription: addressee.subscription,
-                                publisher: caller.issuer(),
-                                action: held.action,
-                                receiver: held.receiver,
-                            });
-                            allowed.push(addressee);
-                        }
-                        Err(denied) => refused.push(refuse(denied.into())),
                     }
+                    lanes.push(InboxLane {
+                        subscription: addressee.subscription,
+                        publisher: caller.issuer(),
+                        action: held.action,
+                        receiver: held.receiver,
+                    });
+                    allowed.push(addressee);
                 }
+                Err(failure) => refused.push(refusal(addressee.subscription, failure)),
             }
         }
         if allowed.is_empty() {
@@ -254,6 +240,23 @@ impl Inbox {
     fn runners(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Arc<Notify>>> {
         self.inner.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a subscription is for, if whoever has proven this may deliver publications of an action to it.
+pub(super) fn holds(
+    token: Option<IssuedToken>,
+    evidence: &Evidence,
+    subscription: SubscriptionId,
+    action: Option<&ActionName>,
+) -> Result<Held, Failure> {
+    let IssuedToken { jwt, held, .. } = token.ok_or_else(revoked)?;
+    let held = held.ok_or_else(revoked)?;
+    // Our own row: nobody else has written it.
+    let claims = inspect(jwt.reveal())?.into_claims();
+    // Without a publication, the publisher speaks of the log that the token is for.
+    let action = action.unwrap_or(&held.action);
+    authorize(&claims, evidence, &Operation::Deliver { subscription, action, receiver: &held.receiver })?;
+    Ok(held)
 }
 
 fn revoked() -> Failure {

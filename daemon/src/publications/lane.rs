@@ -21,9 +21,8 @@ use crate::store::{Advance, Member, Reader, Store, Stretch};
 /// Publications in one delivery, at the most.
 const BATCH: usize = 512;
 
-/// Bytes of payload in one delivery beyond the first publication: what is lost with a connection is sent again, and while
-/// one is on its way the next is read.
-const BATCH_BYTES: usize = 512 * 1024;
+/// Bytes of payload in one delivery beyond the first publication: what is lost with a connection is sent again.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// How often the log is looked at for one delivery, as long as nothing in it is for the subscriber: it moves on over a long
 /// run of what is for others with few messages, and is told now and then.
@@ -51,7 +50,7 @@ pub(super) struct Lane {
 
 /// What came of one round.
 enum Round {
-    /// Something was sent, and there is more.
+    /// Something was sent; there may be more.
     Sent,
     /// Every subscription that does not wait has everything, or is paused.
     UpToDate,
@@ -67,8 +66,6 @@ struct Course {
     most: usize,
     /// How much was in the last one.
     sent: usize,
-    /// What comes after a sequence, read while what is before it was on its way.
-    ahead: Option<(u64, Stretch)>,
     turns: Turns,
     gaps: Gaps,
     barren: Barren,
@@ -159,7 +156,6 @@ impl Lane {
     }
 
     async fn round(&self, course: &mut Course, used: &mut Option<Session>) -> Result<Round, Failure> {
-        let ahead = course.ahead.take();
         let mut members = self.members().await?;
         let is_deserted = members.is_empty();
         members.retain(|member| !member.paused);
@@ -182,14 +178,10 @@ impl Lane {
             return Ok(Round::Deserted);
         };
         let after = course.after(after);
-        let is_on_trial = course.turns.is_on_trial(&members);
-        let most = if is_on_trial { 1 } else { course.most };
-        let stretch = match ahead {
-            Some((from, stretch)) if from == after && !is_on_trial => stretch,
-            _ => self.look(after, most).await?,
-        };
+        let most = if course.turns.is_on_trial(&members) { 1 } else { course.most };
+        let stretch = self.look(after, most).await?;
         let stretch = if course.apart { stretch.before_publications() } else { stretch };
-        let Stretch { publications, skipped, expired, end, more } = stretch;
+        let Stretch { publications, skipped, expired, end, more: _ } = stretch;
         if end == 0 {
             return Ok(if is_partial { Round::NextTurn } else { Round::UpToDate });
         }
@@ -199,16 +191,13 @@ impl Lane {
             .take(course.addressees)
             .map(|member| Addressee { subscription: member.id, after: member.cursor, epoch: member.epoch })
             .collect();
-        let is_partial = is_partial || to.len() < members.iter().filter(|member| member.cursor < end).count();
         let (count, last) = (publications.len(), publications.last().map(|publication| publication.sequence));
         course.sent = count + skipped.len();
         let lowest = to.iter().map(|to| to.after).min().unwrap_or(end);
         let gaps = course.gaps.between(lowest, end);
         let delivery = Deliver { to: to.clone(), publications, gaps: gaps.clone(), skipped: skipped.clone() };
         kill_point!("delivery.before-send");
-        let read = async { if more { self.look(end, most).await.ok() } else { None } };
-        let (sent, next) = tokio::join!(self.send(&members, delivery, used), read);
-        match sent {
+        match self.send(&members, delivery, used).await {
             Ok(answer) => {
                 (course.addressees, course.apart) = (ADDRESSEES, false);
                 course.turns.served(to.iter().map(|to| to.subscription));
@@ -221,8 +210,7 @@ impl Lane {
                 };
                 let moved = |to: &Addressee| moved(to, end, &skipped, &expired, &gaps);
                 self.settle(to.iter().map(moved).collect(), answer, &mut course.turns).await?;
-                course.ahead = next.filter(|next| next.end > 0).map(|next| (end, next));
-                Ok(if more || is_partial { Round::Sent } else { Round::UpToDate })
+                Ok(Round::Sent)
             }
             Err(failure) => {
                 let ids: Vec<_> = to.iter().map(|to| to.subscription).collect();
@@ -298,6 +286,7 @@ impl Lane {
             kill_point!("delivery.answered");
             self.store.advance_cursors(stored).await?;
             kill_point!("delivery.cursor-moved");
+            self.delivery.note_moved();
         }
         for ahead in ahead.into_iter().filter(|ahead| is_addressed(ahead.subscription)) {
             self.delivery.note_ahead(self.key.subscriber, ahead).await?;
@@ -341,7 +330,7 @@ impl Lane {
 impl Default for Course {
     fn default() -> Self {
         let (turns, gaps, barren) = (Turns::default(), Gaps::default(), Barren::default());
-        Self { most: BATCH, sent: BATCH, ahead: None, turns, gaps, barren, addressees: ADDRESSEES, apart: false }
+        Self { most: BATCH, sent: BATCH, turns, gaps, barren, addressees: ADDRESSEES, apart: false }
     }
 }
 

@@ -15,7 +15,7 @@ use super::links::Links;
 use super::room::Room;
 use crate::config::RetrySchedule;
 use crate::plugins::{LAST_OUTPUT, Plugins, ReceiveCall};
-use crate::store::{Error, FailedTry, InboxItem, InboxLane, Store, Waiting};
+use crate::store::{Error, FailedTry, InboxItem, InboxLane, LastTry, Store, Waiting};
 
 /// How receivers are called.
 #[derive(Debug, Clone)]
@@ -86,18 +86,21 @@ impl Runner {
 
     async fn handle(&self, item: InboxItem, cancel: &CancellationToken) -> Result<(), Failure> {
         let (subscription, place) = (item.subscription, item.place);
-        let sequence = place.sequence;
+        let (sequence, bytes) = (place.sequence, Waiting::bytes_of(item.payload.get()));
         if item.expires.is_some_and(|expires| expires <= now()) {
             tracing::info!(receiver = %item.receiver, sequence, "a publication came too late for its receiver: its time is over");
-            return Ok(self.store.expire(subscription, place).await?);
+            let last = LastTry { attempt: item.attempts, began: now(), ended: now() };
+            self.note(cancel, || self.store.expire(subscription, place, last)).await?;
+            self.make_room(bytes);
+            return Ok(());
         }
-        let attempt = item.attempts + 1;
-        let (receiver, bytes) = (item.receiver.clone(), Waiting::bytes_of(item.payload.get()));
+        let (attempt, receiver) = (item.attempts + 1, item.receiver.clone());
         let (call, began) = (CallId::new(), now());
         kill_point!("receiver.before-start");
         let Err(failure) = self.receive(call, item, attempt).await else {
             kill_point!("receiver.answered");
-            self.note(cancel, || self.store.finish(subscription, place)).await?;
+            let last = LastTry { attempt, began, ended: now() };
+            self.note(cancel, || self.store.finish(subscription, place, last)).await?;
             kill_point!("receiver.finished");
             self.make_room(bytes);
             return Ok(());

@@ -231,7 +231,11 @@ impl Store {
         .await
     }
 
-    async fn states(&self, condition: &'static str, key: Option<String>) -> Result<Vec<SubscriptionState>, Error> {
+    pub(super) async fn states(
+        &self,
+        condition: &'static str,
+        key: Option<String>,
+    ) -> Result<Vec<SubscriptionState>, Error> {
         self.read(move |db| {
             let query = format!(
                 "SELECT subscriptions.*, {PROGRESS}

@@ -9,7 +9,8 @@ use coattail::wire::peer::Addressee;
 use coattail::wire::{GroupProof, Place, Publication, Raw};
 
 use super::{
-    Database, Draft, FailedTry, Held, IssuedToken, Migration, Peer, Signer, Store, Subscription, Validation, migrate,
+    Database, Draft, FailedTry, Held, IssuedToken, LastTry, Migration, Peer, Signer, Store, Subscription, Validation,
+    migrate,
 };
 
 /// A store in a folder that goes when this is dropped.
@@ -154,4 +155,9 @@ pub(crate) async fn with_waiting(count: u64) -> (Fixture, SubscriptionId) {
     let publications = (1..=count).map(|n| publication("them", "a", n)).collect();
     store.store_delivery(publications, vec![], vec![to(id, 0)]).await.unwrap();
     (store, id)
+}
+
+/// A call of a receiver, after which its publication waits no more.
+pub(super) fn tried() -> LastTry {
+    LastTry { attempt: 1, began: 5, ended: 7 }
 }

@@ -192,8 +192,21 @@ pub struct Perform {
     /// is done twice. Such a call does not end with its connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
+    /// What was being handled when the caller asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CausedBy>,
 }
 method!(Perform, "actions.perform", Performed);
+
+/// The publication that was being handled when something was asked for. What is published because of it carries that on,
+/// so that a loop over calls stops, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CausedBy {
+    /// Which publication.
+    pub publication: PublicationId,
+    /// How many publications led to what is published because of it.
+    pub hops: u8,
+}
 
 /// The action succeeded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -275,6 +288,9 @@ pub struct Publish {
     /// stored once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Key>,
+    /// What was being handled when the caller asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CausedBy>,
 }
 method!(Publish, "actions.publish", Published);
 
