@@ -104,7 +104,8 @@ async fn subscribe(instance: &Instance, peer: &str, receivers: &[String]) {
     let session = control(instance).await;
     for receiver in receivers {
         let receiver = ReceiverName::new(receiver).expect("a valid name");
-        let subscribe = Subscribe { peer: peer.parse().expect("the id of a peer"), action: name(ACTION), receiver };
+        let peer = peer.parse().expect("the id of a peer");
+        let subscribe = Subscribe { peer, action: name(ACTION), receiver, filter: None };
         session.call(&subscribe).await.expect("it is subscribed");
     }
 }
