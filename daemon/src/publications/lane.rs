@@ -17,9 +17,8 @@ use crate::store::{Advance, Reader, Store, Stretch, SubscriptionState};
 /// Publications in one delivery, at the most.
 const BATCH: usize = 512;
 
-/// Bytes of payload in one delivery beyond the first publication: what is lost with a connection is sent again, and while
-/// one is on its way the next is read.
-const BATCH_BYTES: usize = 512 * 1024;
+/// Bytes of payload in one delivery beyond the first publication: what is lost with a connection is sent again.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// How often the log is looked at for one delivery, as long as nothing in it is for the subscriber: it moves on over a long
 /// run of what is for others with few messages, and is told now and then.
@@ -39,18 +38,9 @@ pub(super) struct Lane {
     pub(super) wake: Arc<Wake>,
 }
 
-/// How a lane goes on from one round to the next.
-struct Course {
-    /// Publications in one delivery.
-    most: usize,
-    barren: Barren,
-    /// What comes after a sequence, read while what is before it was on its way.
-    ahead: Option<(u64, Stretch)>,
-}
-
 /// What came of one round.
 enum Round {
-    /// Something was sent, and there is more.
+    /// Something was sent; there may be more.
     Sent,
     /// Every subscription has everything, or is paused.
     UpToDate,
@@ -64,16 +54,15 @@ impl Lane {
     }
 
     async fn deliver(&self) {
-        let mut failures = 0_u32;
-        let mut course = Course { most: BATCH, barren: Barren::default(), ahead: None };
+        let (mut failures, mut most, mut barren) = (0_u32, BATCH, Barren::default());
         loop {
             let mut used = None;
             self.delivery.listen(&self.key, &self.wake);
-            match self.round(&mut course, &mut used).await {
-                Ok(Round::Sent) => (failures, course.most) = (0, BATCH.min(course.most + 1)),
+            match self.round(most, &mut barren, &mut used).await {
+                Ok(Round::Sent) => (failures, most) = (0, BATCH.min(most + 1)),
                 Ok(Round::UpToDate) => {
                     failures = 0;
-                    if course.barren != Barren::default() {
+                    if barren != Barren::default() {
                         // What it knows would be gone with it. A wake that came during the round is kept.
                         self.wake.told().await;
                     } else if self.delivery.rest(&self.key, &self.wake) {
@@ -85,7 +74,7 @@ impl Lane {
                     failures = failures.saturating_add(1);
                     // Perhaps it was more than the subscriber takes in one frame, or in the time it has.
                     if matches!(failure.code, ErrorCode::TooLarge | ErrorCode::Lost | ErrorCode::TimedOut) {
-                        course.most = (course.most / 2).max(1);
+                        most = (most / 2).max(1);
                     }
                     let asked = failure.retry_after_ms.map(Duration::from_millis);
                     let delay = self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT);
@@ -132,12 +121,11 @@ impl Lane {
         members.iter().find_map(|member| self.delivery.attached(member.subscription.id))
     }
 
-    async fn round(&self, course: &mut Course, used: &mut Option<Session>) -> Result<Round, Failure> {
-        let (most, ahead) = (course.most, course.ahead.take());
+    async fn round(&self, most: usize, barren: &mut Barren, used: &mut Option<Session>) -> Result<Round, Failure> {
         let mut members = self.members().await?;
         let is_deserted = members.is_empty();
         members.retain(|member| !member.paused);
-        let Some(after) = members.iter().map(|member| course.barren.after(member.cursor)).min() else {
+        let Some(after) = members.iter().map(|member| barren.after(member.cursor)).min() else {
             if !is_deserted {
                 return Ok(Round::UpToDate);
             }
@@ -153,11 +141,7 @@ impl Lane {
             self.delivery.ensure_lane(self.key.clone());
             return Ok(Round::Deserted);
         };
-        let stretch = match ahead {
-            Some((from, stretch)) if from == after => stretch,
-            _ => self.look(after, most).await?,
-        };
-        let Stretch { publications, skipped, expired, end, more } = stretch;
+        let Stretch { publications, skipped, expired, end, more: _ } = self.look(after, most).await?;
         if end == 0 {
             return Ok(Round::UpToDate);
         }
@@ -167,22 +151,17 @@ impl Lane {
             .map(|member| Addressee { subscription: member.subscription.id, after: member.cursor, epoch: member.epoch })
             .collect();
         let last = publications.last().map(|publication| publication.sequence);
-        let sent = self.send(&members, Deliver { to: to.clone(), publications, skipped: skipped.clone() }, used);
-        let read = async { if more { self.look(end, most).await.ok() } else { None } };
-        let (sent, next) = tokio::join!(sent, read);
-        match sent {
+        match self.send(&members, Deliver { to: to.clone(), publications, skipped: skipped.clone() }, used).await {
             Ok(answer) => {
                 let end = if skipped.is_empty() || answer.skipped {
                     end
                 } else {
                     // It knows nothing of what is skipped, and has got as far as the last publication.
-                    course.barren.note(last.unwrap_or(after), end);
+                    barren.note(last.unwrap_or(after), end);
                     last.unwrap_or(0)
                 };
                 let moved = |to: &Addressee| moved(to, end, &skipped, &expired);
-                self.settle(to.iter().map(moved).collect(), answer).await?;
-                course.ahead = next.filter(|next| next.end > 0).map(|next| (end, next));
-                Ok(if more { Round::Sent } else { Round::UpToDate })
+                self.settle(to.iter().map(moved).collect(), answer).await
             }
             Err(failure) => {
                 for addressee in &to {
@@ -233,7 +212,7 @@ impl Lane {
     }
 
     /// Moves the cursors of those that have stored it, and ends the subscriptions that are over at the subscriber.
-    async fn settle(&self, to: Vec<Advance>, answer: Stored) -> Result<(), Failure> {
+    async fn settle(&self, to: Vec<Advance>, answer: Stored) -> Result<Round, Failure> {
         let Stored { refused, mut behind, ahead, skipped: _ } = answer;
         let is_addressed = |id| to.iter().any(|to| to.subscription == id);
         let refused: Vec<_> = refused
@@ -263,7 +242,7 @@ impl Lane {
                 failed = Some(failure.clone());
             }
         }
-        failed.map_or(Ok(()), Err)
+        failed.map_or(Ok(Round::Sent), Err)
     }
 
     /// The token with which we dialled is not accepted: that one subscription is over. The others may still be good,
