@@ -93,7 +93,7 @@ pub(crate) async fn starts(
 }
 
 /// Publishes, and hears from the receivers.
-struct Stamps {
+pub(crate) struct Stamps {
     publisher: Session,
     subscriber: Session,
     publish: Publish,
@@ -104,7 +104,7 @@ struct Stamps {
 }
 
 impl Stamps {
-    async fn new(publisher: Session, subscriber: Session, action: String, count: usize) -> Self {
+    pub(crate) async fn new(publisher: Session, subscriber: Session, action: String, count: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("stamps");
         let socket = UnixDatagram::bind(&path).expect("a socket can be made");
@@ -117,7 +117,7 @@ impl Stamps {
     }
 
     /// Returns how long it was until each receiver started.
-    async fn publish(&mut self) -> Vec<Duration> {
+    pub(crate) async fn publish(&mut self) -> Vec<Duration> {
         let now = SystemTime::now();
         self.publisher.call(&self.publish).await.expect("it is accepted");
         let mut times = Vec::new();

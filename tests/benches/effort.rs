@@ -13,6 +13,8 @@ pub(crate) struct Effort {
     pub(crate) subscriptions: &'static [usize],
     /// Receiver starts to wait for in a round; there are at least ten publications.
     pub(crate) receiver_starts: usize,
+    /// Subscriptions of a subscriber that takes nothing.
+    pub(crate) stuck: usize,
     /// Processes to start in a round.
     pub(crate) processes: usize,
     /// Sessions that are open at once.
@@ -37,6 +39,7 @@ impl Effort {
         warm_up: Duration::from_millis(300),
         subscriptions: &[1, 10, 100],
         receiver_starts: 100,
+        stuck: 1000,
         processes: 20,
         sessions: &[0, 100, 1000],
         publications: 50_000,
@@ -53,6 +56,7 @@ impl Effort {
         warm_up: Duration::from_millis(20),
         subscriptions: &[1, 10],
         receiver_starts: 10,
+        stuck: 50,
         processes: 3,
         sessions: &[0, 100],
         publications: 2_000,

@@ -18,6 +18,7 @@ mod memory;
 mod peer;
 mod pipe;
 mod plugins;
+mod pressure;
 mod process;
 mod publish;
 mod report;
@@ -37,7 +38,7 @@ const END: &str = "<!-- measured: end -->\n";
 
 type Measure = fn(&Effort) -> Section;
 
-const SECTIONS: [(&str, Measure); 19] = [
+const SECTIONS: [(&str, Measure); 20] = [
     ("Floors", floor::measure),
     ("Remote perform", calls::remote),
     ("Remote perform, without the caller's daemon", calls::direct),
@@ -48,6 +49,7 @@ const SECTIONS: [(&str, Measure); 19] = [
     ("Fairness", fairness::measure),
     ("Publish", publish::measure),
     ("Delivery", delivery::measure),
+    ("Back-pressure", pressure::measure),
     ("Start-up", startup::measure),
     ("Memory", memory::measure),
     ("Goals: remote perform", rivals::perform),

@@ -80,7 +80,10 @@ impl Dialer {
             self.id.to_string().as_bytes(),
         ]);
         let proof = STANDARD.encode(identity.sign(DOMAIN, &transcript));
-        session.call(&Authenticate { token: self.token.to_string().into(), proof }).await.expect("it lets us in");
+        session
+            .call(&Authenticate { token: self.token.to_string().into(), proof, frame: None })
+            .await
+            .expect("it lets us in");
         session
     }
 }

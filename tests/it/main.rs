@@ -3,6 +3,7 @@
 mod architecture;
 mod attacks;
 mod audit;
+mod backpressure;
 mod backup;
 mod bad_children;
 mod bad_data;
@@ -28,6 +29,8 @@ mod jobs;
 mod limits;
 mod memory;
 mod moving;
+mod nat;
+mod network;
 mod original_api;
 mod orphans;
 mod outcomes;

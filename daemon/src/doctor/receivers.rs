@@ -2,15 +2,17 @@ use coattail::wire::doctor::Finding;
 use coattail::wire::subscriptions::Stuck;
 
 use super::finding::Area;
-use crate::publications::stuck;
-use crate::store::{Store, WhichDead};
+use crate::publications::{Inbox, stuck};
+use crate::store::{Backlog, Store, WhichDead};
 
 const AREA: Area = Area("receivers");
 
 /// Whether receivers take what waits for them. Those that do not are called on, and nothing is lost.
-pub(super) async fn check(store: &Store, now: jiff::Timestamp) -> Vec<Finding> {
+pub(super) async fn check(store: &Store, inbox: &Inbox, now: jiff::Timestamp) -> Vec<Finding> {
     let found = async {
         let mut findings: Vec<Finding> = stuck(store, now).await?.into_iter().map(finding).collect();
+        let full = store.backlogs().await?.into_iter().filter(|backlog| inbox.is_full(backlog.subscription));
+        findings.extend(full.map(no_room));
         let dead = store.count_dead_letters(WhichDead::All).await?;
         if dead > 0 {
             let message = format!("there are {dead}: publications that receivers did not take");
@@ -23,6 +25,15 @@ pub(super) async fn check(store: &Store, now: jiff::Timestamp) -> Vec<Finding> {
         Ok(findings)
     };
     found.await.unwrap_or_else(|error: crate::store::Error| vec![AREA.failed("all", error)])
+}
+
+fn no_room(backlog: Backlog) -> Finding {
+    let Backlog { subscription, receiver, waiting, .. } = backlog;
+    AREA.warning(
+        format!("receiver {receiver}"),
+        format!("has left {waiting} publications waiting: its inbox is full, and the publisher keeps the rest"),
+        format!("the subscription {subscription} goes on when an eighth of `limits.inbox` or `inbox_bytes` is free"),
+    )
 }
 
 fn finding(stuck: Stuck) -> Finding {

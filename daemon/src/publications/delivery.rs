@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use coattail::filter::Filter;
 use coattail::id::{IssuerHash, SubscriptionId};
@@ -67,8 +68,11 @@ struct Inner {
 struct State {
     lanes: Lanes,
     attached: HashMap<SubscriptionId, Session>,
-    /// When lanes that have failed try again.
-    next: HashMap<LaneKey, Timestamp>,
+    /// How often anything was attached, and when each of what is attached was.
+    visits: u64,
+    visited: HashMap<SubscriptionId, u64>,
+    /// When those that have failed are tried again.
+    next: HashMap<SubscriptionId, Timestamp>,
     /// False while the instance is opened by a command: then what is published waits for the service.
     running: bool,
 }
@@ -143,7 +147,7 @@ impl Delivery {
         let mut state = self.state();
         state.attached.retain(|_, attached| !attached.is_same(session) && !attached.is_closed());
         for (id, _) in &subscriptions {
-            state.attached.insert(*id, session.clone());
+            state.attach(*id, session);
         }
         drop(state);
         for (_, key) in subscriptions {
@@ -179,7 +183,7 @@ impl Delivery {
 
     /// Adds one to those that are delivered over a session.
     pub(crate) fn attach_one(&self, session: &Session, id: SubscriptionId, key: LaneKey) {
-        self.state().attached.insert(id, session.clone());
+        self.state().attach(id, session);
         self.ensure_lane(key);
     }
 
@@ -188,23 +192,26 @@ impl Delivery {
         self.state().attached.get(&id).filter(|session| !session.is_closed()).cloned()
     }
 
-    /// When the lane of a subscriber tries again, if it waits for that.
-    pub(super) fn next_attempt(&self, key: &LaneKey) -> Option<Timestamp> {
-        self.state().next.get(key).copied()
+    /// Which of its visits it was when the subscriber last attached a subscription.
+    pub(super) fn visit(&self, id: SubscriptionId) -> u64 {
+        self.state().visited.get(&id).copied().unwrap_or_default()
     }
 
-    pub(super) fn note_next(&self, key: &LaneKey, next: Option<Timestamp>) {
-        let mut state = self.state();
-        match next {
-            Some(next) => state.next.insert(key.clone(), next),
-            None => state.next.remove(key),
-        };
+    /// When a subscription that has failed is tried again, if it waits for that.
+    pub(super) fn next_attempt(&self, id: SubscriptionId) -> Option<Timestamp> {
+        self.state().next.get(&id).copied()
+    }
+
+    pub(super) fn note_next(&self, id: SubscriptionId, delay: Duration) {
+        self.state().next.insert(id, Timestamp::now().saturating_add(delay).unwrap_or(Timestamp::MAX));
     }
 
     /// A subscription has ended: its lane looks again, and ends with the last of its subscriptions.
     pub(crate) fn detach(&self, id: SubscriptionId, key: &LaneKey) {
         let mut state = self.state();
         state.attached.remove(&id);
+        state.visited.remove(&id);
+        state.next.remove(&id);
         state.lanes.tell(key);
     }
 
@@ -235,6 +242,14 @@ impl Delivery {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn attach(&mut self, id: SubscriptionId, session: &Session) {
+        self.visits += 1;
+        self.visited.insert(id, self.visits);
+        self.attached.insert(id, session.clone());
     }
 }
 

@@ -3,23 +3,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
-use coattail::wire::peer::{Addressee, Ahead, Deliver, Reached, Refused, Stored};
+use coattail::wire::peer::{Addressee, Ahead, Deliver, Gap, Reached, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication, Span};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cause::Causes;
+use super::links::Links;
+use super::room::Room;
 use super::runner::{ReceiverSettings, Runner};
 use super::signature::{Former, Verifier};
+use crate::config::Limits;
 use crate::plugins::Plugins;
 use crate::session::{Caller, Sessions};
-use crate::store::{InboxLane, Store, Taken};
+use crate::store::{InboxLane, Store, Taken, Waiting};
 use crate::tokens::{Operation, authorize, inspect};
 
 /// Publications in one delivery, at the most: what a lane of this version sends, with room for later ones.
 const MAX_BATCH: usize = 4096;
 
+/// Gaps of which one delivery may tell, and bytes of each reason: more is not logged.
+const MOST_GAPS: usize = 16;
+const MAX_REASON: usize = 256;
 /// Stretches between them that are skipped.
 const MAX_SPANS: usize = 4 * MAX_BATCH;
 
@@ -37,6 +43,8 @@ struct Inner {
     sessions: Sessions,
     plugins: Plugins,
     causes: Causes,
+    links: Links,
+    room: Room,
     settings: ReceiverSettings,
     // Held for map operations, never over an await.
     runners: Mutex<HashMap<SubscriptionId, Arc<Notify>>>,
@@ -52,13 +60,18 @@ impl Inbox {
         sessions: Sessions,
         plugins: Plugins,
         causes: Causes,
+        links: Links,
+        limits: &Limits,
         settings: ReceiverSettings,
     ) -> Self {
+        let room = Room::new(store.clone(), limits);
         let inner = Inner {
             store,
             sessions,
             plugins,
             causes,
+            links,
+            room,
             settings,
             runners: Mutex::default(),
             running: AtomicBool::new(false),
@@ -76,6 +89,7 @@ impl Inbox {
 
     /// Something waits that has not come with a delivery.
     pub(crate) async fn look_again(&self) -> Result<(), Failure> {
+        self.inner.room.forget();
         if !self.inner.running.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -85,9 +99,14 @@ impl Inbox {
         Ok(())
     }
 
-    /// Stores a delivery for those of its addressees that the caller may deliver to. Once this returns, it is on disk.
+    /// Whether there is no room for what comes for a subscription.
+    pub(crate) fn is_full(&self, id: SubscriptionId) -> bool {
+        self.inner.room.is_full(id)
+    }
+
+    /// Stores a delivery for those of its addressees that the caller may deliver to, and for whom there is room. Once this returns, it is on disk.
     pub(crate) async fn deliver(&self, caller: &Caller, delivery: Deliver) -> Result<Stored, Failure> {
-        let Deliver { to, mut publications, skipped } = delivery;
+        let Deliver { to, mut publications, gaps, skipped } = delivery;
         if publications.is_empty() && skipped.is_empty() {
             return Ok(Stored::default());
         }
@@ -116,6 +135,13 @@ impl Inbox {
                     let action = of.as_ref().unwrap_or(&held.action);
                     match authorize(&claims, &evidence, &Operation::Deliver { subscription, action, receiver }) {
                         Ok(()) => {
+                            // What is skipped takes no room.
+                            if of.is_some()
+                                && let Err(full) = self.inner.room.check(subscription, held.peer).await?
+                            {
+                                refused.push(refuse(full));
+                                continue;
+                            }
                             lanes.push(InboxLane {
                                 subscription: addressee.subscription,
                                 publisher: caller.issuer(),
@@ -139,6 +165,11 @@ impl Inbox {
             // Whoever published it is who delivers it, whatever the key was then.
             publication.issuer = caller.issuer();
         }
+        for Gap { sequence, reason } in gaps.into_iter().take(MOST_GAPS) {
+            let (publisher, reason) = (caller.issuer(), &reason[..reason.floor_char_boundary(MAX_REASON)]);
+            let action = of.as_ref().map(ToString::to_string);
+            tracing::warn!(%publisher, action, sequence, reason, "a gap: a publication cannot be delivered here");
+        }
         let mut stored = self.store(publications, skipped, allowed).await?;
         stored.refused.append(&mut refused);
         for lane in lanes {
@@ -154,11 +185,16 @@ impl Inbox {
         to: Vec<Addressee>,
     ) -> Result<Stored, Failure> {
         let has_skipped = !skipped.is_empty();
+        let sizes: Vec<_> =
+            publications.iter().map(|publication| Waiting::bytes_of(publication.payload.get())).collect();
         let taken = self.inner.store.store_delivery(publications, skipped, to).await?;
         let (mut refused, mut behind, mut ahead) = (Vec::new(), Vec::new(), Vec::new());
         for (subscription, taken) in taken {
             match taken {
-                Taken::Stored { missed, gone, .. } => {
+                Taken::Stored { new, missed, gone, .. } => {
+                    // What is new are the last ones.
+                    let sizes = sizes.iter().rev().take(usize::try_from(new).unwrap_or(usize::MAX));
+                    self.inner.room.add(subscription, Waiting { count: signed(new), bytes: sizes.sum() });
                     if missed > 0 {
                         tracing::warn!(%subscription, missed, "a gap: the publisher no longer had these publications when it could deliver");
                     }
@@ -193,6 +229,8 @@ impl Inbox {
             store: self.inner.store.clone(),
             plugins: self.inner.plugins.clone(),
             causes: self.inner.causes.clone(),
+            links: self.inner.links.clone(),
+            room: self.inner.room.clone(),
             settings: self.inner.settings.clone(),
             lane,
             wake,
@@ -219,5 +257,14 @@ fn revoked() -> Failure {
 }
 
 fn refusal(subscription: SubscriptionId, failure: Failure) -> Refused {
-    Refused { subscription, code: failure.code.number(), message: failure.message }
+    Refused {
+        subscription,
+        code: failure.code.number(),
+        message: failure.message,
+        retry_after_ms: failure.retry_after_ms,
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

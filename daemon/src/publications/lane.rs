@@ -1,18 +1,21 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coattail::id::SubscriptionId;
 use coattail::rpc::Session;
-use coattail::wire::peer::{Addressee, Deliver, Stored};
+use coattail::wire::peer::{Addressee, Deliver, Gap, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Span};
 use jiff::Timestamp;
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Delivery, LaneKey};
+use super::gaps::Gaps;
 use super::lanes::Wake;
+use super::turns::{Turn, Turns};
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
-use crate::store::{Advance, Reader, Store, Stretch, SubscriptionState};
+use crate::store::{Advance, Member, Reader, Store, Stretch};
 
 /// Publications in one delivery, at the most.
 const BATCH: usize = 512;
@@ -23,6 +26,12 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// How often the log is looked at for one delivery, as long as nothing in it is for the subscriber: it moves on over a long
 /// run of what is for others with few messages, and is told now and then.
 const LOOKS: usize = 16;
+
+/// Subscriptions in one delivery, at the most; the others have the next turn.
+const ADDRESSEES: usize = 4096;
+
+/// So many always find room in a frame beside a publication: a published value has 64 KiB less than a frame.
+const FEW_ADDRESSEES: usize = 256;
 
 /// How long a subscriber may take to store a delivery. Its disk may be slow, and much may wait before it.
 const STORE_LIMIT: Duration = Duration::from_secs(30);
@@ -42,10 +51,23 @@ pub(super) struct Lane {
 enum Round {
     /// Something was sent; there may be more.
     Sent,
-    /// Every subscription has everything, or is paused.
+    /// Every subscription that does not wait has everything, or is paused.
     UpToDate,
+    /// Those whose turn it was have everything; others may lack something.
+    NextTurn,
     /// Nobody is subscribed any more.
     Deserted,
+}
+
+/// What a lane keeps in mind from round to round.
+struct Course {
+    turns: Turns,
+    gaps: Gaps,
+    barren: Barren,
+    /// Subscriptions in the next delivery, at the most.
+    addressees: usize,
+    /// Whether what is skipped is told in a delivery of its own: the publication behind it is too large.
+    apart: bool,
 }
 
 impl Lane {
@@ -54,22 +76,29 @@ impl Lane {
     }
 
     async fn deliver(&self) {
-        let (mut failures, mut most, mut barren) = (0_u32, BATCH, Barren::default());
+        let (mut failures, mut most, mut course) = (0_u32, BATCH, Course::default());
         loop {
             let mut used = None;
             self.delivery.listen(&self.key, &self.wake);
-            match self.round(most, &mut barren, &mut used).await {
+            match self.round(most, &mut course, &mut used).await {
                 Ok(Round::Sent) => (failures, most) = (0, BATCH.min(most + 1)),
+                Ok(Round::NextTurn) => course.turns.served([]),
                 Ok(Round::UpToDate) => {
                     failures = 0;
-                    if barren != Barren::default() {
-                        // What it knows would be gone with it. A wake that came during the round is kept.
-                        self.wake.told().await;
+                    if !course.is_new() {
+                        // What it keeps in mind would be gone with it. A wake that came during the round is kept, so that
+                        // nothing is overlooked.
+                        match course.turns.until() {
+                            Some(until) => _ = timeout_at(until.into(), self.wake.told()).await,
+                            None => self.wake.told().await,
+                        }
                     } else if self.delivery.rest(&self.key, &self.wake) {
                         return;
                     }
                 }
                 Ok(Round::Deserted) => return,
+                // Nothing was sent that has to be waited out.
+                Err(failure) if failure.code == ErrorCode::TooLarge && most > 1 => most /= 2,
                 Err(failure) => {
                     failures = failures.saturating_add(1);
                     // Perhaps it was more than the subscriber takes in one frame, or in the time it has.
@@ -79,9 +108,10 @@ impl Lane {
                     let asked = failure.retry_after_ms.map(Duration::from_millis);
                     let delay = self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT);
                     tracing::debug!(subscriber = %self.key.subscriber, action = %self.key.action, %failure, ?delay, "delivery failed");
-                    self.delivery.note_next(&self.key, Some(Timestamp::now() + delay));
+                    for member in self.members().await.unwrap_or_default() {
+                        self.delivery.note_next(member.id, delay);
+                    }
                     self.wait_out(delay, used).await;
-                    self.delivery.note_next(&self.key, None);
                 }
             }
         }
@@ -110,22 +140,21 @@ impl Lane {
         }
     }
 
-    async fn members(&self) -> Result<Vec<SubscriptionState>, Failure> {
-        let LaneKey { subscriber, action, filter } = &self.key;
-        let mut members = self.store.subscriptions_between(*subscriber, action.clone()).await?;
-        members.retain(|member| member.subscription.filter == *filter);
-        Ok(members)
+    async fn members(&self) -> Result<Vec<Member>, Failure> {
+        let LaneKey { subscriber, action, filter } = self.key.clone();
+        Ok(self.store.members(subscriber, action, filter).await?)
     }
 
-    fn attached(&self, members: &[SubscriptionState]) -> Option<Session> {
-        members.iter().find_map(|member| self.delivery.attached(member.subscription.id))
+    fn attached(&self, members: &[Member]) -> Option<Session> {
+        members.iter().find_map(|member| self.delivery.attached(member.id))
     }
 
-    async fn round(&self, most: usize, barren: &mut Barren, used: &mut Option<Session>) -> Result<Round, Failure> {
+    async fn round(&self, most: usize, course: &mut Course, used: &mut Option<Session>) -> Result<Round, Failure> {
         let mut members = self.members().await?;
         let is_deserted = members.is_empty();
         members.retain(|member| !member.paused);
-        let Some(after) = members.iter().map(|member| barren.after(member.cursor)).min() else {
+        let visits = |id| self.delivery.visit(id);
+        let Some(Turn { members, after, is_partial }) = course.turns.next(members, Instant::now(), visits) else {
             if !is_deserted {
                 return Ok(Round::UpToDate);
             }
@@ -141,31 +170,59 @@ impl Lane {
             self.delivery.ensure_lane(self.key.clone());
             return Ok(Round::Deserted);
         };
-        let Stretch { publications, skipped, expired, end, more: _ } = self.look(after, most).await?;
+        if members.iter().all(|member| member.lag == 0) {
+            return Ok(if is_partial { Round::NextTurn } else { Round::UpToDate });
+        }
+        // First: whoever cannot be reached costs no look into the log.
+        if let Err(failure) = self.session(&members, used).await {
+            let ids = members.iter().filter(|member| member.lag > 0).map(|member| member.id).collect();
+            self.store.set_last_error(ids, failure.to_string()).await?;
+            self.give_up_if_refused(&members, &failure).await?;
+            return Err(failure);
+        }
+        let after = course.after(after);
+        let most = if course.turns.is_on_trial(&members) { 1 } else { most };
+        let stretch = self.look(after, most).await?;
+        let stretch = if course.apart { stretch.before_publications() } else { stretch };
+        let Stretch { publications, skipped, expired, end, more: _ } = stretch;
         if end == 0 {
-            return Ok(Round::UpToDate);
+            return Ok(if is_partial { Round::NextTurn } else { Round::UpToDate });
         }
         let to: Vec<Addressee> = members
             .iter()
             .filter(|member| member.cursor < end)
-            .map(|member| Addressee { subscription: member.subscription.id, after: member.cursor, epoch: member.epoch })
+            .take(course.addressees)
+            .map(|member| Addressee { subscription: member.id, after: member.cursor, epoch: member.epoch })
             .collect();
-        let last = publications.last().map(|publication| publication.sequence);
-        match self.send(&members, Deliver { to: to.clone(), publications, skipped: skipped.clone() }, used).await {
+        let (count, last) = (publications.len(), publications.last().map(|publication| publication.sequence));
+        let lowest = to.iter().map(|to| to.after).min().unwrap_or(end);
+        let gaps = course.gaps.between(lowest, end);
+        let delivery = Deliver { to: to.clone(), publications, gaps: gaps.clone(), skipped: skipped.clone() };
+        match self.send(&members, delivery, used).await {
             Ok(answer) => {
+                (course.addressees, course.apart) = (ADDRESSEES, false);
+                course.turns.served(to.iter().map(|to| to.subscription));
                 let end = if skipped.is_empty() || answer.skipped {
                     end
                 } else {
                     // It knows nothing of what is skipped, and has got as far as the last publication.
-                    barren.note(last.unwrap_or(after), end);
+                    course.barren.note(last.unwrap_or(after), end);
                     last.unwrap_or(0)
                 };
-                let moved = |to: &Addressee| moved(to, end, &skipped, &expired);
-                self.settle(to.iter().map(moved).collect(), answer).await
+                let moved = |to: &Addressee| moved(to, end, &skipped, &expired, &gaps);
+                self.settle(to.iter().map(moved).collect(), answer, &mut course.turns).await
             }
             Err(failure) => {
-                for addressee in &to {
-                    self.store.set_last_error(addressee.subscription, failure.to_string()).await?;
+                let ids: Vec<_> = to.iter().map(|to| to.subscription).collect();
+                self.store.set_last_error(ids, failure.to_string()).await?;
+                if failure.code == ErrorCode::TooLarge && course.gives_way(to.len(), last, &skipped) {
+                    return Ok(Round::Sent);
+                }
+                if let (ErrorCode::TooLarge, 1, Some(sequence)) = (failure.code, count, last) {
+                    tracing::error!(subscriber = %self.key.subscriber, action = %self.key.action, sequence, %failure,
+                        "a gap: the subscriber does not take a publication of this size");
+                    course.gaps.note(after, Gap { sequence, reason: failure.message });
+                    return Ok(Round::Sent);
                 }
                 self.give_up_if_refused(&members, &failure).await?;
                 Err(failure)
@@ -192,32 +249,36 @@ impl Lane {
         Ok(stretch)
     }
 
-    /// Over the session that the subscriber attached, else over one that we dial.
-    async fn send(
-        &self,
-        members: &[SubscriptionState],
-        delivery: Deliver,
-        used: &mut Option<Session>,
-    ) -> Result<Stored, Failure> {
+    async fn send(&self, members: &[Member], delivery: Deliver, used: &mut Option<Session>) -> Result<Stored, Failure> {
+        self.session(members, used).await?.call_within(STORE_LIMIT, &delivery).await
+    }
+
+    /// The session that the subscriber attached, else one that we dial.
+    async fn session(&self, members: &[Member], used: &mut Option<Session>) -> Result<Session, Failure> {
         let session = match self.attached(members) {
             Some(session) => session,
             None => {
-                let first = members.first().expect("a lane without members has ended");
-                let target = self.sessions.target(&first.subscription.jwt, first.subscription.issuer).await?;
-                self.sessions.get_or_dial(&target).await?
+                let first = members.first().expect("there is nothing to send to nobody").id;
+                let gone = || Failure::new(ErrorCode::NotFound, "the subscription has just ended");
+                let first = self.store.subscription(first).await?.ok_or_else(gone)?.subscription;
+                self.sessions.get_or_dial(&self.sessions.target(&first.jwt, first.issuer).await?).await?
             }
         };
         *used = Some(session.clone());
-        session.call_within(STORE_LIMIT, &delivery).await
+        Ok(session)
     }
 
-    /// Moves the cursors of those that have stored it, and ends the subscriptions that are over at the subscriber.
-    async fn settle(&self, to: Vec<Advance>, answer: Stored) -> Result<Round, Failure> {
+    /// Moves the cursors of those that have stored it, has those wait that have not, and ends the subscriptions that are
+    /// over at the subscriber.
+    async fn settle(&self, to: Vec<Advance>, answer: Stored, turns: &mut Turns) -> Result<Round, Failure> {
         let Stored { refused, mut behind, ahead, skipped: _ } = answer;
         let is_addressed = |id| to.iter().any(|to| to.subscription == id);
         let refused: Vec<_> = refused
             .into_iter()
-            .map(|refused| (refused.subscription, Failure::new(ErrorCode::from_number(refused.code), refused.message)))
+            .map(|Refused { subscription, code, message, retry_after_ms }| {
+                let failure = Failure::new(ErrorCode::from_number(code), message);
+                (subscription, Failure { retry_after_ms, ..failure })
+            })
             .collect();
         behind.retain(|behind| is_addressed(behind.subscription));
         let has_refused = |id| {
@@ -225,21 +286,25 @@ impl Lane {
         };
         let stored: Vec<_> = to.iter().copied().filter(|to| !has_refused(to.subscription)).collect();
         if !stored.is_empty() {
+            stored.iter().for_each(|stored| turns.stored(stored.subscription));
             self.store.advance_cursors(stored).await?;
         }
         for ahead in ahead.into_iter().filter(|ahead| is_addressed(ahead.subscription)) {
             self.delivery.note_ahead(self.key.subscriber, ahead).await?;
         }
         // As after a failure, with a pause: who never has what it was given costs no more than one that fails.
-        let mut failed = (!behind.is_empty())
+        let failed = (!behind.is_empty())
             .then(|| Failure::new(ErrorCode::Failed, "the subscriber lacks what it had stored, and gets it again"));
         self.delivery.set_back(self.key.subscriber, behind).await?;
         for (id, failure) in refused.iter().filter(|(id, _)| is_addressed(*id)) {
             if failure.code == ErrorCode::TokenRevoked {
                 self.end(*id, failure).await?;
             } else {
-                self.store.set_last_error(*id, failure.to_string()).await?;
-                failed = Some(failure.clone());
+                self.store.set_last_error(vec![*id], failure.to_string()).await?;
+                let asked = failure.retry_after_ms.map(Duration::from_millis);
+                let delay = turns.refused(*id, &self.retry, asked, self.delivery.visit(*id), Instant::now());
+                tracing::debug!(subscription = %id, %failure, ?delay, "a subscription did not take a delivery");
+                self.delivery.note_next(*id, delay);
             }
         }
         failed.map_or(Ok(Round::Sent), Err)
@@ -247,9 +312,9 @@ impl Lane {
 
     /// The token with which we dialled is not accepted: that one subscription is over. The others may still be good,
     /// and the next round dials with the next of them.
-    async fn give_up_if_refused(&self, members: &[SubscriptionState], failure: &Failure) -> Result<(), Failure> {
+    async fn give_up_if_refused(&self, members: &[Member], failure: &Failure) -> Result<(), Failure> {
         match members.first() {
-            Some(first) if failure.code == ErrorCode::TokenRevoked => self.end(first.subscription.id, failure).await,
+            Some(first) if failure.code == ErrorCode::TokenRevoked => self.end(first.id, failure).await,
             _ => Ok(()),
         }
     }
@@ -260,6 +325,39 @@ impl Lane {
         self.store.remove_subscription(id).await?;
         self.delivery.detach(id, &self.key);
         Ok(())
+    }
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        let (turns, gaps, barren) = (Turns::default(), Gaps::default(), Barren::default());
+        Self { turns, gaps, barren, addressees: ADDRESSEES, apart: false }
+    }
+}
+
+impl Course {
+    /// Whether there is nothing in it that a lane which begins would not know.
+    fn is_new(&self) -> bool {
+        let Self { turns, gaps, barren, addressees, apart } = self;
+        turns.until().is_none()
+            && gaps.is_empty()
+            && *barren == Barren::default()
+            && (*addressees, *apart) == (ADDRESSEES, false)
+    }
+
+    /// From where on there may be something for a subscription that has got so far.
+    fn after(&self, cursor: u64) -> u64 {
+        self.gaps.after(self.barren.after(self.gaps.after(cursor)))
+    }
+
+    /// Whether a delivery of one publication that is too large may be small enough without what is in it beside.
+    fn gives_way(&mut self, to: usize, last: Option<u64>, skipped: &[Span]) -> bool {
+        let before = (self.addressees, self.apart);
+        if to > FEW_ADDRESSEES {
+            self.addressees = FEW_ADDRESSEES;
+        }
+        self.apart |= skipped.iter().any(|span| last.is_some_and(|last| span.first < last));
+        before != (self.addressees, self.apart)
     }
 }
 
@@ -285,10 +383,12 @@ impl Barren {
 }
 
 /// How far a subscription gets with a delivery.
-fn moved(to: &Addressee, end: u64, skipped: &[Span], expired: &[u64]) -> Advance {
+fn moved(to: &Addressee, end: u64, skipped: &[Span], expired: &[u64], gaps: &[Gap]) -> Advance {
     let within = |span: &Span| (span.last.min(end) + 1).saturating_sub(span.first.max(to.after + 1));
     let expired = expired.iter().filter(|&&sequence| to.after < sequence && sequence <= end).count() as u64;
-    Advance { subscription: to.subscription, to: end, skipped: skipped.iter().map(within).sum(), expired }
+    let missed = gaps.iter().filter(|gap| to.after < gap.sequence && gap.sequence <= end).count() as u64;
+    let skipped = skipped.iter().map(within).sum::<u64>() + missed;
+    Advance { subscription: to.subscription, to: end, skipped, expired }
 }
 
 #[cfg(test)]
@@ -313,7 +413,7 @@ mod tests {
         let (skipped, expired) = ([span(2, 4), span(6, 9)], [3, 7]);
         for (after, end, counts) in [(0, 9, (7, 2)), (3, 9, (5, 1)), (7, 9, (2, 0)), (0, 5, (3, 1)), (0, 0, (0, 0))] {
             let to = Addressee { subscription: SubscriptionId::new(), after, epoch: 0 };
-            let moved = moved(&to, end, &skipped, &expired);
+            let moved = moved(&to, end, &skipped, &expired, &[]);
             assert_eq!((moved.skipped, moved.expired), counts, "from {after} to {end}");
         }
     }

@@ -7,6 +7,7 @@
 mod cause;
 mod dead_letters;
 mod delivery;
+mod gaps;
 mod history;
 mod inbox;
 mod lane;
@@ -14,6 +15,7 @@ mod lanes;
 mod links;
 mod publish;
 mod received;
+mod room;
 mod runner;
 mod schedule;
 mod signature;
@@ -21,6 +23,7 @@ mod stuck;
 mod subscribe;
 mod subscriptions;
 mod terms;
+mod turns;
 mod verification;
 
 pub(crate) use cause::{Cause, Causes};

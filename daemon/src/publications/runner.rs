@@ -10,9 +10,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::cause::{Cause, Causes};
+use super::links::Links;
+use super::room::Room;
 use crate::config::RetrySchedule;
 use crate::plugins::{LAST_OUTPUT, Plugins, ReceiveCall};
-use crate::store::{FailedTry, InboxItem, InboxLane, Store};
+use crate::store::{FailedTry, InboxItem, InboxLane, Store, Waiting};
 
 /// How receivers are called.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub(super) struct Runner {
     pub(super) store: Store,
     pub(super) plugins: Plugins,
     pub(super) causes: Causes,
+    pub(super) links: Links,
+    pub(super) room: Room,
     pub(super) settings: ReceiverSettings,
     pub(super) lane: InboxLane,
     pub(super) wake: Arc<Notify>,
@@ -85,10 +89,11 @@ impl Runner {
             return Ok(self.store.expire(subscription, place).await?);
         }
         let attempt = item.attempts + 1;
-        let receiver = item.receiver.clone();
+        let (receiver, bytes) = (item.receiver.clone(), Waiting::bytes_of(item.payload.get()));
         let (call, began) = (CallId::new(), now());
         let Err(failure) = self.receive(call, item, attempt).await else {
             self.store.finish(subscription, place).await?;
+            self.make_room(bytes);
             return Ok(());
         };
         let failed = |reason: &str| FailedTry { attempt, began, reason: reason.to_owned() };
@@ -108,9 +113,18 @@ impl Runner {
                 tracing::error!(%receiver, sequence, attempt, %failure, "a publication went to the dead letters");
                 let (reason, output) = self.last_words(&receiver, call, &failure.message).await;
                 self.store.bury(subscription, place, failed(&reason), output, now()).await?;
+                self.make_room(bytes);
             }
         }
         Ok(())
+    }
+
+    /// A publication waits no more. A publisher that was told to wait hears of the room by being attached to anew.
+    fn make_room(&self, bytes: i64) {
+        if let Some(peer) = self.room.free(self.lane.subscription, bytes) {
+            tracing::info!(subscription = %self.lane.subscription, "there is room in the inbox again");
+            self.links.go_on(peer);
+        }
     }
 
     /// When to try again: on the schedule, unless the receiver has said when. How often is up to the schedule alone.

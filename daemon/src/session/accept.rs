@@ -172,6 +172,7 @@ impl Doorkeeper {
             grants: claims.usage.grants(),
             server_time: jiff::Timestamp::now().as_millisecond(),
             whereabouts: self.sessions.whereabouts().cloned(),
+            frame: Some(self.sessions.settings().frame),
         };
         // If the answer is lost, so is the session, and the next one says it again.
         if answer.whereabouts.is_some() {
@@ -180,6 +181,9 @@ impl Doorkeeper {
         // Before the answer goes out, since the other side may call as soon as it has it.
         let settings = self.sessions.settings();
         session.raise_limits(settings.frame, settings.in_flight);
+        if let Some(frame) = login.frame {
+            session.set_longest(frame);
+        }
         session.serve(service.fact(caller.clone()).fact(session.clone()));
         // Before `done`: whoever is in is not evicted any more.
         self.guest.authenticated();

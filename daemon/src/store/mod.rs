@@ -60,14 +60,14 @@ mod steps;
 mod stretch;
 mod subscriptions;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod thread;
 mod tokens;
 mod validations;
 
 pub use audience::Audience;
 pub use audit::{AuditFact, AuditRow};
-pub use backlogs::{Backlog, Front, StuckLane};
+pub use backlogs::{Backlog, Front, StuckLane, Waiting};
 pub use backup::{adopt, copy_database};
 pub use database::Database;
 pub use dead_letters::{DeadLetter, WhichDead};
@@ -88,6 +88,6 @@ pub use remotes::{Followed, Remote};
 pub use retention::Trimmed;
 pub use scheduled::Scheduled;
 pub use stretch::{Reader, Stretch};
-pub use subscriptions::{Advance, SetBack, Subscription, SubscriptionState};
+pub use subscriptions::{Advance, Member, SetBack, Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
 pub use validations::{Validation, ValidationRemoved};

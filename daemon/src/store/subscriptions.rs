@@ -53,6 +53,21 @@ pub struct SubscriptionState {
     pub paused: bool,
 }
 
+/// A subscription of a lane, as far as a round of deliveries needs it: the token is needed by a dial only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Which one.
+    pub id: SubscriptionId,
+    /// As in [`SubscriptionState`].
+    pub cursor: u64,
+    /// The epoch of that sequence.
+    pub epoch: i64,
+    /// As in [`SubscriptionState`].
+    pub lag: u64,
+    /// As in [`SubscriptionState`].
+    pub paused: bool,
+}
+
 /// How far a subscriber has got.
 #[derive(Debug, Clone, Copy)]
 pub struct Advance {
@@ -111,16 +126,6 @@ impl Store {
         self.states("subscriptions.issuer = ?1", vec![issuer.to_string()]).await
     }
 
-    /// Those of one subscriber to one action.
-    pub async fn subscriptions_between(
-        &self,
-        issuer: IssuerHash,
-        action: ActionName,
-    ) -> Result<Vec<SubscriptionState>, Error> {
-        let condition = "subscriptions.issuer = ?1 AND subscriptions.action = ?2";
-        self.states(condition, vec![issuer.to_string(), action.to_string()]).await
-    }
-
     /// Who is subscribed to what; or of those only who lacks something.
     pub async fn readers(&self, behind: bool) -> Result<Vec<Reader>, Error> {
         self.read(move |db| {
@@ -132,6 +137,27 @@ impl Store {
                 Ok(Reader { subscriber: parsed(row, "issuer")?, action: parsed(row, "action")?, filter })
             };
             Ok(db.prepare_cached(query)?.query_map([behind], reader)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Those of one subscriber to one action that want the same of it.
+    pub async fn members(
+        &self,
+        issuer: IssuerHash,
+        action: ActionName,
+        filter: Option<Filter>,
+    ) -> Result<Vec<Member>, Error> {
+        self.read(move |db| {
+            let query = format!(
+                "SELECT subscriptions.id, cursor, paused, {PROGRESS}
+                 FROM subscriptions LEFT JOIN logs ON logs.action = subscriptions.action
+                 WHERE subscriptions.issuer = ?1 AND subscriptions.action = ?2 AND subscriptions.filter IS ?3
+                 ORDER BY created, subscriptions.id"
+            );
+            let mut query = db.prepare_cached(&query)?;
+            let key = params![issuer.to_string(), action.as_str(), filter.as_ref().map(Filter::as_str)];
+            Ok(query.query_map(key, member)?.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -194,11 +220,12 @@ impl Store {
         .await
     }
 
-    /// Keeps why the last delivery failed.
-    pub async fn set_last_error(&self, id: SubscriptionId, error: String) -> Result<(), Error> {
+    /// Keeps why the last delivery to these failed.
+    pub async fn set_last_error(&self, ids: Vec<SubscriptionId>, error: String) -> Result<(), Error> {
         self.write_lazily(move |group| {
-            let query = "UPDATE subscriptions SET last_error = ?2 WHERE id = ?1";
-            group.db().prepare_cached(query)?.execute([id.to_string(), error])?;
+            let query = "UPDATE subscriptions SET last_error = ?2 WHERE id = ?1 AND last_error IS NOT ?2";
+            let mut query = group.db().prepare_cached(query)?;
+            ids.iter().try_for_each(|id| query.execute([&id.to_string(), &error]).map(drop))?;
             Ok(())
         })
         .await
@@ -207,9 +234,7 @@ impl Store {
     async fn states(&self, condition: &'static str, key: Vec<String>) -> Result<Vec<SubscriptionState>, Error> {
         self.read(move |db| {
             let query = format!(
-                "SELECT subscriptions.*, coalesce(head - max(cursor, oldest - 1), 0) AS lag,
-                     coalesce((SELECT epoch FROM epochs WHERE epochs.log = logs.id AND first <= cursor
-                               ORDER BY first DESC LIMIT 1), 0) AS epoch
+                "SELECT subscriptions.*, {PROGRESS}
                  FROM subscriptions LEFT JOIN logs ON logs.action = subscriptions.action
                  WHERE {condition} ORDER BY created, subscriptions.id"
             );
@@ -309,6 +334,16 @@ fn set_back(group: &mut Group<'_>, reached: &Reached) -> Result<Option<SetBack>,
     Ok(Some(SetBack { subscription: id, by: cursor - now, ahead }))
 }
 
+fn member(row: &Row<'_>) -> rusqlite::Result<Member> {
+    Ok(Member {
+        id: parsed(row, "id")?,
+        cursor: unsigned(row, "cursor")?,
+        epoch: row.get("epoch")?,
+        lag: unsigned(row, "lag")?,
+        paused: row.get("paused")?,
+    })
+}
+
 fn state(row: &Row<'_>) -> rusqlite::Result<SubscriptionState> {
     Ok(SubscriptionState {
         subscription: subscription(row)?,
@@ -333,6 +368,11 @@ pub(super) fn subscription(row: &Row<'_>) -> rusqlite::Result<Subscription> {
         created: row.get("created")?,
     })
 }
+
+/// How far a subscription has got in its log, if that has begun.
+const PROGRESS: &str = "coalesce(head - max(cursor, oldest - 1), 0) AS lag,
+    coalesce((SELECT epoch FROM epochs WHERE epochs.log = logs.id AND first <= cursor
+              ORDER BY first DESC LIMIT 1), 0) AS epoch";
 
 #[cfg(test)]
 mod tests {
@@ -368,6 +408,9 @@ mod tests {
         }
         let state = store.subscription(late.id).await.unwrap().unwrap();
         assert_eq!((state.cursor, state.lag, state.subscription), (5, 0, late));
+        let member = Member { id: early.id, cursor: 5, epoch: state.epoch, lag: 0, paused: false };
+        assert_eq!(store.members(early.issuer, action("a"), None).await.unwrap(), [member]);
+        assert_eq!(store.members(early.issuer, action("b"), None).await.unwrap(), []);
     }
 
     #[tokio::test]
@@ -503,7 +546,7 @@ mod tests {
         let one = subscription("them", "a", token);
         store.add_subscription(one.clone()).await.unwrap();
         store.append(draft("a", "1")).await.unwrap();
-        store.set_last_error(one.id, "unreachable".to_owned()).await.unwrap();
+        store.set_last_error(vec![one.id], "unreachable".to_owned()).await.unwrap();
         let error = async || store.subscription(one.id).await.unwrap().unwrap().last_error;
         assert_eq!(error().await.as_deref(), Some("unreachable"));
         store.advance_cursors(vec![(one.id, 1)]).await.unwrap();

@@ -77,6 +77,9 @@ pub struct Authenticate {
     pub token: Secret,
     /// Signature by the caller's key over this channel, both nonces and the token's id; base64.
     pub proof: String,
+    /// Bytes of a frame that the caller takes from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<usize>,
 }
 method!(Authenticate, "session.authenticate", Authenticated);
 
@@ -92,6 +95,9 @@ pub struct Authenticated {
     /// Where the answering side may be reached from now on, whatever the token says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whereabouts: Option<Whereabouts>,
+    /// Bytes of a frame that the answering side takes from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<usize>,
 }
 
 /// Where the sender may be reached from now on, whatever the tokens that it issued say. Either side may say so.
@@ -379,12 +385,24 @@ pub struct Deliver {
     /// Consecutive in the action's log but for what is skipped and for gaps that the publisher knows of. All of them are
     /// for everyone in `to`.
     pub publications: Vec<Publication>,
+    /// What lies before or between them and cannot be delivered to the subscriber, whatever it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
     /// What lies before, between or after them and is for nobody in `to`, in order: it was addressed to others, or its
     /// time is over, or the filter leaves it out. They move on over it, and have missed nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Span>,
 }
 method!(Deliver, "publications.deliver", Stored);
+
+/// A publication that a subscriber misses, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Which one.
+    pub sequence: u64,
+    /// For people.
+    pub reason: String,
+}
 
 /// A subscription, and how far it has got.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -442,4 +460,7 @@ pub struct Refused {
     pub code: i32,
     /// For people.
     pub message: String,
+    /// Milliseconds after which it may be tried again; those who are not refused need not wait for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }

@@ -222,7 +222,7 @@ impl PublisherSide {
 
     async fn describe(&self, state: SubscriptionState) -> Result<Subscriber, Failure> {
         let SubscriptionState { subscription, cursor, lag, ahead, last_error, paused, epoch: _ } = state;
-        let next_attempt = self.delivery.next_attempt(&LaneKey::of(&subscription));
+        let next_attempt = self.delivery.next_attempt(subscription.id);
         let flow = match &last_error {
             _ if paused => Flow::Paused,
             Some(_) => Flow::Failing,
