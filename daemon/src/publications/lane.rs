@@ -177,6 +177,19 @@ impl Lane {
             self.delivery.ensure_lane(self.key.clone());
             return Ok(Round::Deserted);
         };
+        if members.iter().all(|member| member.lag == 0) {
+            return Ok(if is_partial { Round::NextTurn } else { Round::UpToDate });
+        }
+        // First: whoever cannot be reached costs no look into the log.
+        let session = match self.session(&members, used).await {
+            Ok(session) => session,
+            Err(failure) => {
+                let ids = members.iter().filter(|member| member.lag > 0).map(|member| member.id).collect();
+                self.store.set_last_error(ids, failure.to_string()).await?;
+                self.give_up_if_refused(&members, &failure).await?;
+                return Err(failure);
+            }
+        };
         let after = course.after(after);
         let most = if course.turns.is_on_trial(&members) { 1 } else { course.most };
         let stretch = self.look(after, most).await?;
@@ -197,7 +210,7 @@ impl Lane {
         let gaps = course.gaps.between(lowest, end);
         let delivery = Deliver { to: to.clone(), publications, gaps: gaps.clone(), skipped: skipped.clone() };
         kill_point!("delivery.before-send");
-        match self.send(&members, delivery, used).await {
+        match session.call_within(STORE_LIMIT, &delivery).await {
             Ok(answer) => {
                 (course.addressees, course.apart) = (ADDRESSEES, false);
                 course.turns.served(to.iter().map(|to| to.subscription));
@@ -212,7 +225,8 @@ impl Lane {
                 self.settle(to.iter().map(moved).collect(), answer, &mut course.turns).await?;
                 Ok(Round::Sent)
             }
-            Err(failure) => {
+            Err(error) => {
+                let failure = Failure::from(error);
                 let ids: Vec<_> = to.iter().map(|to| to.subscription).collect();
                 self.store.set_last_error(ids, failure.to_string()).await?;
                 if failure.code == ErrorCode::TooLarge && course.gives_way(to.len(), last, &skipped) {
@@ -249,8 +263,8 @@ impl Lane {
         Ok(stretch)
     }
 
-    /// Over the session that the subscriber attached, else over one that we dial.
-    async fn send(&self, members: &[Member], delivery: Deliver, used: &mut Option<Session>) -> Result<Stored, Failure> {
+    /// The session that the subscriber attached, else one that we dial.
+    async fn session(&self, members: &[Member], used: &mut Option<Session>) -> Result<Session, Failure> {
         let session = match self.attached(members) {
             Some(session) => session,
             None => {
@@ -261,7 +275,7 @@ impl Lane {
             }
         };
         *used = Some(session.clone());
-        session.call_within(STORE_LIMIT, &delivery).await
+        Ok(session)
     }
 
     /// Moves the cursors of those that have stored it, has those wait that have not, and ends the subscriptions that are

@@ -115,6 +115,7 @@ const BELIEVED: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::LastTry;
     use crate::store::testing::{at, with_waiting};
 
     const ONE: Waiting = Waiting { count: 1, bytes: 1 };
@@ -139,7 +140,7 @@ mod tests {
         assert!(room.check(id, peer).await.unwrap().is_err());
         room.forget();
         assert!(room.is_full(id), "its publisher is to be told");
-        store.finish(id, at(1)).await.unwrap();
+        store.finish(id, at(1), LastTry { attempt: 1, began: 5, ended: 7 }).await.unwrap();
     }
 
     #[tokio::test]

@@ -44,7 +44,8 @@ const PERFORM: &str = "Ours: client → TLS → daemon → worker. The other: NA
     program → the same child.";
 
 const PUBLISH: &str = "Ours is signed, in the database, and `fsync` has returned. JetStream stores in files and calls \
-    `fsync` every two minutes, as it comes, unless the row says `always`; Mosquitto has persistence, saved each second. \
+    `fsync` every two minutes, as it comes, unless the row says `always`, which versions before 2.10 do not know and which
+    is then left out; Mosquitto has persistence, saved each second. \
     The floor: TLS, a line, SQLite with `synchronous=FULL` and one commit for all that wait.";
 
 const FAN_OUT: &str = "From the first publication, 256 at once over TLS, until all subscriptions have stored the last \

@@ -32,6 +32,7 @@ impl Server {
     /// `nats-server` with JetStream.
     pub(super) fn nats(sync: Sync) -> Option<Self> {
         let sync = match sync {
+            Sync::Always if !knows_sync_interval() => return None,
             Sync::Always => "sync_interval: always",
             Sync::Default => "",
         };
@@ -122,6 +123,15 @@ impl Server {
         });
         Some(server)
     }
+}
+
+/// Versions before 2.10 cannot be told when to call `fsync`.
+#[expect(clippy::disallowed_methods, reason = "a process that is no plugin")]
+fn knows_sync_interval() -> bool {
+    let Ok(output) = Command::new("nats-server").arg("--version").output() else { return false };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let numbers: Vec<u32> = text.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect();
+    matches!(numbers[..], [major, minor, ..] if (major, minor) >= (2, 10))
 }
 
 impl Drop for Server {
