@@ -225,8 +225,7 @@ impl Lane {
                 self.settle(to.iter().map(moved).collect(), answer, &mut course.turns).await?;
                 Ok(Round::Sent)
             }
-            Err(error) => {
-                let failure = Failure::from(error);
+            Err(failure) => {
                 let ids: Vec<_> = to.iter().map(|to| to.subscription).collect();
                 self.store.set_last_error(ids, failure.to_string()).await?;
                 if failure.code == ErrorCode::TooLarge && course.gives_way(to.len(), last, &skipped) {

@@ -69,12 +69,13 @@ where
 
 /// Runs writes until every sender is gone and the queue is empty.
 pub(super) fn write(desk: &Desk, queue: &mut mpsc::Receiver<Box<dyn Write>>) {
-    let (mut waiting, mut group) = (VecDeque::with_capacity(GROUP_WRITES), Vec::with_capacity(GROUP_WRITES));
+    let mut group = Vec::with_capacity(GROUP_WRITES);
+    let mut queue = Queue { seen: VecDeque::with_capacity(GROUP_WRITES), rest: queue };
     let mut durability = Durability::default();
     desk.connection.wal_hook(Some(note_pages));
-    while let Some(first) = waiting.pop_front().or_else(|| queue.blocking_recv()) {
+    while let Some(first) = queue.seen.pop_front().or_else(|| queue.rest.blocking_recv()) {
         group.push(first);
-        let mut commit = || commit_together(desk, &mut durability, (&mut waiting, &mut *queue), &mut group);
+        let mut commit = || commit_together(desk, &mut durability, &mut queue, &mut group);
         let committed = desk.room.failure().and_then(|()| commit());
         let committed = committed.map_err(|error| desk.stopped_by(error));
         for write in group.drain(..) {
@@ -152,28 +153,40 @@ fn checkpoint(desk: &Desk) {
 fn commit_together(
     desk: &Desk,
     durability: &mut Durability,
-    (waiting, queue): (&mut VecDeque<Box<dyn Write>>, &mut mpsc::Receiver<Box<dyn Write>>),
+    queue: &mut Queue<'_>,
     writes: &mut Vec<Box<dyn Write>>,
 ) -> Result<(), Error> {
     desk.check_log()?;
-    while waiting.len() < GROUP_WRITES
-        && let Ok(next) = queue.try_recv()
-    {
-        waiting.push_back(next);
-    }
-    let is_lazy = writes.iter().chain(&*waiting).all(|write| write.is_lazy());
+    queue.look();
+    let is_lazy = writes.iter().chain(&queue.seen).all(|write| write.is_lazy());
     durability.set(&desk.connection, is_lazy)?;
     let mut group = Group::begin(&desk.connection, &desk.room)?;
     writes[0].run(&mut group);
     while writes.len() < GROUP_WRITES && group.appends.bytes() < GROUP_BYTES && !group.is_lost() {
         // What comes later may have to be on disk, so it does not join those for which nobody waits.
-        let later = |queue: &mut mpsc::Receiver<_>| (!is_lazy).then(|| queue.try_recv().ok()).flatten();
-        let Some(mut next) = waiting.pop_front().or_else(|| later(queue)) else { break };
+        let later = |rest: &mut mpsc::Receiver<_>| (!is_lazy).then(|| rest.try_recv().ok()).flatten();
+        let Some(mut next) = queue.seen.pop_front().or_else(|| later(queue.rest)) else { break };
         next.run(&mut group);
         writes.push(next);
     }
     kill_point!("store.written");
     group.commit(&desk.signer, desk.epoch)
+}
+
+/// What is to be written, of which a group's worth was looked at before it is begun with.
+struct Queue<'a> {
+    seen: VecDeque<Box<dyn Write>>,
+    rest: &'a mut mpsc::Receiver<Box<dyn Write>>,
+}
+
+impl Queue<'_> {
+    fn look(&mut self) {
+        while self.seen.len() < GROUP_WRITES
+            && let Ok(next) = self.rest.try_recv()
+        {
+            self.seen.push_back(next);
+        }
+    }
 }
 
 /// Whether a commit waits until it is on disk. One that does not is on disk with the next one that does, since the

@@ -152,6 +152,7 @@ pub(super) async fn ours(
                 key: None,
                 start_timeout_ms: None,
                 follow: false,
+                cause: None,
             };
             session.call(&perform).await.expect("it echoes");
         }

@@ -168,7 +168,7 @@ pub(super) async fn to_peer(
     at_once: usize,
     length: Duration,
 ) -> Round {
-    let publish = peer::Publish { action: name(action), input: Raw::from(payload.raw()), id: None };
+    let publish = peer::Publish { action: name(action), input: Raw::from(payload.raw()), id: None, cause: None };
     let session = session.clone();
     let call = move || {
         let (session, publish) = (session.clone(), publish.clone());
