@@ -15,7 +15,7 @@ use crate::calls::name;
 use crate::delivery::Stamps;
 use crate::effort::Effort;
 use crate::load::{Round, client, control};
-use crate::memory::{Usage, used};
+use crate::process::{Usage, used};
 use crate::report::{Cell, Row, Section};
 
 /// What is published meanwhile.

@@ -63,12 +63,11 @@ where
 
 /// Runs writes until every sender is gone and the queue is empty.
 pub(super) fn write(connection: &Connection, signer: &Signer, epoch: i64, queue: &mut mpsc::Receiver<Box<dyn Write>>) {
-    let (mut waiting, mut group) = (VecDeque::with_capacity(GROUP_WRITES), Vec::with_capacity(GROUP_WRITES));
-    let mut durability = Durability::default();
-    while let Some(first) = waiting.pop_front().or_else(|| queue.blocking_recv()) {
+    let mut waiting = Waiting { taken: VecDeque::with_capacity(GROUP_WRITES), queue };
+    let (mut group, mut durability) = (Vec::with_capacity(GROUP_WRITES), Durability::default());
+    while let Some(first) = waiting.first() {
         group.push(first);
-        let from = (&mut waiting, &mut *queue);
-        let committed = commit_together(connection, (signer, epoch), &mut durability, from, &mut group);
+        let committed = commit_together(connection, (signer, epoch), &mut durability, &mut waiting, &mut group);
         for write in group.drain(..) {
             write.answer(committed.clone());
         }
@@ -80,26 +79,49 @@ fn commit_together(
     connection: &Connection,
     (signer, epoch): (&Signer, i64),
     durability: &mut Durability,
-    (waiting, queue): (&mut VecDeque<Box<dyn Write>>, &mut mpsc::Receiver<Box<dyn Write>>),
+    waiting: &mut Waiting<'_>,
     writes: &mut Vec<Box<dyn Write>>,
 ) -> Result<(), Error> {
-    while waiting.len() < GROUP_WRITES
-        && let Ok(next) = queue.try_recv()
-    {
-        waiting.push_back(next);
-    }
-    let is_lazy = writes.iter().chain(&*waiting).all(|write| write.is_lazy());
+    let is_lazy = waiting.are_lazy() && writes[0].is_lazy();
     durability.set(connection, is_lazy)?;
     let mut group = Group::begin(connection)?;
     writes[0].run(&mut group);
     while writes.len() < GROUP_WRITES && group.appends.bytes() < GROUP_BYTES && !group.is_lost() {
-        // What comes later may have to be on disk, so it does not join those for which nobody waits.
-        let later = |queue: &mut mpsc::Receiver<_>| (!is_lazy).then(|| queue.try_recv().ok()).flatten();
-        let Some(mut next) = waiting.pop_front().or_else(|| later(queue)) else { break };
+        let Some(mut next) = waiting.next(is_lazy) else { break };
         next.run(&mut group);
         writes.push(next);
     }
     group.commit(signer, epoch)
+}
+
+/// What waits to be written, in the order in which it came.
+struct Waiting<'q> {
+    /// What was taken from the queue to be looked at.
+    taken: VecDeque<Box<dyn Write>>,
+    queue: &'q mut mpsc::Receiver<Box<dyn Write>>,
+}
+
+impl Waiting<'_> {
+    /// Waits for it.
+    fn first(&mut self) -> Option<Box<dyn Write>> {
+        self.taken.pop_front().or_else(|| self.queue.blocking_recv())
+    }
+
+    /// Whether nobody of those who wait now waits for the disk.
+    fn are_lazy(&mut self) -> bool {
+        while self.taken.len() < GROUP_WRITES
+            && let Ok(next) = self.queue.try_recv()
+        {
+            self.taken.push_back(next);
+        }
+        self.taken.iter().all(|write| write.is_lazy())
+    }
+
+    /// Who comes later may wait for the disk, and so does not join those who do not.
+    fn next(&mut self, is_lazy: bool) -> Option<Box<dyn Write>> {
+        let later = |queue: &mut mpsc::Receiver<_>| (!is_lazy).then(|| queue.try_recv().ok()).flatten();
+        self.taken.pop_front().or_else(|| later(self.queue))
+    }
 }
 
 /// Whether a commit waits until it is on disk. One that does not is on disk with the next one that does, since the
