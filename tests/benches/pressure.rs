@@ -117,7 +117,7 @@ struct Sample {
 }
 
 async fn sample(effort: &Effort, publisher: &Instance, stamps: &mut Stamps) -> Sample {
-    let before = used(publisher);
+    let before = used(&publisher.pid().to_string());
     let mut rounds = Vec::new();
     for _ in 0..effort.rounds {
         let (start, mut times) = (Instant::now(), Vec::new());
@@ -126,5 +126,5 @@ async fn sample(effort: &Effort, publisher: &Instance, stamps: &mut Stamps) -> S
         }
         rounds.push(Round::new(times, start.elapsed()));
     }
-    Sample { rounds, before, after: used(publisher) }
+    Sample { rounds, before, after: used(&publisher.pid().to_string()) }
 }

@@ -285,10 +285,7 @@ mod tests {
         assert_eq!(store.write_lazily(setting).await.unwrap(), normal);
         // While the thread is busy, both come to wait, and share a group.
         let (go, gone) = std::sync::mpsc::sync_channel::<()>(1);
-        let busy = store.write_lazily(move |_| {
-            gone.recv().unwrap();
-            Ok(())
-        });
+        let busy = store.write_lazily(move |_| gone.recv().map_err(|_| Error::Closed));
         let go = async { go.send(()).unwrap() };
         let (_, lazy, durable, ()) = tokio::join!(busy, store.write_lazily(setting), store.write(setting), go);
         assert_eq!((lazy.unwrap(), durable.unwrap()), (full, full));

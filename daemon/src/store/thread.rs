@@ -69,13 +69,12 @@ where
 
 /// Runs writes until every sender is gone and the queue is empty.
 pub(super) fn write(desk: &Desk, queue: &mut mpsc::Receiver<Box<dyn Write>>) {
-    let mut group = Vec::with_capacity(GROUP_WRITES);
-    let mut queue = Queue { seen: VecDeque::with_capacity(GROUP_WRITES), rest: queue };
-    let mut durability = Durability::default();
+    let mut waiting = Waiting { taken: VecDeque::with_capacity(GROUP_WRITES), queue };
+    let (mut group, mut durability) = (Vec::with_capacity(GROUP_WRITES), Durability::default());
     desk.connection.wal_hook(Some(note_pages));
-    while let Some(first) = queue.seen.pop_front().or_else(|| queue.rest.blocking_recv()) {
+    while let Some(first) = waiting.first() {
         group.push(first);
-        let mut commit = || commit_together(desk, &mut durability, &mut queue, &mut group);
+        let mut commit = || commit_together(desk, &mut durability, &mut waiting, &mut group);
         let committed = desk.room.failure().and_then(|()| commit());
         let committed = committed.map_err(|error| desk.stopped_by(error));
         for write in group.drain(..) {
@@ -153,19 +152,16 @@ fn checkpoint(desk: &Desk) {
 fn commit_together(
     desk: &Desk,
     durability: &mut Durability,
-    queue: &mut Queue<'_>,
+    waiting: &mut Waiting<'_>,
     writes: &mut Vec<Box<dyn Write>>,
 ) -> Result<(), Error> {
     desk.check_log()?;
-    queue.look();
-    let is_lazy = writes.iter().chain(&queue.seen).all(|write| write.is_lazy());
+    let is_lazy = waiting.are_lazy() && writes[0].is_lazy();
     durability.set(&desk.connection, is_lazy)?;
     let mut group = Group::begin(&desk.connection, &desk.room)?;
     writes[0].run(&mut group);
     while writes.len() < GROUP_WRITES && group.appends.bytes() < GROUP_BYTES && !group.is_lost() {
-        // What comes later may have to be on disk, so it does not join those for which nobody waits.
-        let later = |rest: &mut mpsc::Receiver<_>| (!is_lazy).then(|| rest.try_recv().ok()).flatten();
-        let Some(mut next) = queue.seen.pop_front().or_else(|| later(queue.rest)) else { break };
+        let Some(mut next) = waiting.next(is_lazy) else { break };
         next.run(&mut group);
         writes.push(next);
     }
@@ -173,19 +169,33 @@ fn commit_together(
     group.commit(&desk.signer, desk.epoch)
 }
 
-/// What is to be written, of which a group's worth was looked at before it is begun with.
-struct Queue<'a> {
-    seen: VecDeque<Box<dyn Write>>,
-    rest: &'a mut mpsc::Receiver<Box<dyn Write>>,
+/// What waits to be written, in the order in which it came.
+struct Waiting<'q> {
+    /// What was taken from the queue to be looked at.
+    taken: VecDeque<Box<dyn Write>>,
+    queue: &'q mut mpsc::Receiver<Box<dyn Write>>,
 }
 
-impl Queue<'_> {
-    fn look(&mut self) {
-        while self.seen.len() < GROUP_WRITES
-            && let Ok(next) = self.rest.try_recv()
+impl Waiting<'_> {
+    /// Waits for it.
+    fn first(&mut self) -> Option<Box<dyn Write>> {
+        self.taken.pop_front().or_else(|| self.queue.blocking_recv())
+    }
+
+    /// Whether nobody of those who wait now waits for the disk.
+    fn are_lazy(&mut self) -> bool {
+        while self.taken.len() < GROUP_WRITES
+            && let Ok(next) = self.queue.try_recv()
         {
-            self.seen.push_back(next);
+            self.taken.push_back(next);
         }
+        self.taken.iter().all(|write| write.is_lazy())
+    }
+
+    /// Who comes later may wait for the disk, and so does not join those who do not.
+    fn next(&mut self, is_lazy: bool) -> Option<Box<dyn Write>> {
+        let later = |queue: &mut mpsc::Receiver<_>| (!is_lazy).then(|| queue.try_recv().ok()).flatten();
+        self.taken.pop_front().or_else(|| later(self.queue))
     }
 }
 

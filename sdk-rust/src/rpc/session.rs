@@ -2,8 +2,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use futures::{FutureExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
@@ -17,6 +15,7 @@ use super::error::{CallError, Ended};
 use super::frame::{Frame, NotAFrame, Waiting, classify, who_waits};
 use super::gate::Admission;
 use super::heard::Heard;
+use super::line::next_line;
 use super::pending::Pending;
 use super::service::{Answer, Service, Stray, refusal};
 use super::{Limit, Line, LineCodec, LineError};
@@ -24,9 +23,6 @@ use crate::wire::{ErrorCode, Failure, Method};
 
 /// Frames that may wait to be written. The bytes are bounded apart, by [`Limits::outgoing`].
 const OUTGOING_FRAMES: usize = 256;
-
-/// Bytes that a session holds to read into while nothing comes: as much as a small frame.
-const IDLE_ROOM: usize = 512;
 
 /// Frames that are written between two flushes, at the most.
 const WRITE_BATCH: usize = 64;
@@ -333,7 +329,7 @@ where
             () = shared.cancel.cancelled() => return Ended::Cancelled,
             () = shared.drain.cancelled() => return Ended::Cancelled,
             // Cancel-safe: what was read stays in the buffer of `frames`.
-            line = next(&mut frames) => match line {
+            line = next_line(&mut frames) => match line {
                 Some(Ok(line)) => line,
                 Some(Err(error)) => {
                     if matches!(stray, Stray::Close) && !matches!(error, LineError::Io(_) | LineError::Torn { .. }) {
@@ -437,20 +433,6 @@ where
             },
         }
     }
-}
-
-/// The next line. Whoever waits for one holds no room for it: there may be thousands of sessions.
-async fn next<R>(frames: &mut FramedRead<R, LineCodec>) -> Option<Result<Line, LineError>>
-where
-    R: AsyncRead + Unpin,
-{
-    if let Some(line) = frames.next().now_or_never() {
-        return line;
-    }
-    if frames.read_buffer().is_empty() {
-        *frames.read_buffer_mut() = BytesMut::with_capacity(IDLE_ROOM);
-    }
-    frames.next().await
 }
 
 async fn refuse_and_close(shared: &Shared, failure: Failure) {

@@ -179,7 +179,7 @@ pub(super) async fn stored(subscribers: &[Session]) -> u64 {
 }
 
 pub(super) async fn publish(session: &Session, action: &str, payload: Payload, publications: usize) {
-    let publish = Publish { action: name(action), input: payload.raw().into(), id: None, cause: None };
+    let publish = Publish { action: name(action), input: payload.raw(), id: None, cause: None };
     let each = |count: usize| {
         let (session, publish) = (session.clone(), publish.clone());
         async move {

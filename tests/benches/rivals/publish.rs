@@ -55,7 +55,7 @@ fn pinned(effort: &Effort) -> Row {
     let publish = host::Publish {
         peer: None,
         action: name("log"),
-        input: SMALL.raw().into(),
+        input: SMALL.raw(),
         id: None,
         parent: None,
         ttl_ms: None,
