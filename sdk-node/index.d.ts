@@ -121,8 +121,8 @@ export interface Api {
   readonly jobs: Jobs;
   peers(): Promise<Peer[]>;
   peer(id: string): Promise<Peer>;
-  /** Subscribes a receiver of this instance to an action of a peer. */
-  subscribe(what: { peer: string; action: string; receiver: string }): Promise<Subscription>;
+  /** Subscribes a receiver of this instance to an action of a peer, from what is published next on unless told otherwise. */
+  subscribe(what: { peer: string; action: string; receiver: string; from?: Beginning }): Promise<Subscription>;
   unsubscribe(what: { peer: string; action: string; receiver: string }): Promise<Unsubscribed>;
   subscribers(): Promise<Subscriber[]>;
   /** Ends a subscription that somebody holds here. */
@@ -253,12 +253,18 @@ export interface Peer {
   connected: boolean;
 }
 
+/** Where to begin: with what is published next, with the first that is kept, with this one, or with the first since this
+ * time (milliseconds since 1970-01-01 UTC). */
+export type Beginning = 'now' | 'start' | { sequence: number } | { time: number };
+
 export interface Subscription {
   id: string;
   peer: string;
   action: string;
   receiver: string;
   cursor?: number;
+  /** How many publications there are already after `cursor`; absent if the peer is too old to begin anywhere but now. */
+  waiting?: number;
 }
 
 export interface Unsubscribed {

@@ -24,8 +24,8 @@ use crate::own_keys::{InstanceKeys, own_identities};
 use crate::parts::Parts;
 use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
-    Causes, DeadLetters, Delivery, History, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, Schedule,
-    SubscriberSide, Subscriptions, signer,
+    Causes, DeadLetters, Delivery, History, Inbox, Links, Publisher, PublisherResets, PublisherSide, ReceiverSettings,
+    Schedule, SubscriberResets, SubscriberSide, Subscriptions, signer,
 };
 use crate::session::{OwnKeys, SessionSettings, Sessions};
 use crate::store::{Store, check_file};
@@ -216,6 +216,8 @@ impl Daemon {
             schedule,
             dead_letters: DeadLetters::new(store.clone(), inbox.clone()),
             subscriptions: Subscriptions::new(store.clone(), inbox.clone()),
+            publisher_resets: PublisherResets::new(store.clone(), delivery.clone()),
+            subscriber_resets: SubscriberResets::new(store.clone(), sessions.clone(), inbox.clone(), links.clone()),
             inbox,
             subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
             tokens: Tokens::new(issuer, store.clone(), sessions.clone(), jobs.clone(), publisher.clone()),

@@ -13,7 +13,8 @@ use crate::config::Limits;
 use crate::feeds::Feeds;
 use crate::plugins::{Journals, Plugins};
 use crate::publications::{
-    Causes, DeadLetters, History, Inbox, PublisherSide, Schedule, SubscriberSide, Subscriptions, stuck,
+    Causes, DeadLetters, History, Inbox, PublisherResets, PublisherSide, Schedule, SubscriberResets, SubscriberSide,
+    Subscriptions, stuck,
 };
 use crate::session::Sessions;
 use crate::store::Store;
@@ -40,6 +41,8 @@ pub(crate) struct Parts {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) publisher: PublisherSide,
     pub(crate) subscriber: SubscriberSide,
+    pub(crate) publisher_resets: PublisherResets,
+    pub(crate) subscriber_resets: SubscriberResets,
     pub(crate) tokens: Tokens,
     pub(crate) validations: Validations,
     pub(crate) peers: Peers,

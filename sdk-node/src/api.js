@@ -79,9 +79,9 @@ class Api {
     return this.#session.request('peers.show', { peer: id });
   }
 
-  /** @param {{ peer: string, action: string, receiver: string }} what */
-  subscribe({ peer, action, receiver }) {
-    return this.#session.request('actions.subscribe', { peer, action, receiver });
+  /** @param {{ peer: string, action: string, receiver: string, from?: unknown }} what */
+  subscribe({ peer, action, receiver, from }) {
+    return this.#session.request('actions.subscribe', { peer, action, receiver, from });
   }
 
   /** @param {{ peer: string, action: string, receiver: string }} what */

@@ -17,6 +17,7 @@ mod cli_doctor;
 mod cli_ends;
 mod cli_faults;
 mod client;
+mod consumers;
 mod dead_letters;
 mod delivery;
 mod dev_loop;

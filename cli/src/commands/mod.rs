@@ -26,6 +26,7 @@ mod performed;
 mod plugin;
 mod publications;
 mod record;
+mod reset;
 mod said;
 mod service;
 mod subscribers;

@@ -1,10 +1,10 @@
 use coattail::id::SubscriptionId;
 use coattail::wire::Failure;
 use coattail::wire::subscriptions::{
-    Flow, HeldSubscription, ListSubscriptions, PauseSubscription, Pausing, ResumeSubscription,
+    Flow, HeldSubscription, ListSubscriptions, PauseSubscription, Pausing, ResetSubscription, ResumeSubscription,
 };
 
-use super::ids;
+use super::{ids, reset};
 use crate::args::{SubscriptionsCommand, WhichHeld};
 use crate::context::Context;
 use crate::error::ExitStatus;
@@ -23,6 +23,11 @@ pub(super) fn run(context: &Context, command: SubscriptionsCommand) -> Result<Ex
         SubscriptionsCommand::Resume(which) => {
             let call = ResumeSubscription { subscription: id(&which)? };
             context.printer.record(&context.talk(async |daemon| daemon.call(&call).await)?)?;
+        }
+        SubscriptionsCommand::Reset(args) => {
+            let (subscription, from) = (id(&args.which)?, args.from);
+            let call = |dry_run| ResetSubscription { subscription, from, dry_run };
+            reset::run(context, call, args.dry_run, "the publisher could not be told; it finds out when it delivers")?;
         }
     }
     Ok(ExitStatus::Done)

@@ -35,6 +35,8 @@ struct Inner {
     state: Mutex<State>,
     /// Told whenever there is something new in a log.
     published: watch::Sender<()>,
+    /// Told whenever a subscriber was told to go on from elsewhere.
+    moved: watch::Sender<()>,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -57,6 +59,7 @@ impl Delivery {
             retry,
             state: Mutex::default(),
             published: watch::Sender::default(),
+            moved: watch::Sender::default(),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
         };
@@ -85,6 +88,16 @@ impl Delivery {
     /// Tells from now on when there is something new in a log.
     pub(super) fn news(&self) -> watch::Receiver<()> {
         self.inner.published.subscribe()
+    }
+
+    /// Tells from now on when a subscriber was told to go on from elsewhere; nothing while nobody is told anything, since
+    /// the service does not run.
+    pub(super) fn moves(&self) -> Option<watch::Receiver<()>> {
+        self.state().running.then(|| self.inner.moved.subscribe())
+    }
+
+    pub(super) fn note_moved(&self) {
+        self.inner.moved.send_replace(());
     }
 
     /// Cancelled when nothing is delivered any more, since the service stops.
@@ -139,7 +152,7 @@ impl Delivery {
         for SetBack { subscription, by, ahead } in self.inner.store.set_back(reached).await? {
             if by > 0 {
                 tracing::warn!(%subscription, %subscriber, count = by,
-                    "the subscriber lacks what it had stored, and gets it again as far as it is kept: it was restored from a backup");
+                    "the subscriber lacks what it had stored, and gets it again as far as it is kept: it was restored from a backup, or reset");
             }
             if ahead > 0 {
                 tell_ahead(subscription, subscriber, ahead);

@@ -4,7 +4,8 @@ use std::time::Duration;
 use coattail::id::{IssuerHash, SubscriptionId};
 use coattail::name::ActionName;
 use coattail::rpc::Session;
-use coattail::wire::peer::{Addressee, Deliver, Stored};
+use coattail::wire::peer::{Addressee, Deliver, Reached, Stored};
+use coattail::wire::places::Move;
 use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -132,6 +133,15 @@ impl Lane {
             self.delivery.ensure_lane(self.subscriber, self.action.clone());
             return Ok(Round::Deserted);
         };
+        if let Some((member, to)) = members.iter().find_map(|member| Some((member, member.moving?))) {
+            let id = member.subscription.id;
+            let told = self.tell_move(&members, Reached { subscription: id, place: to }, used).await;
+            if let Err(failure) = &told {
+                self.store.set_last_error(id, failure.to_string()).await?;
+                self.give_up_if_refused(&members, failure).await?;
+            }
+            return told.map(|()| Round::Sent);
+        }
         let publications = self.store.batch(self.action.clone(), after, most, BATCH_BYTES).await?;
         let Some(last) = publications.last().map(|publication| publication.sequence) else {
             return Ok(Round::UpToDate);
@@ -153,13 +163,42 @@ impl Lane {
         }
     }
 
-    /// Over the session that the subscriber attached, else over one that we dial.
+    /// Has a subscription go on from elsewhere, as the owner wants: before anything else is delivered to it. Once the
+    /// subscriber has it on disk, the cursor follows; after a kill in between it is told again, and finds nothing to do.
+    async fn tell_move(
+        &self,
+        members: &[SubscriptionState],
+        reached: Reached,
+        used: &mut Option<Session>,
+    ) -> Result<(), Failure> {
+        let session = self.session(members, used).await?;
+        let Reached { subscription: id, place } = reached;
+        match session.call_within(STORE_LIMIT, &Move { reached }).await {
+            Ok(_) => self.store.moved(id, place).await?,
+            Err(failure) if failure.is_temporary() => return Err(failure),
+            Err(failure) if failure.code == ErrorCode::TokenRevoked => self.end(id, &failure).await?,
+            // Nor would it be done next time.
+            Err(failure) => {
+                tracing::warn!(subscription = %id, subscriber = %self.subscriber, %failure,
+                    "the subscriber does not go on from elsewhere");
+                self.store.give_up_move(id, place, failure.to_string()).await?;
+            }
+        }
+        self.delivery.note_moved();
+        Ok(())
+    }
+
     async fn send(
         &self,
         members: &[SubscriptionState],
         delivery: Deliver,
         used: &mut Option<Session>,
     ) -> Result<Stored, Failure> {
+        self.session(members, used).await?.call_within(STORE_LIMIT, &delivery).await
+    }
+
+    /// The session that the subscriber attached, else one that we dial.
+    async fn session(&self, members: &[SubscriptionState], used: &mut Option<Session>) -> Result<Session, Failure> {
         let session = match self.attached(members) {
             Some(session) => session,
             None => {
@@ -169,7 +208,7 @@ impl Lane {
             }
         };
         *used = Some(session.clone());
-        session.call_within(STORE_LIMIT, &delivery).await
+        Ok(session)
     }
 
     /// Moves the cursors of those that have stored it, and ends the subscriptions that are over at the subscriber.
@@ -184,7 +223,7 @@ impl Lane {
             refused.iter().any(|(refused, _)| *refused == id) || behind.iter().any(|behind| behind.subscription == id)
         };
         let stored: Vec<_> =
-            to.iter().map(|to| to.subscription).filter(|&id| !has_refused(id)).map(|id| (id, last)).collect();
+            to.iter().filter(|to| !has_refused(to.subscription)).map(|to| (to.subscription, to.after, last)).collect();
         if !stored.is_empty() {
             self.store.advance_cursors(stored).await?;
         }

@@ -44,6 +44,10 @@ impl Runner {
             // Not cancelled from here on, so that a receiver which is under way at a stop can finish; the plugins'
             // own deadline bounds it.
             if let Err(failure) = self.handle(item).await {
+                if failure.code == ErrorCode::NotFound {
+                    // It was skipped while the receiver was called for it.
+                    continue;
+                }
                 tracing::error!(subscription = %self.lane.subscription, %failure, "the inbox could not be written");
                 if cancel.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none() {
                     return;

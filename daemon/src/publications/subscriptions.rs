@@ -1,5 +1,6 @@
 use coattail::id::SubscriptionId;
-use coattail::wire::subscriptions::{Flow, HeldSubscription, Pausing};
+use coattail::wire::places;
+use coattail::wire::subscriptions::{Flow, HeldSubscription, Oldest, Pausing};
 use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
 
@@ -25,8 +26,7 @@ impl Subscriptions {
     /// Its receiver is not called any more, or again. A call that is under way ends as it ends.
     pub(crate) async fn pause(&self, id: SubscriptionId, paused: bool) -> Result<Pausing, Failure> {
         self.store.pause(id, paused).await.map_err(|error| match error {
-            Error::Missing(_) => Failure::new(ErrorCode::NotFound, format!("there is no subscription {id} of ours"))
-                .hint("`coattail subscriptions list` shows them; those of others are `subscribers`"),
+            Error::Missing(_) => not_ours(id),
             error => error.into(),
         })?;
         if !paused {
@@ -34,6 +34,18 @@ impl Subscriptions {
         }
         Ok(Pausing { id, paused })
     }
+}
+
+pub(super) fn not_ours(id: SubscriptionId) -> Failure {
+    Failure::new(ErrorCode::NotFound, format!("there is no subscription {id} of ours"))
+        .hint("`coattail subscriptions list` shows them; those of others are `subscribers`")
+}
+
+/// The first publication that is kept, for people.
+pub(super) fn oldest(oldest: places::Oldest) -> Oldest {
+    let places::Oldest { sequence, time } = oldest;
+    let time = time.and_then(|time| Timestamp::from_millisecond(time).ok()).map(|time| time.to_string());
+    Oldest { sequence, time }
 }
 
 fn described(backlog: Backlog) -> HeldSubscription {

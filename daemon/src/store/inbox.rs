@@ -111,13 +111,15 @@ impl Store {
     }
 
     /// The first publication that waits for the receiver of a subscription, whether or not its time has come. Nothing
-    /// while it is paused.
+    /// while it is paused. What lies beyond the place of a subscription that was reset waits until it is delivered again.
     pub async fn next_waiting(&self, subscription: SubscriptionId) -> Result<Option<InboxItem>, Error> {
         self.read(move |db| {
             let query = "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, c.receiver
                          FROM inbox i JOIN inbox_cursors c USING (subscription)
                              JOIN inbox_publications p ON p.row = i.publication
                          WHERE i.subscription = ?1
+                             AND ((i.epoch, i.sequence) <= (c.epoch, c.sequence)
+                                 OR NOT EXISTS (SELECT 1 FROM issued_tokens WHERE issued_tokens.id = ?1))
                              AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.subscription = ?1)
                          ORDER BY i.epoch, i.sequence LIMIT 1";
             Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], item).optional()?)
@@ -254,18 +256,26 @@ fn take(
             duplicates += 1;
             continue;
         }
-        missed += place.sequence.saturating_sub(reached.sequence + 1);
+        let gap = place.sequence.saturating_sub(reached.sequence + 1);
+        // What waits there from before the subscription was reset is not missed.
+        missed += if gap == 0 { 0 } else { gap.saturating_sub(waiting_between(db, &key, reached, place)?) };
         gone += (reached.sequence + 1).saturating_sub(place.sequence);
         reached = place;
-        new += 1;
-        let row = match *row {
+        let stored = match *row {
             Some(stored) => stored,
             None => *row.insert(store(db, publication)?),
         };
-        db.prepare_cached("UPDATE inbox_publications SET wanted = wanted + 1 WHERE row = ?1")?.execute([row])?;
-        wait(db, to.subscription, place, row)?;
+        if wait(db, to.subscription, place, stored)? {
+            new += 1;
+            db.prepare_cached("UPDATE inbox_publications SET wanted = wanted + 1 WHERE row = ?1")?.execute([stored])?;
+        } else {
+            // It waits from before the subscription was reset, with a payload of its own.
+            duplicates += 1;
+            *row = None;
+            forget_unwanted(db, stored)?;
+        }
     }
-    if new > 0 {
+    if Some(reached) != cursor {
         db.prepare_cached("UPDATE inbox_cursors SET epoch = ?2, sequence = ?3 WHERE subscription = ?1")?
             .execute(params![key, reached.epoch, signed(reached.sequence)])?;
         group.tally.missed += signed(missed);
@@ -276,7 +286,7 @@ fn take(
 }
 
 /// Begins the cursor of a subscription, unless there is one.
-fn begin(db: &Connection, lane: &InboxLane, place: Place) -> Result<(), Error> {
+pub(super) fn begin(db: &Connection, lane: &InboxLane, place: Place) -> Result<(), Error> {
     let InboxLane { subscription, publisher, action, receiver } = lane;
     db.prepare_cached(
         "INSERT OR IGNORE INTO inbox_cursors (subscription, publisher, action, receiver, epoch, sequence)
@@ -294,7 +304,7 @@ fn begin(db: &Connection, lane: &InboxLane, place: Place) -> Result<(), Error> {
 }
 
 /// What a subscription is for, as long as we hold its token.
-fn held_lane(db: &Connection, subscription: SubscriptionId) -> Result<Option<InboxLane>, Error> {
+pub(super) fn held_lane(db: &Connection, subscription: SubscriptionId) -> Result<Option<InboxLane>, Error> {
     let query = "SELECT issued_tokens.id AS subscription, peers.issuer AS publisher, action, receiver
                  FROM issued_tokens JOIN peers ON peers.id = peer WHERE issued_tokens.id = ?1";
     Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], lane).optional()?)
@@ -330,13 +340,23 @@ fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
     Ok(db.last_insert_rowid())
 }
 
-pub(super) fn wait(db: &Connection, subscription: SubscriptionId, place: Place, row: i64) -> Result<(), Error> {
-    db.prepare_cached(
-        "INSERT INTO inbox (subscription, epoch, sequence, publication, stored)
-         VALUES (?1, ?2, ?3, ?4, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
-    )?
-    .execute(params![subscription.to_string(), place.epoch, signed(place.sequence), row])?;
-    Ok(())
+/// Has a publication wait for the receiver of a subscription. Whether it does not do so already.
+pub(super) fn wait(db: &Connection, subscription: SubscriptionId, place: Place, row: i64) -> Result<bool, Error> {
+    let waits = db
+        .prepare_cached(
+            "INSERT OR IGNORE INTO inbox (subscription, epoch, sequence, publication, stored)
+             VALUES (?1, ?2, ?3, ?4, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
+        )?
+        .execute(params![subscription.to_string(), place.epoch, signed(place.sequence), row])?;
+    Ok(waits == 1)
+}
+
+/// How many rows of a subscription lie between two places.
+fn waiting_between(db: &Connection, subscription: &str, after: Place, before: Place) -> Result<u64, Error> {
+    let query = "SELECT count(*) AS number FROM inbox
+                 WHERE subscription = ?1 AND (epoch, sequence) > (?2, ?3) AND (epoch, sequence) < (?4, ?5)";
+    let key = params![subscription, after.epoch, signed(after.sequence), before.epoch, signed(before.sequence)];
+    Ok(db.prepare_cached(query)?.query_row(key, |row| unsigned(row, "number"))?)
 }
 
 /// Deletes the row of a subscription and returns that of the payload, which it still counts for.
@@ -355,6 +375,10 @@ pub(super) fn take_out(
 /// One row less needs a payload.
 pub(super) fn release(db: &Connection, row: i64) -> Result<(), Error> {
     db.prepare_cached("UPDATE inbox_publications SET wanted = wanted - 1 WHERE row = ?1")?.execute([row])?;
+    forget_unwanted(db, row)
+}
+
+fn forget_unwanted(db: &Connection, row: i64) -> Result<(), Error> {
     db.prepare_cached("DELETE FROM inbox_publications WHERE row = ?1 AND wanted = 0")?.execute([row])?;
     Ok(())
 }

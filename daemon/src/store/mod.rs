@@ -19,6 +19,8 @@
 //! | `names` | what publishers call their publications, so that none is stored twice |
 //! | `scheduled` | what is to be published later |
 //! | `history` | what stands in the logs, without payloads |
+//! | `places` | where in a log a sequence or a time is |
+//! | `resets` | subscriptions that go on from elsewhere, on both sides |
 //! | `backup` | a copy of the file, and what it takes to work with one again |
 //! | `epochs` | what was published before and after the database was put back |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
@@ -47,8 +49,10 @@ pub mod merkle;
 mod migrate;
 mod names;
 mod peers;
+mod places;
 mod publications;
 mod remotes;
+mod resets;
 mod retention;
 mod scheduled;
 mod subscriptions;
@@ -76,6 +80,7 @@ pub use names::Name;
 pub use peers::{Peer, PeerRemoved};
 pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};
+pub use resets::{Jump, Waiting};
 pub use retention::Trimmed;
 pub use scheduled::Scheduled;
 pub use subscriptions::{SetBack, Subscription, SubscriptionState};

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use coattail::id::{IssuerHash, SubscriptionId, TokenId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::secret::Secret;
+use coattail::wire::Place;
 use coattail::wire::peer::Reached;
 use rusqlite::{OptionalExtension as _, Row, params};
 
@@ -47,6 +48,8 @@ pub struct SubscriptionState {
     pub last_error: Option<String>,
     /// Whether the owner wants nothing to be delivered for now.
     pub paused: bool,
+    /// After what the subscriber is to go on: the owner wants it, and the subscriber has not been told.
+    pub moving: Option<Place>,
 }
 
 /// What the word of a subscriber has changed.
@@ -64,7 +67,12 @@ impl Store {
     /// Stores a subscription, which begins after the last publication of the log, and returns that sequence. There is
     /// one per action, subscriber and receiver.
     pub async fn add_subscription(&self, subscription: Subscription) -> Result<u64, Error> {
-        self.write(move |group| insert(group, &subscription)).await
+        self.write(move |group| insert(group, &subscription, None)).await
+    }
+
+    /// As [`add_subscription`](Self::add_subscription), but it begins after this sequence, if the log reaches so far.
+    pub async fn add_subscription_after(&self, subscription: Subscription, after: u64) -> Result<u64, Error> {
+        self.write(move |group| insert(group, &subscription, Some(after))).await
     }
 
     /// One subscription.
@@ -87,10 +95,10 @@ impl Store {
         self.states("subscriptions.issuer = ?1", Some(issuer.to_string())).await
     }
 
-    /// Moves cursors forward to what subscribers have stored; never backwards and never beyond the log. Those that
-    /// have ended meanwhile are passed over. Clears the last error.
-    pub async fn advance_cursors(&self, stored: Vec<(SubscriptionId, u64)>) -> Result<(), Error> {
-        self.write(move |group| stored.iter().try_for_each(|(id, sequence)| advance(group, *id, *sequence))).await
+    /// Moves cursors forward, from where they were when it was sent to what subscribers have stored; never backwards and
+    /// never beyond the log. Those that have ended or were set elsewhere meanwhile are passed over. Clears the last error.
+    pub async fn advance_cursors(&self, stored: Vec<(SubscriptionId, u64, u64)>) -> Result<(), Error> {
+        self.write(move |group| stored.iter().try_for_each(|(id, from, to)| advance(group, *id, *from, *to))).await
     }
 
     /// Moves cursors back to what subscribers say that they have, never forward. What a subscriber has and the log
@@ -167,7 +175,7 @@ impl Store {
     }
 }
 
-fn insert(group: &mut Group<'_>, subscription: &Subscription) -> Result<u64, Error> {
+fn insert(group: &mut Group<'_>, subscription: &Subscription, after: Option<u64>) -> Result<u64, Error> {
     let Subscription { id, issuer, jwt, action, receiver, authentication_token, created } = subscription;
     let db = group.db();
     let (id, issuer) = (id.to_string(), issuer.to_string());
@@ -175,8 +183,9 @@ fn insert(group: &mut Group<'_>, subscription: &Subscription) -> Result<u64, Err
     if db.prepare_cached(known)?.exists(params![id, action.as_str(), issuer, receiver.as_str()])? {
         return Err(Error::Exists("the subscription"));
     }
-    // With what this group appended before: the subscription begins after it.
-    let cursor = group.appends.head(db, action)?;
+    // With what this group appended before: unless it says otherwise, the subscription begins after it.
+    let head = group.appends.head(db, action)?;
+    let cursor = after.map_or(head, |after| after.min(head));
     db.prepare_cached(
         "INSERT INTO subscriptions (id, issuer, jwt, action, receiver, authentication_token, cursor, created)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -199,7 +208,7 @@ fn insert(group: &mut Group<'_>, subscription: &Subscription) -> Result<u64, Err
     Ok(cursor)
 }
 
-fn advance(group: &mut Group<'_>, id: SubscriptionId, stored: u64) -> Result<(), Error> {
+fn advance(group: &mut Group<'_>, id: SubscriptionId, from: u64, stored: u64) -> Result<(), Error> {
     let db = group.db();
     let place = "SELECT cursor, head, oldest, last_error IS NOT NULL AS failed
                  FROM subscriptions JOIN logs USING (action) WHERE subscriptions.id = ?1";
@@ -208,7 +217,7 @@ fn advance(group: &mut Group<'_>, id: SubscriptionId, stored: u64) -> Result<(),
     });
     let Some((cursor, head, oldest, failed)) = place.optional()? else { return Ok(()) };
     let moved = stored.min(head).max(cursor);
-    if moved == cursor && !failed {
+    if cursor != from || (moved == cursor && !failed) {
         return Ok(());
     }
     db.prepare_cached("UPDATE subscriptions SET cursor = ?2, last_error = NULL WHERE id = ?1")?
@@ -253,7 +262,13 @@ fn state(row: &Row<'_>) -> rusqlite::Result<SubscriptionState> {
         ahead: unsigned(row, "ahead")?,
         last_error: row.get("last_error")?,
         paused: row.get("paused")?,
+        moving: moving(row)?,
     })
+}
+
+fn moving(row: &Row<'_>) -> rusqlite::Result<Option<Place>> {
+    let epoch: Option<i64> = row.get("move_epoch")?;
+    epoch.map(|epoch| Ok(Place { epoch, sequence: unsigned(row, "move_sequence")? })).transpose()
 }
 
 pub(super) fn subscription(row: &Row<'_>) -> rusqlite::Result<Subscription> {
@@ -271,7 +286,6 @@ pub(super) fn subscription(row: &Row<'_>) -> rusqlite::Result<Subscription> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coattail::wire::Place;
 
     use crate::store::testing::{Fixture, action, draft, issuer, signer, store, subscription, token};
 
@@ -293,7 +307,8 @@ mod tests {
         assert_eq!(store.add_subscription(late.clone()).await.unwrap(), 5);
 
         for (stored, cursor) in [(2, 2), (1, 2), (0, 2), (4, 4), (4, 4), (99, 5)] {
-            let moves = vec![(early.id, stored), (SubscriptionId::new(), 3)];
+            let from = store.subscription(early.id).await.unwrap().unwrap().cursor;
+            let moves = vec![(early.id, from, stored), (SubscriptionId::new(), 0, 3)];
             store.advance_cursors(moves).await.unwrap();
             let state = store.subscription(early.id).await.unwrap().unwrap();
             assert_eq!((state.cursor, state.lag), (cursor, 5 - cursor), "after {stored}");
@@ -327,7 +342,8 @@ mod tests {
             (second, 9, 5, 4),
             (second + 1, 10, 5, 5),
         ] {
-            store.advance_cursors(vec![(one.id, 5)]).await.unwrap();
+            let from = store.subscription(one.id).await.unwrap().unwrap().cursor;
+            store.advance_cursors(vec![(one.id, from, 5)]).await.unwrap();
             let place = Place { epoch, sequence };
             store.set_back(vec![Reached { subscription: one.id, place }]).await.unwrap();
             let state = store.subscription(one.id).await.unwrap().unwrap();
@@ -377,7 +393,7 @@ mod tests {
         store.append(draft("a", "1")).await.unwrap();
         store.append(draft("a", "2")).await.unwrap();
         assert_eq!(store.behind_since().await.unwrap(), HashMap::from([(one.id, 1000)]));
-        store.advance_cursors(vec![(one.id, 2)]).await.unwrap();
+        store.advance_cursors(vec![(one.id, 0, 2)]).await.unwrap();
         assert!(store.behind_since().await.unwrap().is_empty());
 
         for paused in [true, true, false] {
@@ -396,7 +412,7 @@ mod tests {
         store.set_last_error(one.id, "unreachable".to_owned()).await.unwrap();
         let error = async || store.subscription(one.id).await.unwrap().unwrap().last_error;
         assert_eq!(error().await.as_deref(), Some("unreachable"));
-        store.advance_cursors(vec![(one.id, 1)]).await.unwrap();
+        store.advance_cursors(vec![(one.id, 0, 1)]).await.unwrap();
         assert_eq!(error().await, None);
     }
 }

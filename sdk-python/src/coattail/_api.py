@@ -129,9 +129,18 @@ class Coattail(_Api):
         """Show one peer."""
         return read(Peer, self._ask("peers.show", {"peer": peer}))
 
-    def subscribe(self, peer: str, action: str, receiver: str) -> Subscription:
-        """Subscribe a receiver of this instance to an action of a peer."""
-        params = {"peer": peer, "action": action, "receiver": receiver}
+    def subscribe(
+        self, peer: str, action: str, receiver: str, *, begin: str | dict[str, int] = "now"
+    ) -> Subscription:
+        """Subscribe a receiver of this instance to an action of a peer.
+
+        It begins with what is published next (`"now"`), with the first that is kept (`"start"`), with
+        one of the log (`{"sequence": 12}`), or with the first since a time, in milliseconds since
+        1970-01-01 UTC (`{"time": 1795163624772}`).
+        """
+        params: dict[str, Any] = {"peer": peer, "action": action, "receiver": receiver}
+        if begin != "now":
+            params["from"] = begin
         return read(Subscription, self._ask("actions.subscribe", params))
 
     def unsubscribe(self, peer: str, action: str, receiver: str) -> Unsubscribed:
@@ -230,9 +239,18 @@ class AsyncCoattail(_Api):
         """Show one peer."""
         return read(Peer, await self._ask("peers.show", {"peer": peer}))
 
-    async def subscribe(self, peer: str, action: str, receiver: str) -> Subscription:
-        """Subscribe a receiver of this instance to an action of a peer."""
-        params = {"peer": peer, "action": action, "receiver": receiver}
+    async def subscribe(
+        self, peer: str, action: str, receiver: str, *, begin: str | dict[str, int] = "now"
+    ) -> Subscription:
+        """Subscribe a receiver of this instance to an action of a peer.
+
+        It begins with what is published next (`"now"`), with the first that is kept (`"start"`), with
+        one of the log (`{"sequence": 12}`), or with the first since a time, in milliseconds since
+        1970-01-01 UTC (`{"time": 1795163624772}`).
+        """
+        params: dict[str, Any] = {"peer": peer, "action": action, "receiver": receiver}
+        if begin != "now":
+            params["from"] = begin
         return read(Subscription, await self._ask("actions.subscribe", params))
 
     async def unsubscribe(self, peer: str, action: str, receiver: str) -> Unsubscribed:

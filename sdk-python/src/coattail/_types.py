@@ -81,6 +81,8 @@ class Subscription:
     receiver: str
     #: The sequence after which publications are delivered.
     cursor: int | None = None
+    #: How many there are already; `None` if the peer is too old to begin anywhere but now.
+    waiting: int | None = None
 
 
 @dataclass(frozen=True)

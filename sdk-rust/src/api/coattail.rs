@@ -12,6 +12,7 @@ use crate::name::{ActionName, InvalidName, ReceiverName};
 use crate::rpc::Session;
 use crate::wire::host::{self, Entry, Peer, Subscriber, Subscription, Unsubscribed};
 use crate::wire::peer::Published;
+use crate::wire::places::Beginning;
 use crate::wire::{ErrorCode, Failure, Method, Raw};
 
 /// The Coattail API, on this instance or [`at`](Self::at) a peer. Cheap to clone.
@@ -99,8 +100,20 @@ impl Coattail {
 
     /// Subscribes a receiver of this instance to an action of a peer.
     pub async fn subscribe(&self, peer: PeerId, action: &str, receiver: &str) -> Result<Subscription> {
+        self.subscribe_from(peer, action, receiver, Beginning::Now).await
+    }
+
+    /// As [`subscribe`](Self::subscribe), beginning with what was published before. A peer of an older version begins now
+    /// all the same, and then the answer has no [`waiting`](Subscription::waiting).
+    pub async fn subscribe_from(
+        &self,
+        peer: PeerId,
+        action: &str,
+        receiver: &str,
+        from: Beginning,
+    ) -> Result<Subscription> {
         let (action, receiver) = (action_name(action)?, receiver_name(receiver)?);
-        self.ask(host::Subscribe { peer, action, receiver }).await
+        self.ask(host::Subscribe { peer, action, receiver, from }).await
     }
 
     /// Ends a subscription of this instance.

@@ -6,7 +6,7 @@
 //!
 //! | module | from | to |
 //! |---|---|---|
-//! | [`peer`] | a daemon | another daemon |
+//! | [`peer`], [`places`] | a daemon | another daemon |
 //! | [`plugin`] | the daemon | a worker of a plugin |
 //! | [`host`], [`jobs`] | a worker, or the command line | the daemon: the Coattail API |
 //! | [`control`] | the command line | the daemon: administration |
@@ -25,6 +25,7 @@ mod error;
 pub mod host;
 pub mod jobs;
 pub mod peer;
+pub mod places;
 pub mod plugin;
 pub mod plugins;
 mod publication;
