@@ -215,7 +215,7 @@ impl Daemon {
             history,
             schedule,
             dead_letters: DeadLetters::new(store.clone(), inbox.clone()),
-            subscriptions: Subscriptions::new(store.clone(), inbox.clone()),
+            subscriptions: Subscriptions::new(store.clone(), inbox.clone(), plugins.clone()),
             publisher_resets: PublisherResets::new(store.clone(), delivery.clone()),
             subscriber_resets: SubscriberResets::new(store.clone(), sessions.clone(), inbox.clone(), links.clone()),
             inbox,
@@ -459,6 +459,7 @@ fn plugin_settings(instance: &Instance, config: &Config, issuer: IssuerHash, exe
         grace: limits.plugin_grace,
         queue: limits.queued_calls_per_action,
         frame: limits.frame,
+        retry: config.receiver_retry.clone(),
         ..plugins::Settings::new(instance.root().to_owned(), issuer)
     }
 }

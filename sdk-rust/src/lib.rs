@@ -71,6 +71,7 @@ pub mod id;
 pub mod key;
 pub mod name;
 pub mod plugin;
+pub mod pointer;
 pub mod rpc;
 pub mod secret;
 pub mod wire;

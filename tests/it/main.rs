@@ -29,6 +29,7 @@ mod jobs;
 mod limits;
 mod memory;
 mod moving;
+mod ordering;
 mod original_api;
 mod orphans;
 mod outcomes;

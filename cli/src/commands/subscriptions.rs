@@ -34,8 +34,19 @@ pub(super) fn run(context: &Context, command: SubscriptionsCommand) -> Result<Ex
 }
 
 impl Row for HeldSubscription {
-    const COLUMNS: &'static [&'static str] =
-        &["id", "peer", "action", "receiver", "state", "stored", "waiting", "dead", "next attempt", "reason"];
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "peer",
+        "action",
+        "receiver",
+        "state",
+        "stored",
+        "waiting",
+        "dead",
+        "next attempt",
+        "reason",
+        "order key",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
@@ -50,6 +61,7 @@ impl Row for HeldSubscription {
             self.dead.to_string(),
             or_dash(self.next_attempt.as_deref().map(ago)),
             or_dash(self.reason.clone()),
+            or_dash(self.order_key.as_ref().map(ToString::to_string)),
         ]
     }
 

@@ -1,16 +1,21 @@
+use coattail::wire::ErrorCode;
 use coattail::wire::doctor::Finding;
+use coattail::wire::plugin::Kind;
 use coattail::wire::subscriptions::Stuck;
 
 use super::finding::Area;
+use crate::plugins::Plugins;
 use crate::publications::stuck;
-use crate::store::{Store, WhichDead};
+use crate::store::{Backlog, Store, WhichDead};
 
 const AREA: Area = Area("receivers");
 
 /// Whether receivers take what waits for them. Those that do not are called on, and nothing is lost.
-pub(super) async fn check(store: &Store, now: jiff::Timestamp) -> Vec<Finding> {
+pub(super) async fn check(store: &Store, plugins: &Plugins, now: jiff::Timestamp) -> Vec<Finding> {
     let found = async {
         let mut findings: Vec<Finding> = stuck(store, now).await?.into_iter().map(finding).collect();
+        let backlogs = store.backlogs().await?;
+        findings.extend(backlogs.iter().filter(|backlog| is_missing(plugins, backlog)).map(missing));
         let dead = store.count_dead_letters(WhichDead::All).await?;
         if dead > 0 {
             let message = format!("there are {dead}: publications that receivers did not take");
@@ -23,6 +28,22 @@ pub(super) async fn check(store: &Store, now: jiff::Timestamp) -> Vec<Finding> {
         Ok(findings)
     };
     found.await.unwrap_or_else(|error: crate::store::Error| vec![AREA.failed("all", error)])
+}
+
+/// Whether there is no such receiver, and something comes or waits for it.
+fn is_missing(plugins: &Plugins, backlog: &Backlog) -> bool {
+    let found = plugins.check(Kind::Receiver, backlog.receiver.as_str());
+    let is_wanted = backlog.peer.is_some() || backlog.waiting > 0;
+    is_wanted && found.is_err_and(|failure| failure.code == ErrorCode::NotFound)
+}
+
+fn missing(backlog: &Backlog) -> Finding {
+    let Backlog { subscription, action, receiver, waiting, .. } = backlog;
+    AREA.warning(
+        format!("receiver {receiver}"),
+        format!("is missing; the subscription {subscription} to `{action}` needs it, and {waiting} publications wait"),
+        "put it into `receivers/`, or end the subscription with `coattail action unsubscribe`",
+    )
 }
 
 fn finding(stuck: Stuck) -> Finding {

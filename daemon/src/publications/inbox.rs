@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use coattail::id::SubscriptionId;
 use coattail::wire::peer::{Addressee, Ahead, Deliver, Reached, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cause::Causes;
-use super::runner::{ReceiverSettings, Runner};
+use super::runner::{ReceiverSettings, Runner, Wake};
 use super::signature::{Former, Verifier};
 use crate::plugins::Plugins;
 use crate::session::{Caller, Sessions};
@@ -36,7 +35,7 @@ struct Inner {
     causes: Causes,
     settings: ReceiverSettings,
     // Held for map operations, never over an await.
-    runners: Mutex<HashMap<SubscriptionId, Arc<Notify>>>,
+    runners: Mutex<HashMap<SubscriptionId, Arc<Wake>>>,
     /// False while the instance is opened by a command: then what waits, waits for the service.
     running: AtomicBool,
     tracker: TaskTracker,
@@ -77,7 +76,7 @@ impl Inbox {
             return Ok(());
         }
         for lane in self.inner.store.subscriptions_with_waiting().await? {
-            self.wake(lane);
+            self.wake(lane).anew();
         }
         Ok(())
     }
@@ -135,7 +134,7 @@ impl Inbox {
         let mut stored = self.store(publications, allowed).await?;
         stored.refused.append(&mut refused);
         for lane in lanes {
-            self.wake(lane);
+            self.wake(lane).more();
         }
         Ok(stored)
     }
@@ -166,14 +165,13 @@ impl Inbox {
         Ok(Stored { refused, behind, ahead })
     }
 
-    /// Runs the receiver of a subscription for what waits.
-    fn wake(&self, lane: InboxLane) {
+    /// What wakes the runner of a subscription, which runs its receiver for what waits.
+    fn wake(&self, lane: InboxLane) -> Arc<Wake> {
         let mut runners = self.runners();
-        if let Some(runner) = runners.get(&lane.subscription) {
-            runner.notify_one();
-            return;
+        if let Some(wake) = runners.get(&lane.subscription) {
+            return wake.clone();
         }
-        let wake = Arc::new(Notify::new());
+        let wake = Arc::new(Wake::default());
         runners.insert(lane.subscription, wake.clone());
         drop(runners);
         let runner = Runner {
@@ -182,9 +180,10 @@ impl Inbox {
             causes: self.inner.causes.clone(),
             settings: self.inner.settings.clone(),
             lane,
-            wake,
+            wake: wake.clone(),
         };
         self.inner.tracker.spawn(runner.run(self.inner.cancel.clone()));
+        wake
     }
 
     /// Starts no more receivers, and waits for those that run. What they have not finished is handled at the next
@@ -196,7 +195,7 @@ impl Inbox {
         self.runners().clear();
     }
 
-    fn runners(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Arc<Notify>>> {
+    fn runners(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Arc<Wake>>> {
         self.inner.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,11 +4,13 @@
 //! A publication exists if and only if its row was committed; nothing held in memory is needed to deliver it. After a
 //! kill at any line the rows say where to go on: what was sent and not yet answered is sent again and recognised.
 
+mod by_key;
 mod cause;
 mod dead_letters;
 mod delivery;
 mod history;
 mod inbox;
+mod keys;
 mod lane;
 mod links;
 mod publish;

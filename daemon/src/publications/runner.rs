@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coattail::id::CallId;
@@ -9,10 +10,11 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::by_key::ByKey;
 use super::cause::{Cause, Causes};
 use crate::config::RetrySchedule;
 use crate::plugins::{LAST_OUTPUT, Plugins, ReceiveCall};
-use crate::store::{FailedTry, InboxItem, InboxLane, Store};
+use crate::store::{Error, FailedTry, InboxItem, InboxLane, Store};
 
 /// How receivers are called.
 #[derive(Debug, Clone)]
@@ -24,62 +26,107 @@ pub(crate) struct ReceiverSettings {
 }
 
 /// How long to wait when the store fails: it says so itself, and the publication is safe.
-const STORE_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const STORE_PAUSE: Duration = Duration::from_secs(5);
 
-/// Calls the receiver of one subscription for what waits in the inbox, in order, one after the other.
+/// How long to wait for the time of another try before the sidecar is looked at again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Calls the receiver of one subscription for what waits in the inbox: in order, one after the other, or as the sidecar
+/// says [by key](ByKey).
 pub(super) struct Runner {
     pub(super) store: Store,
     pub(super) plugins: Plugins,
     pub(super) causes: Causes,
     pub(super) settings: ReceiverSettings,
     pub(super) lane: InboxLane,
-    pub(super) wake: Arc<Notify>,
+    pub(super) wake: Arc<Wake>,
+}
+
+/// Tells a runner that there is something to do.
+#[derive(Debug, Default)]
+pub(super) struct Wake {
+    notify: Notify,
+    /// It may come before what the runner has looked at already.
+    pub(super) anew: AtomicBool,
+}
+
+impl Wake {
+    /// Something has come with a delivery, after everything else.
+    pub(super) fn more(&self) {
+        self.notify.notify_one();
+    }
+
+    /// Something has come, or anything else has changed.
+    pub(super) fn anew(&self) {
+        self.anew.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    pub(super) async fn notified(&self) {
+        self.notify.notified().await;
+    }
+}
+
+/// What became of a publication.
+pub(super) enum Handled {
+    /// It does not wait any more.
+    Done,
+    /// It is tried again, not before this time, in milliseconds.
+    Later(i64),
+    /// It waits as before: the service is stopping.
+    Left,
 }
 
 impl Runner {
     pub(super) async fn run(self, cancel: CancellationToken) {
-        loop {
-            let next = cancel.run_until_cancelled(self.next()).await;
-            let Some(item) = next else { return };
-            // Not cancelled from here on, so that a receiver which is under way at a stop can finish; the plugins'
-            // own deadline bounds it.
-            if let Err(failure) = self.handle(item).await {
-                if failure.code == ErrorCode::NotFound {
-                    // It was skipped while the receiver was called for it.
-                    continue;
-                }
-                tracing::error!(subscription = %self.lane.subscription, %failure, "the inbox could not be written");
-                if cancel.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none() {
-                    return;
-                }
+        while !cancel.is_cancelled() {
+            match self.plugins.order(&self.lane.receiver) {
+                Some((Some(pointer), at_once)) => ByKey::new(&self, pointer, at_once).run(&cancel).await,
+                // In order, if nothing is known: that is never wrong.
+                _ => self.handle_first(&cancel).await,
             }
         }
     }
 
-    /// The first publication that waits, once its time has come.
-    async fn next(&self) -> InboxItem {
-        loop {
-            match self.store.next_waiting(self.lane.subscription).await {
-                Ok(None) => self.wake.notified().await,
-                Ok(Some(item)) => {
-                    let wait = item.next_attempt.saturating_sub(now());
-                    match u64::try_from(wait) {
-                        // Or until there is something new: it may be before this one.
-                        Ok(wait @ 1..) => {
-                            let _ = timeout(Duration::from_millis(wait), self.wake.notified()).await;
-                        }
-                        _ => return item,
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(subscription = %self.lane.subscription, %error, "the inbox could not be read");
-                    tokio::time::sleep(STORE_PAUSE).await;
-                }
-            }
+    async fn handle_first(&self, cancel: &CancellationToken) {
+        let Some(Some(item)) = cancel.run_until_cancelled(self.first()).await else { return };
+        // Not cancelled from here on, so that a receiver which is under way at a stop can finish; the plugins' own
+        // deadline bounds it.
+        if let Err(failure) = self.handle(item).await {
+            tracing::error!(subscription = %self.lane.subscription, %failure, "the inbox could not be written");
+            cancel.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
         }
     }
 
-    async fn handle(&self, item: InboxItem) -> Result<(), Failure> {
+    /// The first publication that waits, if its time has come. Otherwise nothing, once it is time to look again.
+    async fn first(&self) -> Option<InboxItem> {
+        match self.store.next_waiting(self.lane.subscription).await {
+            Ok(None) => self.wake.notified().await,
+            Ok(Some(item)) => match u64::try_from(item.next_attempt.saturating_sub(now())) {
+                // Or until there is something new: it may be before this one.
+                Ok(wait @ 1..) => {
+                    let wait = Duration::from_millis(wait).min(LONGEST_PAUSE);
+                    let _ = timeout(wait, self.wake.notified()).await;
+                }
+                _ => return Some(item),
+            },
+            Err(error) => {
+                tracing::error!(subscription = %self.lane.subscription, %error, "the inbox could not be read");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+        }
+        None
+    }
+
+    /// Calls the receiver, and notes what came of it. What was skipped meanwhile is done with.
+    pub(super) async fn handle(&self, item: InboxItem) -> Result<Handled, Failure> {
+        match self.call(item).await {
+            Err(Error::Missing(_)) => Ok(Handled::Done),
+            handled => Ok(handled?),
+        }
+    }
+
+    async fn call(&self, item: InboxItem) -> Result<Handled, Error> {
         let (subscription, place) = (item.subscription, item.place);
         let sequence = place.sequence;
         let attempt = item.attempts + 1;
@@ -87,13 +134,13 @@ impl Runner {
         let (call, began) = (CallId::new(), now());
         let Err(failure) = self.receive(call, item, attempt).await else {
             self.store.finish(subscription, place).await?;
-            return Ok(());
+            return Ok(Handled::Done);
         };
         let failed = |reason: &str| FailedTry { attempt, began, reason: reason.to_owned() };
         let delay = match failure.code {
             ErrorCode::Rejected => None,
             // Nobody failed; the service is stopping.
-            ErrorCode::ShuttingDown => return Ok(()),
+            ErrorCode::ShuttingDown => return Ok(Handled::Left),
             _ => self.delay(&receiver, attempt, &failure),
         };
         match delay {
@@ -101,14 +148,15 @@ impl Runner {
                 tracing::warn!(%receiver, sequence, attempt, %failure, ?delay, "a receiver failed and is tried again");
                 let next = now().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
                 self.store.retry(subscription, place, failed(&failure.message), next).await?;
+                Ok(Handled::Later(next))
             }
             None => {
                 tracing::error!(%receiver, sequence, attempt, %failure, "a publication went to the dead letters");
                 let (reason, output) = self.last_words(&receiver, call, &failure.message).await;
                 self.store.bury(subscription, place, failed(&reason), output, now()).await?;
+                Ok(Handled::Done)
             }
         }
-        Ok(())
     }
 
     /// When to try again: on the schedule, unless the receiver has said when. How often is up to the schedule alone.
@@ -159,6 +207,6 @@ const OUTPUT: usize = 8 * 1024;
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_hours(24);
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }

@@ -5,6 +5,7 @@ use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
 
 use super::Inbox;
+use crate::plugins::Plugins;
 use crate::store::{Backlog, Error, Store};
 
 /// What this instance is subscribed to, for its owner to look at and to pause. Cheap to clone.
@@ -12,14 +13,19 @@ use crate::store::{Backlog, Error, Store};
 pub(crate) struct Subscriptions {
     store: Store,
     inbox: Inbox,
+    plugins: Plugins,
 }
 
 impl Subscriptions {
-    pub(crate) fn new(store: Store, inbox: Inbox) -> Self {
-        Self { store, inbox }
+    pub(crate) fn new(store: Store, inbox: Inbox, plugins: Plugins) -> Self {
+        Self { store, inbox, plugins }
     }
 
     pub(crate) async fn list(&self) -> Result<Vec<HeldSubscription>, Failure> {
+        let described = |backlog: Backlog| {
+            let order_key = self.plugins.order(&backlog.receiver).and_then(|(pointer, _)| pointer);
+            HeldSubscription { order_key, ..described(backlog) }
+        };
         Ok(self.store.backlogs().await?.into_iter().map(described).collect())
     }
 
@@ -67,6 +73,7 @@ fn described(backlog: Backlog) -> HeldSubscription {
         sequence: backlog.stored.map(|stored| stored.sequence),
         waiting: backlog.waiting,
         dead: backlog.dead,
+        order_key: None,
         state,
         waiting_since: first.as_ref().map(|first| time(first.since)),
         next_attempt: first

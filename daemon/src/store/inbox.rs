@@ -114,15 +114,13 @@ impl Store {
     /// while it is paused. What lies beyond the place of a subscription that was reset waits until it is delivered again.
     pub async fn next_waiting(&self, subscription: SubscriptionId) -> Result<Option<InboxItem>, Error> {
         self.read(move |db| {
-            let query = "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, c.receiver
-                         FROM inbox i JOIN inbox_cursors c USING (subscription)
-                             JOIN inbox_publications p ON p.row = i.publication
-                         WHERE i.subscription = ?1
-                             AND ((i.epoch, i.sequence) <= (c.epoch, c.sequence)
-                                 OR NOT EXISTS (SELECT 1 FROM issued_tokens WHERE issued_tokens.id = ?1))
-                             AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.subscription = ?1)
-                         ORDER BY i.epoch, i.sequence LIMIT 1";
-            Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], item).optional()?)
+            let query = format!(
+                "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, c.receiver
+                 FROM inbox i JOIN inbox_cursors c USING (subscription)
+                     JOIN inbox_publications p ON p.row = i.publication
+                 WHERE i.subscription = ?1 AND {READY} ORDER BY i.epoch, i.sequence LIMIT 1"
+            );
+            Ok(db.prepare_cached(&query)?.query_row([subscription.to_string()], item).optional()?)
         })
         .await
     }
@@ -204,6 +202,12 @@ impl Store {
         .await
     }
 }
+
+/// What waits may be given to the receiver: the subscription is not paused, and what comes before it was delivered again
+/// if the subscription was reset. If it has ended, nothing more is delivered.
+pub(super) const READY: &str = "NOT EXISTS (SELECT 1 FROM paused WHERE paused.subscription = ?1)
+    AND ((i.epoch, i.sequence) <= (c.epoch, c.sequence)
+        OR NOT EXISTS (SELECT 1 FROM issued_tokens WHERE issued_tokens.id = ?1))";
 
 /// Deletes the cursor of a subscription that has ended once nothing of it is left in the inbox.
 pub(super) fn forget_if_drained(db: &Connection, subscription: SubscriptionId) -> Result<(), Error> {

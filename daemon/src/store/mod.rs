@@ -24,6 +24,7 @@
 //! | `backup` | a copy of the file, and what it takes to work with one again |
 //! | `epochs` | what was published before and after the database was put back |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
+//! | `ordered` | what waits, by the keys that are handled in order |
 //! | `backlogs` | what waits of each of our subscriptions, and since when |
 //! | `jobs` | calls that outlive whoever asked for them |
 //! | `kept` | both of these, for whoever looks at a receiver's publications |
@@ -48,6 +49,7 @@ mod keys;
 pub mod merkle;
 mod migrate;
 mod names;
+mod ordered;
 mod peers;
 mod places;
 mod publications;
@@ -77,6 +79,7 @@ pub use kept::Received;
 pub use keys::{RetiredKey, retired_keys};
 pub use migrate::{Migrated, Migration, migrate};
 pub use names::Name;
+pub use ordered::{Unsorted, WhichWaiting};
 pub use peers::{Peer, PeerRemoved};
 pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};

@@ -8,6 +8,7 @@ use super::method;
 use super::places::Beginning;
 use crate::id::{IssuerHash, PeerId, SubscriptionId};
 use crate::name::{ActionName, ReceiverName};
+use crate::pointer::Pointer;
 
 /// Lists what this instance is subscribed to, and what became of what came with it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -35,6 +36,10 @@ pub struct HeldSubscription {
     pub waiting: u64,
     /// How many were given up.
     pub dead: u64,
+    /// What of a publication tells those apart that the receiver handles in order from those that it handles at once, as
+    /// its sidecar says. Absent: it handles all in order, or it cannot be run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_key: Option<Pointer>,
     /// How it goes.
     pub state: Flow,
     /// Since when the first that waits does so (RFC 3339).
