@@ -273,7 +273,7 @@ fn entry(row: AuditRow) -> AuditEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Migration, Signer, migrate};
+    use crate::store::{Database, Migration, Signer, migrate};
 
     #[tokio::test]
     async fn what_was_recorded_is_written_without_being_asked_for_and_at_the_end() {
@@ -281,7 +281,7 @@ mod tests {
         let path = folder.path().join("data.db");
         migrate(&path, Migration::Latest).unwrap();
         let signer = Signer { issuer: IssuerHash::of_public_key("us"), sign: Arc::new(|_, _| Vec::new()) };
-        let store = Store::open(&path, signer, &folder.path().join("epoch")).unwrap();
+        let store = Store::open(Database::open(&path).unwrap(), signer, &folder.path().join("epoch")).unwrap();
         let audit = Audit::new(store.clone());
         let written = async |what: &str| store.audit(0, 10).await.unwrap().iter().any(|row| row.fact.what == what);
         audit.record(Fact::allowed("first"));

@@ -28,7 +28,7 @@ use crate::publications::{
     Schedule, SubscriberResets, SubscriberSide, Subscriptions, signer,
 };
 use crate::session::{OwnKeys, SessionSettings, Sessions};
-use crate::store::{Store, check_file};
+use crate::store::{Database, Store};
 use crate::transport::{ControlListener, Listener};
 
 /// An instance that is open: its tables of methods can be called. [`serve`](Self::serve) makes it a service.
@@ -103,11 +103,12 @@ impl Daemon {
             Purpose::Command => "command",
         })?;
         let config = Config::load(instance.root())?;
-        if purpose == Purpose::Service && std::fs::metadata(&config.database).is_ok_and(|file| file.len() < CHECKED) {
-            check_file(&config.database)?;
+        let database = Database::open(&config.database)?;
+        if purpose == Purpose::Service && database.size()? < CHECKED {
+            database.check()?;
         }
         let kept = Kept { instance, lock, config, doors: None, started: jiff::Timestamp::now() };
-        let daemon = Self::assemble(kept, executable)?;
+        let daemon = Self::assemble(kept, database, executable)?;
         daemon.parts.jobs.recover().await?;
         Ok(daemon)
     }
@@ -127,16 +128,17 @@ impl Daemon {
         if weak.strong_count() > 0 {
             tracing::warn!("a key that was replaced stays in memory until the process ends");
         }
-        let daemon = Self::assemble(Kept { instance, lock, config, doors, started }, executable)?;
+        let database = Database::open(&config.database)?;
+        let daemon = Self::assemble(Kept { instance, lock, config, doors, started }, database, executable)?;
         daemon.serve().await?;
         Ok(daemon)
     }
 
-    fn assemble(kept: Kept, executable: &Path) -> Result<Self, Failure> {
+    fn assemble(kept: Kept, database: Database, executable: &Path) -> Result<Self, Failure> {
         let Kept { instance, lock, config, doors, started } = kept;
         let InstanceKeys { identity, rotations, issuers, signing, verifying, certificate, tls, retired } =
-            InstanceKeys::load(&config)?;
-        let store = Store::open(&config.database, signer(&identity), &instance.epoch_file())?;
+            InstanceKeys::load(&config, &database)?;
+        let store = Store::open(database, signer(&identity), &instance.epoch_file())?;
 
         let limits = config.limits.clone();
         let settings = SessionSettings {

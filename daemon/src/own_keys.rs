@@ -10,7 +10,7 @@ use crate::access::{KINDS, pair_files};
 use crate::config::Config;
 use crate::keys::rotation::MAX_CHAIN;
 use crate::keys::{Identity, PublicIdentity, TlsIdentity, TokenKey, TokenVerifier};
-use crate::store::{RetiredKey, retired_keys};
+use crate::store::{Database, RetiredKey};
 use crate::transport::{Replaced, server_tls};
 
 /// The keys of an instance that is being opened, and those that they have replaced.
@@ -32,8 +32,8 @@ pub(crate) struct InstanceKeys {
 
 impl InstanceKeys {
     /// Finishes what a rotation has left to do, and loads what there is.
-    pub(crate) fn load(config: &Config) -> Result<Self, Failure> {
-        let retired = retired_keys(&config.database)?;
+    pub(crate) fn load(config: &Config, database: &Database) -> Result<Self, Failure> {
+        let retired = database.retired_keys()?;
         let of = |kind| retired.iter().filter(move |key: &&RetiredKey| key.kind == kind);
         for kind in KINDS {
             if let Some(files) = pair_files(config, kind) {

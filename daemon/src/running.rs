@@ -48,8 +48,8 @@ impl Registration {
         // The lock of the instance is ours, so whoever holds this one is a `service status` that looks, for a moment.
         file.lock()?;
         file.set_len(0)?;
-        serde_json::to_writer(&mut file, service)?;
-        file.flush()?;
+        // In one write: to a file each piece would be one.
+        file.write_all(&serde_json::to_vec(service)?)?;
         Ok(Self { path, _file: file })
     }
 }

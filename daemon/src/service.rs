@@ -50,13 +50,9 @@ async fn serve(daemon: Daemon, executable: &Path, signals: &mut Signals, headles
         .inspect_err(|error| tracing::warn!(%error, "`service status` will not list this service"))
         .ok();
     // Nobody reads it: then nobody is told.
-    let _ = writeln!(
-        std::io::stderr(),
-        "coattail {} is ready: {} on {address}, process {}",
-        description.version,
-        description.instance.display(),
-        description.pid,
-    );
+    let RunningService { version, instance, pid, .. } = &description;
+    let ready = format!("coattail {version} is ready: {} on {address}, process {pid}\n", instance.display());
+    let _ = std::io::stderr().write_all(ready.as_bytes());
     let daemon = attend(daemon, executable, signals).await?;
     stop(&daemon, signals).await;
     // In this order: whoever waits until a service is no longer listed wants to start the next one.

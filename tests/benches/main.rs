@@ -6,6 +6,7 @@
 
 mod bad_children;
 mod calls;
+mod cores;
 mod delivery;
 mod effort;
 mod fairness;

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::{
-    ActionCommand, Audit, Backup, Completions, DataCommand, DeadLettersCommand, Demo, Dev, JobCommand, KeysCommand,
-    Log, Man, PeerCommand, Progress, PublicationsCommand, Record, Restore, RetryAfter, ServiceCommand,
+    ActionCommand, Audit, Backup, Completions, DataCommand, DeadLettersCommand, Deferred, Demo, Dev, JobCommand,
+    KeysCommand, Log, Man, PeerCommand, Progress, PublicationsCommand, Record, Restore, RetryAfter, ServiceCommand,
     SubscribersCommand, SubscriptionsCommand, TlsCommand, TokenCommand, ValidationCommand,
 };
 
@@ -56,40 +56,40 @@ pub(crate) enum Command {
     Version,
     /// Run the service of an instance, and look after it
     #[command(subcommand, arg_required_else_help = true)]
-    Service(ServiceCommand),
+    Service(Deferred<ServiceCommand>),
     /// Make, list and perform actions; publish for them and subscribe to them
     #[command(subcommand, arg_required_else_help = true)]
-    Action(ActionCommand),
+    Action(Deferred<ActionCommand>),
     /// Calls that outlive whoever asked for them: `action perform --detach` makes them
     #[command(subcommand, arg_required_else_help = true)]
-    Job(JobCommand),
+    Job(Deferred<JobCommand>),
     /// Instances that gave this one a token
     #[command(subcommand, arg_required_else_help = true)]
-    Peer(PeerCommand),
+    Peer(Deferred<PeerCommand>),
     /// What this instance has published
     #[command(subcommand, arg_required_else_help = true)]
-    Publications(PublicationsCommand),
+    Publications(Deferred<PublicationsCommand>),
     /// Who is subscribed to this instance
     #[command(subcommand, arg_required_else_help = true)]
-    Subscribers(SubscribersCommand),
+    Subscribers(Deferred<SubscribersCommand>),
     /// What this instance is subscribed to
     #[command(subcommand, arg_required_else_help = true)]
-    Subscriptions(SubscriptionsCommand),
+    Subscriptions(Deferred<SubscriptionsCommand>),
     /// What receivers of this instance did not take
     #[command(subcommand, arg_required_else_help = true)]
-    DeadLetters(DeadLettersCommand),
+    DeadLetters(Deferred<DeadLettersCommand>),
     /// Tokens that this instance issued
     #[command(subcommand, arg_required_else_help = true)]
-    Token(TokenCommand),
+    Token(Deferred<TokenCommand>),
     /// Keys of other instances, to which tokens can be bound
     #[command(subcommand, arg_required_else_help = true)]
-    Validation(ValidationCommand),
+    Validation(Deferred<ValidationCommand>),
     /// The keys of this instance, and their replacement
     #[command(subcommand, arg_required_else_help = true)]
-    Keys(KeysCommand),
+    Keys(Deferred<KeysCommand>),
     /// The certificate of this instance
     #[command(subcommand, arg_required_else_help = true)]
-    Tls(TlsCommand),
+    Tls(Deferred<TlsCommand>),
     /// Show who was let in or refused, and what was changed
     #[command(after_help = "Examples:\n  coattail audit --since 1h\n  coattail audit --since 1d --json")]
     Audit(Audit),
@@ -115,7 +115,7 @@ pub(crate) enum Command {
     Record(Record),
     /// The database of an instance
     #[command(subcommand, arg_required_else_help = true)]
-    Data(DataCommand),
+    Data(Deferred<DataCommand>),
     /// Write the instance into one file: its database as of one moment, settings and keys; its service may run
     #[command(after_help = "Examples:\n  coattail backup office.tar\n  coattail backup office.tar --all --force")]
     Backup(Backup),

@@ -204,7 +204,7 @@ fn flags_work_before_and_after_the_verb() {
 #[test]
 fn a_token_allows_what_was_asked_for() {
     let issue = |line: &str| match parse(line).expect(line).command {
-        Command::Token(TokenCommand::Issue(args)) => args.into_call(),
+        Command::Token(Deferred(TokenCommand::Issue(args))) => args.into_call(),
         other => panic!("{other:?}"),
     };
     let call = issue("coattail token issue");

@@ -50,7 +50,9 @@ fn write(folder: &Path) -> io::Result<usize> {
     fs::create_dir_all(folder)?;
     clap_mangen::generate_to(Cli::command(), folder)?;
     fs::write(folder.join("coattail.1"), first_page()?)?;
-    Ok(count(&Cli::command()))
+    let mut root = Cli::command();
+    root.build();
+    Ok(count(&root))
 }
 
 /// The page of the program itself, with the topics of `coattail help` at its end.

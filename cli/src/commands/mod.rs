@@ -39,7 +39,7 @@ mod version;
 
 use coattail::wire::Failure;
 
-use crate::args::Command;
+use crate::args::{Command, Deferred};
 use crate::context::Context;
 use crate::error::ExitStatus;
 
@@ -48,24 +48,24 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
     match command {
         Command::New(args) => new::run(context, args),
         Command::Version => version::run(context),
-        Command::Service(command) => service::run(context, command),
-        Command::Action(command) => action::run(context, command),
-        Command::Job(command) => job::run(context, command),
-        Command::Peer(command) => peer::run(context, command),
-        Command::Publications(command) => publications::run(context, command),
-        Command::Subscribers(command) => subscribers::run(context, command),
-        Command::Subscriptions(command) => subscriptions::run(context, command),
-        Command::DeadLetters(command) => dead_letters::run(context, command),
-        Command::Token(command) => token::run(context, command),
-        Command::Validation(command) => validation::run(context, command),
-        Command::Keys(command) => keys::run(context, &command),
-        Command::Tls(command) => keys::run_tls(context, &command),
+        Command::Service(Deferred(command)) => service::run(context, command),
+        Command::Action(Deferred(command)) => action::run(context, command),
+        Command::Job(Deferred(command)) => job::run(context, command),
+        Command::Peer(Deferred(command)) => peer::run(context, command),
+        Command::Publications(Deferred(command)) => publications::run(context, command),
+        Command::Subscribers(Deferred(command)) => subscribers::run(context, command),
+        Command::Subscriptions(Deferred(command)) => subscriptions::run(context, command),
+        Command::DeadLetters(Deferred(command)) => dead_letters::run(context, command),
+        Command::Token(Deferred(command)) => token::run(context, command),
+        Command::Validation(Deferred(command)) => validation::run(context, command),
+        Command::Keys(Deferred(command)) => keys::run(context, &command),
+        Command::Tls(Deferred(command)) => keys::run_tls(context, &command),
         Command::Audit(args) => audit::run(context, &args),
         Command::Log(args) => said::log(context, &args),
         Command::Progress(args) => said::progress(context, &args),
         Command::Working => said::working(context),
         Command::RetryAfter(args) => said::retry_after(context, &args),
-        Command::Data(command) => data::run(context, command),
+        Command::Data(Deferred(command)) => data::run(context, command),
         Command::Dev(args) => dev::run(context, &args),
         Command::Record(args) => record::run(context, &args).map(|()| ExitStatus::Done),
         Command::Demo(args) => demo::run(context, &args),

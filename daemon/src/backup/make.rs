@@ -13,7 +13,7 @@ use crate::config::{Authentication, Config};
 use crate::instance::Instance;
 use crate::keys::PublicIdentity;
 use crate::keys::file::{read_public, sync_folder};
-use crate::store::{check_file, copy_database, retired_keys};
+use crate::store::{Database, copy_database};
 
 /// A backup that was made.
 #[derive(Debug)]
@@ -69,14 +69,17 @@ fn snapshot(
         let copy = staging.join("data.db");
         let _ = fs::remove_file(&copy);
         copy_database(&config.database, &copy)?;
-        check_file(&copy)?;
-        let retired = retired_keys(&copy)?;
+        let retired = {
+            let copied = Database::open(&copy)?;
+            copied.check()?;
+            copied.retired_keys()?
+        };
         let written = match write(instance, config, &copy, staging, all, issuer) {
             // A file that was replaced while it was looked for.
             Err(BackupError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => continue,
             written => written?,
         };
-        if retired_keys(&config.database)? == retired {
+        if Database::open(&config.database)?.retired_keys()? == retired {
             return Ok(written);
         }
     }

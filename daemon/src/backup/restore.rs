@@ -11,7 +11,7 @@ use super::archive::{self, Manifest};
 use crate::config::Config;
 use crate::instance::{Instance, place};
 use crate::own_keys::InstanceKeys;
-use crate::store::{self, Migration, adopt, check_file, last_epoch};
+use crate::store::{self, Database, Migration, adopt, last_epoch};
 
 /// An instance that was restored.
 #[derive(Debug)]
@@ -91,9 +91,9 @@ fn unpack(file: &Path, into: &Path, old: Option<&Path>, last: Option<i64>) -> Re
     let manifest = archive::read(file, Some(into))?;
     let instance = Instance::open(into)?;
     let config = Config::load(instance.root())?;
-    check_file(&config.database)?;
+    Database::open(&config.database)?.check()?;
     store::migrate(&config.database, Migration::Latest)?;
-    InstanceKeys::load(&config)?;
+    InstanceKeys::load(&config, &Database::open(&config.database)?)?;
     adopt(&config.database, old, last, Timestamp::now().as_millisecond())?;
     Ok(manifest)
 }

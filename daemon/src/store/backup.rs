@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::Error;
 use super::epochs::put_back;
-use super::migrate::{check_version, connect, version};
+use super::migrate::{check_version, connect};
 
 /// Copies a database, as it is at one moment, into a new private file. Others may work with it meanwhile. Blocks.
 pub fn copy_database(from: &Path, to: &Path) -> Result<(), Error> {
@@ -23,14 +23,6 @@ pub fn copy_database(from: &Path, to: &Path) -> Result<(), Error> {
     // One file, without a log beside it.
     copy.pragma_update(None, "journal_mode", "delete")?;
     Ok(())
-}
-
-/// Reads the whole file, and fails if something is wrong with it. Blocks, and takes long if it is large.
-pub fn check_file(path: &Path) -> Result<(), Error> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    version(&connection, path)?;
-    let fault: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if fault == "ok" { Ok(()) } else { Err(Error::Faulty { path: path.to_owned(), fault }) }
 }
 
 /// Makes a copy from a backup the database of its instance again. What the one that it replaces still tells is not

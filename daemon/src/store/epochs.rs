@@ -134,6 +134,7 @@ pub(super) fn forget_before(db: &Connection, log: i64, oldest: u64) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Database;
     use crate::store::testing::{action, draft, signer, store};
 
     #[test]
@@ -159,7 +160,7 @@ mod tests {
         assert_eq!(first.append(draft("a", "1")).await.unwrap().sequence, 1);
         first.close().await;
         let beside = first.path.with_extension("epoch");
-        let again = Store::open(&first.path, signer(), &beside).unwrap();
+        let again = Store::open(Database::open(&first.path).unwrap(), signer(), &beside).unwrap();
         again.append_all(vec![draft("a", "2"), draft("b", "1")]).await.unwrap();
         let batch = again.batch(action("a"), 0, 9, 99).await.unwrap();
         let [before, after] = &batch[..] else { panic!("{batch:?}") };
@@ -182,14 +183,14 @@ mod tests {
         first.append(draft("a", "1")).await.unwrap();
         first.close().await;
         let copy = fs::read(&first.path).unwrap();
-        Store::open(&first.path, signer(), &beside).unwrap().close().await;
+        Store::open(Database::open(&first.path).unwrap(), signer(), &beside).unwrap().close().await;
         fs::write(&first.path, copy).unwrap();
-        let again = Store::open(&first.path, signer(), &beside).unwrap();
+        let again = Store::open(Database::open(&first.path).unwrap(), signer(), &beside).unwrap();
         assert!(again.restored().await.unwrap().is_some());
         again.close().await;
         // Once.
         fs::remove_file(&beside).unwrap();
-        let again = Store::open(&first.path, signer(), &beside).unwrap();
+        let again = Store::open(Database::open(&first.path).unwrap(), signer(), &beside).unwrap();
         assert!(again.restored().await.unwrap().is_some());
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::group::{Group, Signer};
 use super::migrate::{check_version, connect};
 use super::thread::{self, Job, Read, Write};
-use super::{Error, epochs};
+use super::{Database, Error, epochs};
 
 /// The database of an instance. Cheap to clone.
 ///
@@ -36,14 +36,14 @@ struct Queues {
 }
 
 impl Store {
-    /// Opens a database of this very schema version; [`migrate`](super::migrate()) makes it one. Blocks for a moment.
+    /// Works with a database of this very schema version; [`migrate`](super::migrate()) makes it one. Blocks for a moment.
     /// `epoch` is a file of ours that remembers the last opening; it may be missing.
     ///
     /// After a crash SQLite finds every committed transaction in the file or its write-ahead log, and nothing of the
     /// one that was under way.
-    pub fn open(path: &Path, signer: Signer, epoch: &Path) -> Result<Self, Error> {
-        let writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        check_version(&writer, path)?;
+    pub fn open(database: Database, signer: Signer, epoch: &Path) -> Result<Self, Error> {
+        let Database { connection: writer, path } = database;
+        check_version(&writer, &path)?;
         writer.pragma_update(None, "journal_mode", "wal")?;
         writer.pragma_update(None, "synchronous", "full")?;
         // Only macOS knows the difference: there fsync alone does not reach the disk.
@@ -51,9 +51,9 @@ impl Store {
         writer.pragma_update(None, "foreign_keys", true)?;
         writer.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)?;
         let readers =
-            (0..READERS).map(|_| connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)).collect::<Result<Vec<_>, _>>()?;
+            (0..READERS).map(|_| connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)).collect::<Result<Vec<_>, _>>()?;
         let epoch = epochs::begin(&writer, epoch, jiff::Timestamp::now().as_millisecond())?;
-        Self::start(writer, readers, (signer, epoch), path)
+        Self::start(writer, readers, (signer, epoch), &path)
     }
 
     fn start(
@@ -247,7 +247,8 @@ mod tests {
         let refused = store.append(draft("a", "1")).await.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::ShuttingDown);
 
-        let again = Store::open(&store.path, signer(), &store.path.with_extension("epoch")).unwrap();
+        let again =
+            Store::open(Database::open(&store.path).unwrap(), signer(), &store.path.with_extension("epoch")).unwrap();
         assert_eq!(again.head(action("a")).await.unwrap().unwrap().head, 300);
         assert!(again.check().await.unwrap().is_empty());
     }
@@ -257,7 +258,8 @@ mod tests {
         let store = store();
         store.append(draft("a", "1")).await.unwrap();
         // As after a crash: nothing was closed, and the file is opened again.
-        let again = Store::open(&store.path, signer(), &store.path.with_extension("epoch")).unwrap();
+        let again =
+            Store::open(Database::open(&store.path).unwrap(), signer(), &store.path.with_extension("epoch")).unwrap();
         assert_eq!(again.append(draft("a", "1")).await.unwrap().sequence, 2);
     }
 
@@ -295,7 +297,9 @@ mod tests {
         bytes[4096..].fill(0xaa);
         std::fs::write(&store.path, bytes).unwrap();
         // Found out when the file is opened, or when the page is read.
-        let error = match Store::open(&store.path, signer(), &store.path.with_extension("epoch")) {
+        let error = match Database::open(&store.path)
+            .and_then(|database| Store::open(database, signer(), &store.path.with_extension("epoch")))
+        {
             Ok(again) => again.append(draft("a", "1")).await.unwrap_err(),
             Err(error) => error,
         };

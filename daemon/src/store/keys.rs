@@ -1,10 +1,7 @@
-use std::path::Path;
-
 use coattail::wire::control::KeyKind;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, Row, params};
 
-use super::migrate::{check_version, connect};
 use super::remotes::all_untold;
 use super::{Error, Store};
 
@@ -50,15 +47,8 @@ impl Store {
     }
 }
 
-/// The keys that were replaced, those replaced first first. Blocks for a moment: this is what has to be known of an
-/// instance before its keys are, and so before its [`Store`] can be opened.
-pub fn retired_keys(path: &Path) -> Result<Vec<RetiredKey>, Error> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    check_version(&connection, path)?;
-    list(&connection)
-}
-
-fn list(db: &Connection) -> Result<Vec<RetiredKey>, Error> {
+/// The keys that were replaced, oldest first.
+pub(super) fn list(db: &Connection) -> Result<Vec<RetiredKey>, Error> {
     let mut query = db.prepare("SELECT * FROM retired_keys ORDER BY replaced, kind, id")?;
     Ok(query.query_map([], key)?.collect::<Result<_, _>>()?)
 }
@@ -79,6 +69,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<RetiredKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Database;
     use crate::store::testing::{action, draft, hold, issuer, signer, store, subscription, token};
 
     fn retired(kind: KeyKind, id: &str) -> RetiredKey {
@@ -97,7 +88,8 @@ mod tests {
         store.close().await;
 
         let next = crate::store::Signer { issuer: issuer("us again"), ..signer() };
-        let again = Store::open(&store.path, next, &store.path.with_extension("epoch")).unwrap();
+        let again =
+            Store::open(Database::open(&store.path).unwrap(), next, &store.path.with_extension("epoch")).unwrap();
         again.append(draft("a", "4")).await.unwrap();
         let batch = again.batch(action("a"), 0, 10, 1000).await.unwrap();
         let signers: Vec<_> = batch.iter().map(|publication| publication.issuer).collect();
@@ -116,6 +108,9 @@ mod tests {
         store.retire_key(retired(KeyKind::Tls, "1")).await.unwrap();
         assert_eq!(store.untold().await.unwrap().len(), 2);
         assert!(matches!(store.retire_key(retired(KeyKind::Tls, "1")).await, Err(Error::Exists(_))));
-        assert_eq!(retired_keys(&store.path).unwrap(), [retired(KeyKind::Auth, "1"), retired(KeyKind::Tls, "1")]);
+        assert_eq!(
+            Database::open(&store.path).unwrap().retired_keys().unwrap(),
+            [retired(KeyKind::Auth, "1"), retired(KeyKind::Tls, "1")]
+        );
     }
 }

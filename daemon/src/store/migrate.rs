@@ -130,8 +130,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::store::Store;
     use crate::store::testing::signer;
+    use crate::store::{Database, Store};
 
     fn folder() -> tempfile::TempDir {
         tempfile::tempdir().unwrap()
@@ -155,24 +155,22 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
+    fn open(path: &Path) -> Result<Store, Error> {
+        Store::open(Database::open(path)?, signer(), &path.with_extension("epoch"))
+    }
+
     #[test]
     fn only_a_database_of_this_version_is_opened() {
         let folder = folder();
         let path = folder.path().join("data.db");
-        assert!(matches!(Store::open(&path, signer(), &path.with_extension("epoch")), Err(Error::Open { .. })));
+        assert!(matches!(open(&path), Err(Error::Open { .. })));
 
         std::fs::write(&path, []).unwrap();
-        assert!(matches!(
-            Store::open(&path, signer(), &path.with_extension("epoch")),
-            Err(Error::Older { found: 0, .. })
-        ));
+        assert!(matches!(open(&path), Err(Error::Older { found: 0, .. })));
 
         migrate(&path, Migration::Latest).unwrap();
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 1_000).unwrap();
-        for error in [
-            Store::open(&path, signer(), &path.with_extension("epoch")).unwrap_err(),
-            migrate(&path, Migration::Latest).unwrap_err(),
-        ] {
+        for error in [open(&path).unwrap_err(), migrate(&path, Migration::Latest).unwrap_err()] {
             assert!(matches!(error, Error::Newer { found, .. } if found == 1000), "{error:?}");
             assert!(error.hint().is_some());
         }
@@ -187,7 +185,7 @@ mod tests {
         Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE coattail_peers (id TEXT)").unwrap();
         for path in [garbage, foreign] {
             let before = std::fs::read(&path).unwrap();
-            assert!(matches!(Store::open(&path, signer(), &path.with_extension("epoch")), Err(Error::Foreign { .. })));
+            assert!(matches!(open(&path), Err(Error::Foreign { .. })));
             assert!(matches!(migrate(&path, Migration::Latest), Err(Error::Foreign { .. })));
             assert_eq!(std::fs::read(&path).unwrap(), before);
         }

@@ -9,6 +9,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `database` | the file, before anything is done with it |
 //! | `handle` | [`Store`]: open, close, hand work to the threads |
 //! | `thread` | the loops of the writing and the reading threads |
 //! | `group` | one transaction that many writes share |
@@ -36,6 +37,7 @@ mod backlogs;
 mod backup;
 mod columns;
 mod counts;
+mod database;
 mod dead_letters;
 mod epochs;
 mod error;
@@ -66,7 +68,8 @@ mod validations;
 
 pub use audit::{AuditFact, AuditRow};
 pub use backlogs::{Backlog, Front, StuckLane};
-pub use backup::{adopt, check_file, copy_database};
+pub use backup::{adopt, copy_database};
+pub use database::Database;
 pub use dead_letters::{DeadLetter, WhichDead};
 pub use epochs::last_epoch;
 pub use error::Error;
@@ -76,7 +79,7 @@ pub use history::Listed;
 pub use inbox::{FailedTry, InboxItem, InboxLane, Taken};
 pub use jobs::{Added, Asker, JobDraft, JobEnd, JobResult, JobRow, LOST_HINT, MostJobs};
 pub use kept::Received;
-pub use keys::{RetiredKey, retired_keys};
+pub use keys::RetiredKey;
 pub use migrate::{Migrated, Migration, migrate};
 pub use names::Name;
 pub use ordered::{Unsorted, WhichWaiting};

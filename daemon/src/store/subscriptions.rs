@@ -287,6 +287,7 @@ pub(super) fn subscription(row: &Row<'_>) -> rusqlite::Result<Subscription> {
 mod tests {
     use super::*;
 
+    use crate::store::Database;
     use crate::store::testing::{Fixture, action, draft, issuer, signer, store, subscription, token};
 
     async fn store_with_token() -> (Fixture, TokenId) {
@@ -327,7 +328,8 @@ mod tests {
         store.append_all((0..3).map(|_| draft("a", "1")).collect()).await.unwrap();
         let first = store.place(action("a"), 1).await.unwrap().epoch;
         store.close().await;
-        let store = Store::open(&store.path, signer(), &store.path.with_extension("epoch")).unwrap();
+        let store =
+            Store::open(Database::open(&store.path).unwrap(), signer(), &store.path.with_extension("epoch")).unwrap();
         store.append_all((0..2).map(|_| draft("a", "1")).collect()).await.unwrap();
         let second = store.place(action("a"), 4).await.unwrap().epoch;
         for (epoch, sequence, cursor, ahead) in [

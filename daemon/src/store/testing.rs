@@ -8,7 +8,9 @@ use coattail::name::{ActionName, ReceiverName};
 use coattail::wire::peer::Addressee;
 use coattail::wire::{GroupProof, Place, Publication, Raw};
 
-use super::{Draft, FailedTry, Held, IssuedToken, Migration, Peer, Signer, Store, Subscription, Validation, migrate};
+use super::{
+    Database, Draft, FailedTry, Held, IssuedToken, Migration, Peer, Signer, Store, Subscription, Validation, migrate,
+};
 
 /// A store in a folder that goes when this is dropped.
 pub(super) struct Fixture {
@@ -29,7 +31,11 @@ pub(super) fn store() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.db");
     migrate(&path, Migration::Latest).unwrap();
-    Fixture { store: Store::open(&path, signer(), &path.with_extension("epoch")).unwrap(), path, _folder: folder }
+    Fixture {
+        store: Store::open(Database::open(&path).unwrap(), signer(), &path.with_extension("epoch")).unwrap(),
+        path,
+        _folder: folder,
+    }
 }
 
 /// Signs by repeating what it was given.
