@@ -143,8 +143,12 @@ fn a_receiver_that_is_missing_is_told_at_once() {
     assert!(finding(&cluster).iter().all(|finding| finding["level"] == "ok"));
     fs::remove_file(cluster.subscriber.path("receivers/sort.sh")).expect("it was there");
     let found = finding(&cluster);
+    let (message, level) = (found[0]["message"].as_str().expect("a message"), &found[0]["level"]);
+    assert!(level == "warning" && message.contains("; the subscription"), "{found:?}");
+    fs::remove_file(cluster.subscriber.path("receivers/sort.yml")).expect("it was there");
+    let found = finding(&cluster);
     let message = found[0]["message"].as_str().expect("a message");
-    assert!(found[0]["level"] == "warning" && message.contains("is missing; the subscription"), "{found:?}");
+    assert!(message.contains("there is no receiver `sort`") && message.contains("0 publications wait"), "{found:?}");
 }
 
 /// A feed, and a receiver `sort` with this sidecar that is subscribed to it.

@@ -1,4 +1,3 @@
-use coattail::wire::ErrorCode;
 use coattail::wire::doctor::Finding;
 use coattail::wire::plugin::Kind;
 use coattail::wire::subscriptions::Stuck;
@@ -15,7 +14,7 @@ pub(super) async fn check(store: &Store, plugins: &Plugins, now: jiff::Timestamp
     let found = async {
         let mut findings: Vec<Finding> = stuck(store, now).await?.into_iter().map(finding).collect();
         let backlogs = store.backlogs().await?;
-        findings.extend(backlogs.iter().filter(|backlog| is_missing(plugins, backlog)).map(missing));
+        findings.extend(backlogs.iter().filter_map(|backlog| unusable(plugins, backlog)));
         let dead = store.count_dead_letters(WhichDead::All).await?;
         if dead > 0 {
             let message = format!("there are {dead}: publications that receivers did not take");
@@ -30,20 +29,16 @@ pub(super) async fn check(store: &Store, plugins: &Plugins, now: jiff::Timestamp
     found.await.unwrap_or_else(|error: crate::store::Error| vec![AREA.failed("all", error)])
 }
 
-/// Whether there is no such receiver, and something comes or waits for it.
-fn is_missing(plugins: &Plugins, backlog: &Backlog) -> bool {
-    let found = plugins.check(Kind::Receiver, backlog.receiver.as_str());
-    let is_wanted = backlog.peer.is_some() || backlog.waiting > 0;
-    is_wanted && found.is_err_and(|failure| failure.code == ErrorCode::NotFound)
-}
-
-fn missing(backlog: &Backlog) -> Finding {
-    let Backlog { subscription, action, receiver, waiting, .. } = backlog;
-    AREA.warning(
+/// Whose receiver is missing, or broken, although something comes or waits for it: before that is stuck for long.
+fn unusable(plugins: &Plugins, backlog: &Backlog) -> Option<Finding> {
+    let Backlog { subscription, action, receiver, peer, waiting, .. } = backlog;
+    let is_wanted = peer.is_some() || *waiting > 0;
+    let failure = is_wanted.then(|| plugins.check(Kind::Receiver, receiver.as_str()).err()).flatten()?;
+    Some(AREA.warning(
         format!("receiver {receiver}"),
-        format!("is missing; the subscription {subscription} to `{action}` needs it, and {waiting} publications wait"),
-        "put it into `receivers/`, or end the subscription with `coattail action unsubscribe`",
-    )
+        format!("{failure}; the subscription {subscription} to `{action}` needs it, and {waiting} publications wait"),
+        "mend it or put it back, or end the subscription with `coattail action unsubscribe`; what waits is kept",
+    ))
 }
 
 fn finding(stuck: Stuck) -> Finding {
