@@ -114,15 +114,16 @@ export interface Api {
   /** Performs an action and resolves to its result. */
   perform<Output = any>(action: string, input?: unknown, options?: PerformOptions): Promise<Output>;
   /** Publishes a value for an action without performing it. */
-  publish(action: string, value: unknown, options?: { peer?: string }): Promise<Published>;
+  publish(action: string, value: unknown, options?: PublishOptions): Promise<Published>;
   actions(options?: ListOptions): Promise<Entry[]>;
   receivers(options?: ListOptions): Promise<Entry[]>;
   /** Calls that the daemon keeps. */
   readonly jobs: Jobs;
   peers(): Promise<Peer[]>;
   peer(id: string): Promise<Peer>;
-  /** Subscribes a receiver of this instance to an action of a peer, from what is published next on unless told otherwise. */
-  subscribe(what: { peer: string; action: string; receiver: string; from?: Beginning }): Promise<Subscription>;
+  /** Subscribes a receiver of this instance to an action of a peer, from what is published next on unless `from` says
+   * otherwise; `where` is a condition such as `/kind == "disk"`. */
+  subscribe(what: { peer: string; action: string; receiver: string; from?: Beginning; where?: string }): Promise<Subscription>;
   unsubscribe(what: { peer: string; action: string; receiver: string }): Promise<Unsubscribed>;
   subscribers(): Promise<Subscriber[]>;
   /** Ends a subscription that somebody holds here. */
@@ -144,6 +145,17 @@ export interface PerformOptions {
   follow?: Follow;
   /** Cancels the action. It is cancelled with the call that asks for it, too. */
   signal?: AbortSignal;
+}
+
+export interface PublishOptions {
+  /** The id of a peer; absent for this instance. */
+  peer?: string;
+  /** What you call it, of 1 to 255 printable characters: the same is stored once, however often it is published with it. */
+  id?: string;
+  /** For how many milliseconds somebody wants it: after that nobody gets it. Not at a peer. */
+  ttl?: number;
+  /** The subscribers that get it, as issuer hashes or ids of peers; absent for all of them. Not at a peer. */
+  to?: string | string[];
 }
 
 /** Hears what a call says, in order, before its answer. */
@@ -221,6 +233,8 @@ export interface JobLine extends LogLine {
 export interface Published {
   id: string;
   sequence: number;
+  /** Whether it was published before with the same id: this is the answer of that time. */
+  duplicate?: boolean;
 }
 
 export interface Entry {
@@ -262,6 +276,8 @@ export interface Subscription {
   peer: string;
   action: string;
   receiver: string;
+  /** Which publications; absent: all. */
+  filter?: string;
   cursor?: number;
   /** How many publications there are already after `cursor`; absent if the peer is too old to begin anywhere but now. */
   waiting?: number;
@@ -279,6 +295,8 @@ export interface Subscriber {
   addresses: string[];
   action: string;
   receiver: string;
+  /** Which publications; absent: all. */
+  filter?: string;
   token: string;
   cursor: number;
   lag: number;

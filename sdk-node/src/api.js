@@ -54,10 +54,11 @@ class Api {
     }
   }
 
-  /** @param {string} action @param {unknown} value @param {{ peer?: string }} [options] */
-  publish(action, value, { peer } = {}) {
+  /** @param {string} action @param {unknown} value @param {import('../index').PublishOptions} [options] */
+  publish(action, value, { peer, id, ttl, to } = {}) {
     const input = value === undefined ? null : value;
-    return this.#session.request('actions.publish', { peer, action, input, parent: this.#current()?.id });
+    const terms = { id, ttl_ms: wholeMs(ttl), to: typeof to === 'string' ? [to] : to };
+    return this.#session.request('actions.publish', { peer, action, input, ...terms, parent: this.#current()?.id });
   }
 
   /** @param {{ peer?: string, schemas?: boolean }} [options] */
@@ -79,9 +80,9 @@ class Api {
     return this.#session.request('peers.show', { peer: id });
   }
 
-  /** @param {{ peer: string, action: string, receiver: string, from?: unknown }} what */
-  subscribe({ peer, action, receiver, from }) {
-    return this.#session.request('actions.subscribe', { peer, action, receiver, from });
+  /** @param {{ peer: string, action: string, receiver: string, from?: unknown, where?: string }} what */
+  subscribe({ peer, action, receiver, from, where: filter }) {
+    return this.#session.request('actions.subscribe', { peer, action, receiver, from, filter });
   }
 
   /** @param {{ peer: string, action: string, receiver: string }} what */

@@ -174,19 +174,26 @@ test('every method of the API arrives at the daemon', async () => {
   const what = { peer: 'p', action: 'a', receiver: 'r' };
   const { daemon } = await memory('action', action(async (_input, { coattail }) => {
     await coattail.publish('a', undefined);
+    await coattail.publish('a', 1, { id: 'monday', ttl: 0.5, to: 'them' });
+    await coattail.publish('a', 1, { peer: 'p', to: ['them', 'others'] });
     await coattail.actions({ peer: 'p', schemas: true });
     await coattail.receivers();
     await coattail.peers();
     await coattail.peer('p');
     await coattail.subscribe(what);
+    await coattail.subscribe({ ...what, where: '/n > 1' });
     await coattail.unsubscribe(what);
     await coattail.subscribers();
     return coattail.revoke('s');
   }), answers);
   assert.deepEqual(await daemon.perform(null, 'c'), { method: 'subscribers.revoke' });
   assert.deepEqual(daemon.asked, [
-    ['actions.publish', { action: 'a', input: null, parent: 'c' }], ['actions.list', { peer: 'p', schemas: true }], ['receivers.list', {}],
-    ['peers.list', {}], ['peers.show', { peer: 'p' }], ['actions.subscribe', what], ['actions.unsubscribe', what],
+    ['actions.publish', { action: 'a', input: null, parent: 'c' }],
+    ['actions.publish', { action: 'a', input: 1, id: 'monday', ttl_ms: 1, to: ['them'], parent: 'c' }],
+    ['actions.publish', { peer: 'p', action: 'a', input: 1, to: ['them', 'others'], parent: 'c' }],
+    ['actions.list', { peer: 'p', schemas: true }], ['receivers.list', {}],
+    ['peers.list', {}], ['peers.show', { peer: 'p' }], ['actions.subscribe', what],
+    ['actions.subscribe', { ...what, filter: '/n > 1' }], ['actions.unsubscribe', what],
     ['subscribers.list', {}], ['subscribers.revoke', { subscription: 's' }],
   ]);
 });

@@ -254,25 +254,30 @@ def test_the_api_is_served_by_the_daemon(start: Start) -> None:
             "result": {"call": params["call"], "result": [1], "publication": {"id": "p", "sequence": 3}}
         },
         "actions.list": lambda _params: {"result": [entry]},
-        "actions.publish": lambda _params: {"result": {"id": "q", "sequence": 4}},
+        "actions.publish": lambda params: {"result": {"id": "q", "sequence": 4, "duplicate": "id" in params}},
         "actions.subscribe": lambda _params: {
             "error": {"code": 4, "message": "not allowed", "data": {"hint": "ask for it"}}
         },
     }
     output = daemon.perform(call="c-1")["result"]["output"]
-    (_, performed), (_, listed), (_, published), (_, subscribed) = daemon.asked
+    (_, performed), (_, listed), (_, published), (_, subscribed), (_, again) = daemon.asked
     call = performed.pop("call")
     assert performed == {
         "action": "stats", "peer": "p", "parent": "c-1", "input": None, "publish": True, "timeout_ms": 1500,
     }  # fmt: skip
     assert listed == {}
     assert published == {"action": "stats", "parent": "c-1", "input": {"x": 1}}
-    assert subscribed == {"peer": "p", "action": "a", "receiver": "r"}
+    assert subscribed == {"peer": "p", "action": "a", "receiver": "r", "filter": "/n > 1"}
+    assert again == {
+        "action": "stats", "parent": "c-1", "input": 2, "id": "monday", "ttl_ms": 500, "to": ["them"],
+    }  # fmt: skip
+    assert output["again"] is True
+    accepted = {"id": "p", "sequence": 3, "duplicate": False}
     assert output["performed"] == {
-        "call": call, "result": [1], "publication": {"id": "p", "sequence": 3}, "publication_error": None,
+        "call": call, "result": [1], "publication": accepted, "publication_error": None,
     }  # fmt: skip
     assert output["entries"][0]["runtime"] == "python"
-    assert output["published"] == {"id": "q", "sequence": 4}
+    assert output["published"] == {"id": "q", "sequence": 4, "duplicate": False}
     assert output["failure"] == [4, "not allowed", "ask for it"]
 
 
@@ -281,13 +286,20 @@ def test_the_api_can_be_awaited_and_never_blocks_the_worker(start: Start) -> Non
     daemon.host = {
         "peers.list": lambda _params: {"result": [{"id": "i", "issuer": "x", "addresses": [], "token": "t"}]},
         "actions.perform": lambda params: {"result": {"call": params["call"]}},
+        "actions.subscribe": lambda params: {"result": params | {"id": "s"}},
+        "actions.publish": lambda _params: {"result": {"id": "q", "sequence": 4}},
     }
     output = daemon.perform(call="c-2")["result"]["output"]
     assert "would block the worker" in output["blocking"]
     assert output["peers"][0]["id"] == "i"
     assert output["result"] is None
-    assert daemon.asked[-1][1]["parent"] == "c-2"
-    assert "input" not in daemon.asked[-1][1]
+    (_, performed), (_, subscribed), (_, published) = daemon.asked[-3:]
+    assert performed["parent"] == "c-2"
+    assert "input" not in performed
+    assert subscribed == {"peer": "p", "action": "a", "receiver": "r"}
+    assert published == {
+        "action": "stats", "peer": "p", "parent": "c-2", "input": 1, "to": ["them", "others"],
+    }  # fmt: skip
 
 
 def test_logging_reaches_the_daemon(start: Start) -> None:

@@ -53,7 +53,7 @@
 //!
 //! * [`plugin`]: actions and receivers as native executables.
 //! * [`api`]: what they, and clients, may ask of a daemon.
-//! * [`name`], [`id`], [`address`], [`key`]: the words both ends agree on, parsed once and valid ever after.
+//! * [`name`], [`id`], [`address`], [`key`], [`filter`], [`recipient`]: the words both ends agree on, parsed once and valid ever after.
 //! * [`secret`]: a token, which is never shown by accident.
 //! * [`wire`]: every method of every wire, as types.
 //! * [`rpc`]: a two-way JSON-RPC session over lines of text; one engine for peers, plugins and the
@@ -67,11 +67,13 @@ pub mod address;
 pub mod api;
 mod client;
 pub mod control;
+pub mod filter;
 pub mod id;
 pub mod key;
 pub mod name;
 pub mod plugin;
 pub mod pointer;
+pub mod recipient;
 pub mod rpc;
 pub mod secret;
 pub mod wire;

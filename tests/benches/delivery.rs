@@ -60,7 +60,8 @@ async fn publications(effort: &Effort, cluster: &Cluster, language: &str, count:
     for number in 0..count {
         let receiver = ReceiverName::new(&format!("{language}-{number}")).expect("a valid name");
         let peer = cluster.peer.parse().expect("the id of a peer");
-        let subscribe = Subscribe { peer, action: name(&action), receiver, from: Beginning::Now };
+        let (from, filter) = (Beginning::Now, None);
+        let subscribe = Subscribe { peer, action: name(&action), receiver, from, filter };
         subscriber.call(&subscribe).await.expect("it is subscribed");
     }
     let mut stamps = Stamps::new(control(&cluster.publisher).await, subscriber, action, count).await;
@@ -100,7 +101,8 @@ impl Stamps {
         let socket = UnixDatagram::bind(&path).expect("a socket can be made");
         let text = serde_json::json!({ "socket": path }).to_string();
         let input: Raw = serde_json::value::RawValue::from_string(text).expect("JSON");
-        let publish = Publish { peer: None, action: name(&action), input, id: None, parent: None };
+        let publish =
+            Publish { peer: None, action: name(&action), input, id: None, ttl_ms: None, to: None, parent: None };
         let handled = handled(&subscriber).await;
         Self { publisher, subscriber, publish, socket, count, handled, _folder: folder }
     }

@@ -14,7 +14,15 @@ pub(crate) fn measure(effort: &Effort) -> Section {
     let rounds = |at_once| {
         client(async {
             let session = control(&instance).await;
-            let publish = Publish { peer: None, action: name("log"), input: input(), id: None, parent: None };
+            let publish = Publish {
+                peer: None,
+                action: name("log"),
+                input: input(),
+                id: None,
+                ttl_ms: None,
+                to: None,
+                parent: None,
+            };
             let call = move || {
                 let (session, publish) = (session.clone(), publish.clone());
                 async move {

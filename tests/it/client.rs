@@ -3,6 +3,8 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use coattail::id::PeerId;
+use coattail::recipient::Recipient;
 use coattail::wire::jobs::JobState;
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
@@ -47,8 +49,14 @@ fn a_program_asks_for_everything_through_one_client() {
         assert!(coattail.subscribers().await.unwrap().is_empty());
         assert_eq!(coattail.perform::<Value>("Talk", &json!([1])).await.unwrap(), json!([1]));
         assert_eq!(coattail.publish("Talk", &1).await.unwrap().sequence, 1);
+        let once = || coattail.publication("Talk").id("monday".parse().unwrap()).ttl(Duration::from_secs(60));
+        assert!(!once().send(&"once").await.unwrap().duplicate);
+        assert!(once().send(&"once").await.unwrap().duplicate);
+        let nobody = Recipient::Peer(PeerId::new());
+        let refused = coattail.publication("Talk").to([nobody]).send(&1).await.unwrap_err();
+        assert_eq!((refused.code, refused.hint.is_some()), (ErrorCode::NotFound, true));
         let published = coattail.call("Talk").input(&2).publish().perform().await.unwrap();
-        assert_eq!(published.publication.map(|publication| publication.sequence), Some(2));
+        assert_eq!(published.publication.map(|publication| publication.sequence), Some(3));
         // What is absent and what is null differ, until it is read.
         assert_eq!(coattail.call("Talk").perform().await.unwrap().read::<Option<u8>>().unwrap(), None);
         let wrong = coattail.perform::<u8>("Talk", &"text").await.unwrap_err();

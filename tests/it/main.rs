@@ -41,6 +41,7 @@ mod raw_peer;
 mod restored;
 mod rotation;
 mod schemas;
+mod selected;
 mod service;
 mod smoke;
 mod supervision;

@@ -50,7 +50,8 @@ impl Control {
     pub fn publish(&self, action: &str, value: &Value) -> Result<u64, Failure> {
         let input = to_raw_value(value).expect("JSON");
         let action = action.parse().expect("a name");
-        self.call(&Publish { peer: None, action, input, id: None, parent: None }).map(|published| published.sequence)
+        self.call(&Publish { peer: None, action, input, id: None, ttl_ms: None, to: None, parent: None })
+            .map(|published| published.sequence)
     }
 
     /// Ends the connection, as if the program had been killed.

@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
+use coattail::filter::Filter;
 use coattail::key::Key;
 use coattail::name::{ActionName, ReceiverName};
+use coattail::recipient::Recipient;
 use coattail::wire::places::Beginning;
 
 use super::TestAction;
@@ -104,8 +106,8 @@ pub(crate) struct WhichAction {
 
 impl WhichAction {
     /// The name, whichever way it was given.
-    pub(crate) fn get(self) -> ActionName {
-        self.positional.or(self.named).expect("clap asks for one of the two")
+    pub(crate) fn get(&self) -> ActionName {
+        self.positional.as_ref().or(self.named.as_ref()).expect("clap asks for one of the two").clone()
     }
 }
 
@@ -228,6 +230,13 @@ pub(crate) struct PublishAction {
     /// called ID/7
     #[arg(long, value_name = "TEXT")]
     pub(crate) id: Option<Key>,
+    /// For how long somebody wants it, such as 1h: after that it is not delivered, and no receiver is called with it
+    #[arg(long, value_name = "DURATION", value_parser = parse_wait, conflicts_with = "peer")]
+    pub(crate) ttl: Option<Duration>,
+    /// Only for these subscribers: issuer hashes, or ids of peers [default: for all of them]
+    #[arg(long, value_name = "SUBSCRIBER", value_delimiter = ',', conflicts_with = "peer",
+        add = ArgValueCompleter::new(candidates::peers))]
+    pub(crate) to: Option<Vec<Recipient>>,
 }
 
 /// `coattail action subscribe`
@@ -246,6 +255,10 @@ pub(crate) struct SubscribeAction {
     /// this time, such as 2026-11-20T18:00:00Z or 2h (ago)
     #[arg(long, value_name = FORMS, default_value = "now", value_parser = parse_beginning)]
     pub(crate) from: Beginning,
+    /// Only what is so: a JSON pointer, and ==, !=, <, <=, > or >= and a JSON value, such as '/kind == "disk"'; without
+    /// these, it has to be there. The peer looks at it, and sends nothing else
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) filter: Option<Filter>,
 }
 
 /// `coattail action unsubscribe`

@@ -1,6 +1,4 @@
 use coattail::id::{CallId, PeerId};
-use coattail::key::Key;
-use coattail::name::ActionName;
 use coattail::wire::host::{
     Entry, Item, ListActions, ListReceivers, Perform, Performed, Publish, PublishBatch, Subscribe, Subscription,
     Unsubscribe,
@@ -119,18 +117,26 @@ impl Record for Published {
 
 fn publish(context: &Context, args: PublishAction) -> Result<(), Failure> {
     if let Some(lines) = &args.batch {
-        return publish_batch(context, lines, args.action.get(), args.id.as_ref());
+        return publish_batch(context, lines, &args);
     }
+    let (ttl_ms, to) = (ttl_ms(&args), args.to.clone());
     let peer = context.peer(args.peer.as_deref())?;
     let input = input::read_json(args.data.as_ref().expect("clap asks for one of the two"))?;
     if let Some(due_ms) = due(&args) {
-        let call = SchedulePublication { action: args.action.get(), input, due_ms, parent: context.parent_call() };
+        let (action, parent) = (args.action.get(), context.parent_call());
+        let call = SchedulePublication { action, input, due_ms, ttl_ms, to, parent };
         let scheduled = context.talk(async |daemon| daemon.call(&call).await)?;
         return context.printer.record(&scheduled);
     }
-    let call = Publish { peer, action: args.action.get(), input, id: args.id, parent: context.parent_call() };
+    let (action, id, parent) = (args.action.get(), args.id, context.parent_call());
+    let call = Publish { peer, action, input, id, ttl_ms, to, parent };
     let published = context.talk(async |daemon| daemon.call(&call).await)?;
     context.printer.record(&published)
+}
+
+/// For how long somebody wants it.
+fn ttl_ms(args: &PublishAction) -> Option<u64> {
+    args.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// When to publish it, if not now.
@@ -147,14 +153,15 @@ impl Row for Published {
     }
 }
 
-fn publish_batch(context: &Context, lines: &Lines, action: ActionName, id: Option<&Key>) -> Result<(), Failure> {
+fn publish_batch(context: &Context, lines: &Lines, args: &PublishAction) -> Result<(), Failure> {
     let item = |(number, input)| {
-        let id = id.map(|id| format!("{id}/{number}").parse()).transpose();
+        let id = args.id.as_ref().map(|id| format!("{id}/{number}").parse()).transpose();
         let too_long = |error| because(ErrorCode::Usage, format!("the id of line {number} cannot be used"), error);
         Ok(Item { input, id: id.map_err(too_long)? })
     };
     let publications = (1..).zip(input::read_lines(lines)?).map(item).collect::<Result<_, Failure>>()?;
-    let call = PublishBatch { action, publications, parent: context.parent_call() };
+    let (action, ttl_ms, to) = (args.action.get(), ttl_ms(args), args.to.clone());
+    let call = PublishBatch { action, publications, ttl_ms, to, parent: context.parent_call() };
     let published = context.talk(async |daemon| daemon.call(&call).await)?;
     context.printer.list(&published, "there was nothing to publish")
 }
@@ -167,6 +174,7 @@ impl Record for Subscription {
             ("action", self.action.to_string()),
             ("receiver", self.receiver.to_string()),
         ];
+        fields.extend(self.filter.as_ref().map(|filter| ("where", filter.to_string())));
         if let Some(cursor) = self.cursor {
             fields.push(("after", cursor.to_string()));
         }
@@ -176,8 +184,8 @@ impl Record for Subscription {
 }
 
 fn subscribe(context: &Context, args: SubscribeAction) -> Result<(), Failure> {
-    let SubscribeAction { peer, action, receiver, from } = args;
-    let call = Subscribe { peer: other(context, &peer)?, action, receiver, from };
+    let SubscribeAction { peer, action, receiver, from, filter } = args;
+    let call = Subscribe { peer: other(context, &peer)?, action, receiver, from, filter };
     let subscription = context.talk(async |daemon| daemon.call(&call).await)?;
     context.printer.record(&subscription)?;
     if subscription.waiting.is_none() && !from.is_now() {

@@ -11,7 +11,7 @@ use super::ids;
 use crate::args::{self, PublicationsCommand};
 use crate::context::{Context, Daemon};
 use crate::error::ExitStatus;
-use crate::output::{Field, Format, Printer, Record, Row, visible_json, when};
+use crate::output::{Field, Format, Printer, Record, Row, list_or, visible_json, when};
 
 /// How long one question for more may take, in milliseconds: as long as the service waits at the most.
 const WAIT_MS: u64 = 30_000;
@@ -36,7 +36,8 @@ pub(super) fn run(context: &Context, command: PublicationsCommand) -> Result<Exi
 }
 
 impl Row for Entry {
-    const COLUMNS: &'static [&'static str] = &["id", "action", "sequence", "time", "bytes", "hops", "cause"];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "action", "sequence", "time", "bytes", "hops", "cause", "expires", "to"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -47,6 +48,8 @@ impl Row for Entry {
             self.bytes.to_string(),
             self.hops.to_string(),
             self.cause.map_or_else(|| "-".to_owned(), |cause| cause.to_string()),
+            self.expires.clone().unwrap_or_else(|| "-".to_owned()),
+            self.to.as_deref().map_or_else(|| "everyone".to_owned(), |to| list_or(to, "nobody")),
         ]
     }
 }
@@ -63,6 +66,8 @@ impl Record for Entry {
         ];
         fields.extend(self.cause.map(|cause| ("cause", cause.to_string())));
         fields.push(("signed by", self.signed_by.to_string()));
+        fields.extend(self.expires.as_deref().map(|expires| ("expires", when(expires))));
+        fields.extend(self.to.as_deref().map(|to| ("to", list_or(to, "nobody"))));
         fields.extend(self.payload.as_ref().map(|payload| ("payload", payload.get().to_owned())));
         fields
     }

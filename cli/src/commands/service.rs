@@ -193,6 +193,10 @@ fn warn(context: &Context, running: &Running) {
     if let Some(missed @ 1..) = running.counts.as_ref().map(|counts| counts.missed) {
         context.printer.note(&format!("{} has missed {missed} publications: gaps", running.instance));
     }
+    if let Some(expired @ 1..) = running.counts.as_ref().map(|counts| counts.expired) {
+        let message = "publications were not delivered or handled: their time was over";
+        context.printer.note(&format!("{}: {expired} {message}", running.instance));
+    }
     for Stuck { receiver, since, reason, .. } in running.stuck.iter().take(WARNINGS) {
         let why = reason.as_deref().unwrap_or("it is behind");
         context.printer.note(&format!(

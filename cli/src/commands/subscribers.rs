@@ -1,3 +1,4 @@
+use coattail::filter::Filter;
 use coattail::id::SubscriptionId;
 use coattail::wire::Failure;
 use coattail::wire::host::{ListSubscribers, RevokeSubscriber, Subscriber, Unsubscribed};
@@ -23,6 +24,8 @@ impl Row for Subscriber {
         "cursor",
         "behind",
         "next attempt",
+        "where",
+        "issuer",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -40,6 +43,8 @@ impl Row for Subscriber {
             self.cursor.to_string(),
             or_dash(self.lag_seconds.map(|seconds| format!("{seconds} s"))),
             or_dash(self.next_attempt.as_deref().map(ago)),
+            or_dash(self.filter.as_ref().map(Filter::to_string)),
+            self.issuer.to_string(),
         ]
     }
 }

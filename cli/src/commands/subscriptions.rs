@@ -1,3 +1,4 @@
+use coattail::filter::Filter;
 use coattail::id::SubscriptionId;
 use coattail::wire::Failure;
 use coattail::wire::subscriptions::{
@@ -45,6 +46,8 @@ impl Row for HeldSubscription {
         "dead",
         "next attempt",
         "reason",
+        "expired",
+        "where",
         "order key",
     ];
 
@@ -61,6 +64,8 @@ impl Row for HeldSubscription {
             self.dead.to_string(),
             or_dash(self.next_attempt.as_deref().map(ago)),
             or_dash(self.reason.clone()),
+            self.expired.to_string(),
+            or_dash(self.filter.as_ref().map(Filter::to_string)),
             or_dash(self.order_key.as_ref().map(ToString::to_string)),
         ]
     }

@@ -323,8 +323,8 @@ fn subscriptions_begin_and_end() {
         .on(move |_: Publish| Ok(Published { id: publication, sequence: 7, duplicate: false }))
         .on(|call: Subscribe| {
             let id = ID.parse().expect("an id");
-            let Subscribe { peer, action, receiver, .. } = call;
-            Ok(Subscription { id, peer, action, receiver, cursor: Some(3), waiting: Some(0), oldest: None })
+            let Subscribe { peer, action, receiver, filter, .. } = call;
+            Ok(Subscription { id, peer, action, receiver, filter, cursor: Some(3), waiting: Some(0), oldest: None })
         })
         .on(|_: Unsubscribe| Ok(Unsubscribed { id: ID.parse().expect("an id"), told: true, undelivered: None }))
         .serve(&instance);

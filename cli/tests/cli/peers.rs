@@ -129,6 +129,7 @@ fn subscribers_are_listed_and_revoked() {
                 addresses: vec![],
                 action: "report".parse().expect("a name"),
                 receiver: "keep".parse().expect("a name"),
+                filter: Some("/n > 3".parse().expect("a filter")),
                 token: "t".to_owned(),
                 cursor: 7,
                 ahead: 0,
@@ -143,9 +144,10 @@ fn subscribers_are_listed_and_revoked() {
         })
         .on(|call: RevokeSubscriber| Ok(Unsubscribed { id: call.subscription, told: false, undelivered: Some(7) }))
         .serve(&instance);
+    let issuer = IssuerHash::of_public_key("a key");
     instance.coattail(&["subscribers", "list"]).env("COATTAIL_OUTPUT", "plain").run().is(
         0,
-        &format!("{ID}\treport\tkeep\t-\tt\tno\t3\trefused\\nthen\\tgone\tfailing\t7\t70 s\tsoon\n"),
+        &format!("{ID}\treport\tkeep\t-\tt\tno\t3\trefused\\nthen\\tgone\tfailing\t7\t70 s\tsoon\t/n > 3\t{issuer}\n"),
         "",
     );
     instance.coattail(&["subscribers", "revoke", "-s", ID, "--yes"]).run().is(

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use coattail::id::{CallId, IssuerHash};
 use coattail::name::ActionName;
+use coattail::recipient::Recipient;
 use coattail::wire::host::Entry;
 use coattail::wire::peer::{Performed, Published};
 use coattail::wire::plugin::Kind;
@@ -12,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::feeds::Sink;
 use crate::plugins::{Begin, Found, PerformCall, Plugins};
-use crate::publications::{Cause, Causes, Publisher, Schedule};
-use crate::store::Name;
+use crate::publications::{Cause, Causes, Publisher, Schedule, Terms};
+use crate::store::Audience;
 
 /// The actions of this instance. Cheap to clone.
 #[derive(Clone)]
@@ -64,10 +65,11 @@ impl Actions {
             return Ok(Performed { result, publication: None, publication_error: None });
         }
         let payload = result.clone().unwrap_or_else(null);
-        let (publication, publication_error) = match self.publisher.publish(action, payload, None, cause).await {
-            Ok(published) => (Some(published), None),
-            Err(failure) => (None, Some(failure.to_string())),
-        };
+        let (publication, publication_error) =
+            match self.publisher.publish(action, payload, Terms::default(), cause).await {
+                Ok(published) => (Some(published), None),
+                Err(failure) => (None, Some(failure.to_string())),
+            };
         Ok(Performed { result, publication, publication_error })
     }
 
@@ -76,18 +78,27 @@ impl Actions {
         &self,
         action: ActionName,
         payload: Raw,
-        name: Option<Name>,
+        terms: Terms,
         cause: Option<Cause>,
     ) -> Result<Published, Failure> {
         self.plugins.check(Kind::Action, action.as_str())?;
-        self.publisher.publish(action, payload, name, cause).await
+        self.publisher.publish(action, payload, terms, cause).await
+    }
+
+    /// Those subscribers of an action that are meant; `None` if all are.
+    pub(crate) async fn audience(
+        &self,
+        action: &ActionName,
+        to: Option<Vec<Recipient>>,
+    ) -> Result<Option<Audience>, Failure> {
+        self.publisher.audience(action, to).await
     }
 
     /// Publishes several values, all of them or none.
     pub(crate) async fn publish_all(
         &self,
         action: ActionName,
-        values: Vec<(Raw, Option<Name>)>,
+        values: Vec<(Raw, Terms)>,
         cause: Option<Cause>,
     ) -> Result<Vec<Published>, Failure> {
         self.plugins.check(Kind::Action, action.as_str())?;
@@ -100,10 +111,11 @@ impl Actions {
         action: ActionName,
         payload: Raw,
         due: i64,
+        terms: Terms,
         cause: Option<Cause>,
     ) -> Result<Scheduled, Failure> {
         self.plugins.check(Kind::Action, action.as_str())?;
-        self.schedule.add(action, payload, due, cause).await
+        self.schedule.add(action, payload, due, terms, cause).await
     }
 
     /// Whether there is an action of this name, whatever may be wrong with it.

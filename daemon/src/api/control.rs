@@ -17,7 +17,7 @@ use coattail::wire::{Done, Method as _};
 use super::dead_letters::dead_letters_service;
 use super::dev::dev_service;
 use super::fact;
-use super::host::host_service;
+use super::host::{host_service, terms};
 use super::subscriptions::subscriptions_service;
 use crate::audit::Fact;
 use crate::doctor;
@@ -116,8 +116,9 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
         .on(parts, |parts: Arc<Parts>, _, request: ShowPublication| async move { parts.history.show(request).await })
         .on(parts, |parts: Arc<Parts>, _, request: TailPublications| async move { parts.history.tail(request).await })
         .on(parts, |parts: Arc<Parts>, _, request: SchedulePublication| async move {
-            let SchedulePublication { action, input, due_ms, parent } = request;
-            parts.actions.schedule(action, input, due_ms, parts.causes.of(parent)).await
+            let SchedulePublication { action, input, due_ms, ttl_ms, to, parent } = request;
+            let terms = terms(&parts, &action, None, ttl_ms, to).await?;
+            parts.actions.schedule(action, input, due_ms, terms, parts.causes.of(parent)).await
         })
         .on(parts, |parts: Arc<Parts>, _, _: ListScheduled| async move { parts.schedule.list().await })
         .on(parts, |parts: Arc<Parts>, _, request: UnschedulePublication| async move {

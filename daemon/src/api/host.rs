@@ -2,13 +2,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coattail::id::{CallId, PeerId, SessionId};
+use coattail::key::Key;
+use coattail::name::ActionName;
+use coattail::recipient::Recipient;
 use coattail::rpc::{Facts, Service, Session};
 use coattail::wire::host::{
     Cancel, Entry, Item, ListActions, ListPeers, ListReceivers, ListSubscribers, Perform, Performed, Publish,
     PublishBatch, RevokeSubscriber, ShowPeer, Subscribe, Unsubscribe,
 };
 use coattail::wire::plugin::Kind;
-use coattail::wire::{Done, Failure, Method as _, peer};
+use coattail::wire::{Done, ErrorCode, Failure, Method as _, peer};
 
 use super::fact;
 use super::jobs::{jobs_service, perform_keyed};
@@ -17,6 +20,7 @@ use crate::actions::{JobRequest, LocalCall, RemoteCall};
 use crate::audit::Fact;
 use crate::feeds::Sink;
 use crate::parts::Parts;
+use crate::publications::Terms;
 use crate::store::{JobResult, Name};
 
 /// The Coattail API, for workers and for the command line: they act with the rights of the instance.
@@ -34,18 +38,20 @@ pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
             Ok(Done {})
         })
         .on(parts, |parts: Arc<Parts>, _, request: Publish| async move {
-            let Publish { peer, action, input, id, parent } = request;
+            let Publish { peer, action, input, id, ttl_ms, to, parent } = request;
             match peer {
                 None => {
-                    let name = id.map(|name| Name { publisher: None, name });
-                    parts.actions.publish(action, input, name, parts.causes.of(parent)).await
+                    let terms = terms(&parts, &action, id, ttl_ms, to).await?;
+                    parts.actions.publish(action, input, terms, parts.causes.of(parent)).await
                 }
+                Some(_) if ttl_ms.is_some() || to.is_some() => Err(elsewhere()),
                 Some(peer) => parts.remote.publish(peer, &peer::Publish { action, input, id }).await,
             }
         })
         .on(parts, |parts: Arc<Parts>, _, request: PublishBatch| async move {
-            let PublishBatch { action, publications, parent } = request;
-            let named = |Item { input, id }| (input, id.map(|name| Name { publisher: None, name }));
+            let PublishBatch { action, publications, ttl_ms, to, parent } = request;
+            let all = terms(&parts, &action, None, ttl_ms, to).await?;
+            let named = |Item { input, id }| (input, Terms { name: id.map(own), ..all.clone() });
             let values = publications.into_iter().map(named).collect();
             parts.actions.publish_all(action, values, parts.causes.of(parent)).await
         })
@@ -66,6 +72,28 @@ pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
             Ok(ended)
         })
         .with(said_service(parts))
+}
+
+/// What is said of a publication of this instance.
+pub(super) async fn terms(
+    parts: &Parts,
+    action: &ActionName,
+    id: Option<Key>,
+    ttl_ms: Option<u64>,
+    to: Option<Vec<Recipient>>,
+) -> Result<Terms, Failure> {
+    let to = parts.actions.audience(action, to).await?;
+    Ok(Terms { name: id.map(own), ttl: ttl_ms.map(Duration::from_millis), to })
+}
+
+fn own(name: Key) -> Name {
+    Name { publisher: None, name }
+}
+
+/// Who is subscribed there is not ours to know; and a peer of an older version would deliver to everyone, and for ever.
+fn elsewhere() -> Failure {
+    Failure::new(ErrorCode::InvalidInput, "for how long and for whom is said where the action is, and not at a peer")
+        .hint("let an action there publish it, or publish it for everyone")
 }
 
 async fn list(parts: &Parts, kind: Kind, peer: Option<PeerId>, schemas: bool) -> Result<Vec<Entry>, Failure> {

@@ -21,6 +21,7 @@ use crate::audit::Fact;
 use crate::feeds::Sink;
 use crate::parts::Parts;
 use crate::plugins::LAST_OUTPUT;
+use crate::publications::Terms;
 use crate::session::Caller;
 use crate::store::{Asker, JobResult, Name};
 use crate::tokens::{Operation, authorize};
@@ -56,7 +57,7 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
             let caller = allow(&parts, &facts, Publish::NAME, &action, &Operation::Publish(&action))?;
             // Each peer has names of its own, so that none can take those of another.
             let name = id.map(|name| Name { publisher: Some(caller.issuer()), name });
-            parts.actions.publish(action, input, name, None).await.map_err(for_a_peer)
+            parts.actions.publish(action, input, Terms::named(name), None).await.map_err(for_a_peer)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Subscribe| async move {
             let operation = Operation::Subscribe(&request.action);

@@ -110,8 +110,8 @@ impl<'r> ByKey<'r> {
             if is_taken {
                 continue;
             }
-            if row.next_attempt > now() {
-                self.keys.hold(key, row.place, row.next_attempt);
+            if row.due > now() {
+                self.keys.hold(key, row.place, row.due);
             } else {
                 self.keys.run(key);
                 first.push((key, row.place));
@@ -163,7 +163,7 @@ impl<'r> ByKey<'r> {
         };
         match next {
             Ok(None) => self.keys.free(key),
-            Ok(Some(item)) if item.next_attempt > now() => self.keys.hold(key, item.place, item.next_attempt),
+            Ok(Some(item)) if item.due() > now() => self.keys.hold(key, item.place, item.due()),
             Ok(Some(item)) => self.start(key, item),
             Err(error) => self.hold_for(error, key, last),
         }

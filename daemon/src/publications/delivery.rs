@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use coattail::filter::Filter;
 use coattail::id::{IssuerHash, SubscriptionId};
 use coattail::name::ActionName;
 use coattail::rpc::Session;
@@ -14,11 +15,27 @@ use tokio_util::task::TaskTracker;
 use super::lane::Lane;
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
-use crate::store::{SetBack, Store};
+use crate::store::{SetBack, Store, Subscription};
 
-/// Which lane: one subscriber's subscriptions to one action. They share it, so that a publication which several of
-/// them want is sent and stored once.
-type LaneKey = (IssuerHash, ActionName);
+/// Which lane: one subscriber's subscriptions to one action that want the same of it. They share it, so that a
+/// publication which several of them want is sent and stored once.
+///
+/// Those with a filter have lanes of their own. So whatever is in a delivery is for everyone to whom it goes, also at
+/// subscribers of versions that know nothing of what is skipped; and nothing is looked into for those without.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct LaneKey {
+    pub(crate) subscriber: IssuerHash,
+    pub(crate) action: ActionName,
+    pub(crate) filter: Option<Filter>,
+}
+
+impl LaneKey {
+    /// The lane of a subscription.
+    pub(crate) fn of(subscription: &Subscription) -> Self {
+        let Subscription { issuer, action, filter, .. } = subscription;
+        Self { subscriber: *issuer, action: action.clone(), filter: filter.clone() }
+    }
+}
 
 /// Delivers what is published: keeps a lane for everyone who is subscribed, and wakes those that are behind. Cheap to
 /// clone.
@@ -70,7 +87,7 @@ impl Delivery {
     pub(crate) async fn start(&self) -> Result<(), Failure> {
         self.state().running = true;
         for state in self.inner.store.subscriptions().await? {
-            self.ensure_lane(state.subscription.issuer, state.subscription.action);
+            self.ensure_lane(LaneKey::of(&state.subscription));
         }
         Ok(())
     }
@@ -78,8 +95,8 @@ impl Delivery {
     /// There is something new in the log of an action.
     pub(crate) fn wake(&self, action: &ActionName) {
         self.inner.published.send_replace(());
-        for ((_, of), lane) in &self.state().lanes {
-            if of == action {
+        for (key, lane) in &self.state().lanes {
+            if key.action == *action {
                 lane.notify_one();
             }
         }
@@ -106,8 +123,7 @@ impl Delivery {
     }
 
     /// Somebody has subscribed, or come back: a lane that waits looks again.
-    pub(crate) fn ensure_lane(&self, subscriber: IssuerHash, action: ActionName) {
-        let key = (subscriber, action);
+    pub(crate) fn ensure_lane(&self, key: LaneKey) {
         let mut state = self.state();
         if !state.running {
             return;
@@ -124,23 +140,22 @@ impl Delivery {
             store: self.inner.store.clone(),
             sessions: self.inner.sessions.clone(),
             retry: self.inner.retry.clone(),
-            subscriber: key.0,
-            action: key.1,
+            key,
             wake,
         };
         self.inner.tracker.spawn(lane.run(self.inner.cancel.clone()));
     }
 
     /// Delivers these over a session from now on. What was attached to it before no longer is.
-    pub(crate) fn attach(&self, session: &Session, subscriptions: &[(SubscriptionId, IssuerHash, ActionName)]) {
+    pub(crate) fn attach(&self, session: &Session, subscriptions: Vec<(SubscriptionId, LaneKey)>) {
         let mut state = self.state();
         state.attached.retain(|_, attached| !attached.is_same(session) && !attached.is_closed());
-        for (id, _, _) in subscriptions {
+        for (id, _) in &subscriptions {
             state.attached.insert(*id, session.clone());
         }
         drop(state);
-        for (_, subscriber, action) in subscriptions {
-            self.ensure_lane(*subscriber, action.clone());
+        for (_, key) in subscriptions {
+            self.ensure_lane(key);
         }
     }
 
@@ -171,9 +186,9 @@ impl Delivery {
     }
 
     /// Adds one to those that are delivered over a session.
-    pub(crate) fn attach_one(&self, session: &Session, id: SubscriptionId, subscriber: IssuerHash, action: ActionName) {
+    pub(crate) fn attach_one(&self, session: &Session, id: SubscriptionId, key: LaneKey) {
         self.state().attached.insert(id, session.clone());
-        self.ensure_lane(subscriber, action);
+        self.ensure_lane(key);
     }
 
     /// The session over which a subscription is delivered, if its subscriber has attached it.
@@ -182,33 +197,32 @@ impl Delivery {
     }
 
     /// When the lane of a subscriber tries again, if it waits for that.
-    pub(super) fn next_attempt(&self, subscriber: IssuerHash, action: &ActionName) -> Option<Timestamp> {
-        self.state().next.get(&(subscriber, action.clone())).copied()
+    pub(super) fn next_attempt(&self, key: &LaneKey) -> Option<Timestamp> {
+        self.state().next.get(key).copied()
     }
 
-    pub(super) fn note_next(&self, subscriber: IssuerHash, action: &ActionName, next: Option<Timestamp>) {
-        let (mut state, key) = (self.state(), (subscriber, action.clone()));
+    pub(super) fn note_next(&self, key: &LaneKey, next: Option<Timestamp>) {
+        let mut state = self.state();
         match next {
-            Some(next) => state.next.insert(key, next),
-            None => state.next.remove(&key),
+            Some(next) => state.next.insert(key.clone(), next),
+            None => state.next.remove(key),
         };
     }
 
     /// A subscription has ended: its lane looks again, and ends with the last of its subscriptions.
-    pub(crate) fn detach(&self, id: SubscriptionId, subscriber: IssuerHash, action: &ActionName) {
+    pub(crate) fn detach(&self, id: SubscriptionId, key: &LaneKey) {
         let mut state = self.state();
         state.attached.remove(&id);
-        if let Some(lane) = state.lanes.get(&(subscriber, action.clone())) {
+        if let Some(lane) = state.lanes.get(key) {
             lane.notify_one();
         }
     }
 
     /// A lane has no subscription left. False if somebody has subscribed in this very moment.
-    pub(super) fn end_lane(&self, subscriber: IssuerHash, action: &ActionName, wake: &Arc<Notify>) {
+    pub(super) fn end_lane(&self, key: &LaneKey, wake: &Arc<Notify>) {
         let mut state = self.state();
-        let key = (subscriber, action.clone());
-        if state.lanes.get(&key).is_some_and(|lane| Arc::ptr_eq(lane, wake)) {
-            state.lanes.remove(&key);
+        if state.lanes.get(key).is_some_and(|lane| Arc::ptr_eq(lane, wake)) {
+            state.lanes.remove(key);
         }
     }
 

@@ -1,5 +1,7 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
+use coattail::id::IssuerHash;
 use coattail::name::ActionName;
 use coattail::wire::publications::{Entry, ListPublications, ShowPublication, Stretch, TailPublications, Verified};
 use coattail::wire::{ErrorCode, Failure, Publication};
@@ -8,7 +10,7 @@ use jiff::Timestamp;
 use super::delivery::Delivery;
 use super::verification::verify;
 use crate::keys::PublicIdentity;
-use crate::store::{Head, Listed, Store};
+use crate::store::{Audience, Head, Listed, Store};
 
 /// Publications in a list, unless it is said how many, and at the most: some MiB.
 const LISTED: u32 = 100;
@@ -63,8 +65,9 @@ impl History {
         };
         let (action, sequence) = place.ok_or_else(none)?;
         let Some(before) = sequence.checked_sub(1) else { return Err(none()) };
-        let found = self.store.batch(action, before, 1, 0).await?.into_iter().next();
-        found.filter(|found| found.sequence == sequence).map(with_payload).ok_or_else(none)
+        let found = self.store.batch(action.clone(), before, 1, 0).await?.into_iter().next();
+        let found = found.filter(|found| found.sequence == sequence).ok_or_else(none)?;
+        Ok(with_payload(found, &self.store.audiences(action, before, sequence).await?))
     }
 
     /// Reads on, and waits for more if that is wanted. When the service stops, it does not wait.
@@ -117,20 +120,28 @@ impl History {
         let head = self.head(action).await?;
         let publications = self.store.batch(action.clone(), after, limit as usize, STRETCH_BYTES).await?;
         // What retention has removed is passed over.
-        let after = publications.last().map_or(after.max(head), |last| last.sequence);
-        Ok(Stretch { publications: publications.into_iter().map(with_payload).collect(), after, head })
+        let end = publications.last().map_or(after.max(head), |last| last.sequence);
+        let audiences = self.store.audiences(action.clone(), after, end).await?;
+        let publications = publications.into_iter().map(|one| with_payload(one, &audiences)).collect();
+        Ok(Stretch { publications, after: end, head })
     }
 }
 
 fn without_payload(listed: Listed) -> Entry {
-    let Listed { id, action, sequence, time, bytes, cause, hops, signed_by } = listed;
-    Entry { id, action, sequence, time: rfc3339(time), bytes, hops, cause, signed_by, payload: None }
+    let Listed { id, action, sequence, time, bytes, cause, hops, signed_by, expires, audience } = listed;
+    let (expires, to) = (expires.map(rfc3339), audience.as_ref().map(named));
+    Entry { id, action, sequence, time: rfc3339(time), bytes, hops, cause, signed_by, expires, to, payload: None }
 }
 
-fn with_payload(publication: Publication) -> Entry {
-    let Publication { id, issuer, action, sequence, time, payload, cause, hops, .. } = publication;
-    let bytes = payload.get().len() as u64;
-    Entry { id, action, sequence, time: rfc3339(time), bytes, hops, cause, signed_by: issuer, payload: Some(payload) }
+fn with_payload(publication: Publication, audiences: &HashMap<u64, Audience>) -> Entry {
+    let Publication { id, issuer: signed_by, action, sequence, time, payload, cause, hops, expires, .. } = publication;
+    let (bytes, time) = (payload.get().len() as u64, rfc3339(time));
+    let (expires, to) = (expires.map(rfc3339), audiences.get(&sequence).map(named));
+    Entry { id, action, sequence, time, bytes, hops, cause, signed_by, expires, to, payload: Some(payload) }
+}
+
+fn named(audience: &Audience) -> Vec<IssuerHash> {
+    audience.subscribers().to_vec()
 }
 
 fn rfc3339(milliseconds: i64) -> String {

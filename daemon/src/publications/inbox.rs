@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
 use coattail::wire::peer::{Addressee, Ahead, Deliver, Reached, Refused, Stored};
-use coattail::wire::{ErrorCode, Failure, Publication};
+use coattail::wire::{ErrorCode, Failure, Publication, Span};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,6 +18,9 @@ use crate::tokens::{Operation, authorize, inspect};
 
 /// Publications in one delivery, at the most: what a lane of this version sends, with room for later ones.
 const MAX_BATCH: usize = 4096;
+
+/// Stretches between them that are skipped.
+const MAX_SPANS: usize = 4 * MAX_BATCH;
 
 /// Subscriptions that one delivery may be for.
 const MAX_ADDRESSEES: usize = 16_384;
@@ -83,12 +86,15 @@ impl Inbox {
 
     /// Stores a delivery for those of its addressees that the caller may deliver to. Once this returns, it is on disk.
     pub(crate) async fn deliver(&self, caller: &Caller, delivery: Deliver) -> Result<Stored, Failure> {
-        let Deliver { to, mut publications } = delivery;
-        let Some(first) = publications.first() else { return Ok(Stored::default()) };
-        if publications.len() > MAX_BATCH || to.len() > MAX_ADDRESSEES {
-            return Err(Failure::new(ErrorCode::TooLarge, "too many publications or addressees in one delivery"));
+        let Deliver { to, mut publications, skipped } = delivery;
+        if publications.is_empty() && skipped.is_empty() {
+            return Ok(Stored::default());
         }
-        let action = first.action.clone();
+        if publications.len() > MAX_BATCH || to.len() > MAX_ADDRESSEES || skipped.len() > MAX_SPANS {
+            let message = "too many publications, stretches or addressees in one delivery";
+            return Err(Failure::new(ErrorCode::TooLarge, message));
+        }
+        let of = publications.first().map(|first| first.action.clone());
         // Authorization first: nothing is verified or stored for somebody who may not deliver.
         let evidence = self.inner.sessions.evidence(caller).await?;
         let (mut allowed, mut refused, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
@@ -105,8 +111,9 @@ impl Inbox {
                         continue;
                     };
                     let (subscription, receiver) = (addressee.subscription, &held.receiver);
-                    match authorize(&claims, &evidence, &Operation::Deliver { subscription, action: &action, receiver })
-                    {
+                    // Without a publication, the publisher speaks of the log that the token is for.
+                    let action = of.as_ref().unwrap_or(&held.action);
+                    match authorize(&claims, &evidence, &Operation::Deliver { subscription, action, receiver }) {
                         Ok(()) => {
                             lanes.push(InboxLane {
                                 subscription: addressee.subscription,
@@ -131,7 +138,7 @@ impl Inbox {
             // Whoever published it is who delivers it, whatever the key was then.
             publication.issuer = caller.issuer();
         }
-        let mut stored = self.store(publications, allowed).await?;
+        let mut stored = self.store(publications, skipped, allowed).await?;
         stored.refused.append(&mut refused);
         for lane in lanes {
             self.wake(lane).more();
@@ -139,9 +146,15 @@ impl Inbox {
         Ok(stored)
     }
 
-    async fn store(&self, publications: Vec<Publication>, to: Vec<Addressee>) -> Result<Stored, Failure> {
-        let taken = self.inner.store.store_delivery(publications, to).await?;
-        let Stored { mut refused, mut behind, mut ahead } = Stored::default();
+    async fn store(
+        &self,
+        publications: Vec<Publication>,
+        skipped: Vec<Span>,
+        to: Vec<Addressee>,
+    ) -> Result<Stored, Failure> {
+        let has_skipped = !skipped.is_empty();
+        let taken = self.inner.store.store_delivery(publications, skipped, to).await?;
+        let (mut refused, mut behind, mut ahead) = (Vec::new(), Vec::new(), Vec::new());
         for (subscription, taken) in taken {
             match taken {
                 Taken::Stored { missed, gone, .. } => {
@@ -162,7 +175,7 @@ impl Inbox {
                 )),
             }
         }
-        Ok(Stored { refused, behind, ahead })
+        Ok(Stored { refused, behind, ahead, skipped: has_skipped })
     }
 
     /// What wakes the runner of a subscription, which runs its receiver for what waits.

@@ -1,20 +1,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coattail::id::{IssuerHash, SubscriptionId};
-use coattail::name::ActionName;
+use coattail::id::SubscriptionId;
 use coattail::rpc::Session;
 use coattail::wire::peer::{Addressee, Deliver, Reached, Stored};
 use coattail::wire::places::Move;
-use coattail::wire::{ErrorCode, Failure};
+use coattail::wire::{ErrorCode, Failure, Span};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, LaneKey};
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
-use crate::store::{Store, SubscriptionState};
+use crate::store::{Advance, Reader, Store, Stretch, SubscriptionState};
 
 /// Publications in one delivery, at the most.
 const BATCH: usize = 512;
@@ -22,17 +21,21 @@ const BATCH: usize = 512;
 /// Bytes of payload in one delivery beyond the first publication: what is lost with a connection is sent again.
 const BATCH_BYTES: usize = 1024 * 1024;
 
+/// How often the log is looked at for one delivery, as long as nothing in it is for the subscriber: it moves on over a long
+/// run of what is for others with few messages, and is told now and then.
+const LOOKS: usize = 16;
+
 /// How long a subscriber may take to store a delivery. Its disk may be slow, and much may wait before it.
 const STORE_LIMIT: Duration = Duration::from_secs(30);
 
-/// Sends one subscriber the publications of one action, each subscription from its cursor, in order.
+/// Sends one subscriber the publications of one action that are for it, each subscription from its cursor, in order. Over
+/// what is not for it, it moves on.
 pub(super) struct Lane {
     pub(super) delivery: Delivery,
     pub(super) store: Store,
     pub(super) sessions: Sessions,
     pub(super) retry: RetrySchedule,
-    pub(super) subscriber: IssuerHash,
-    pub(super) action: ActionName,
+    pub(super) key: LaneKey,
     pub(super) wake: Arc<Notify>,
 }
 
@@ -52,10 +55,10 @@ impl Lane {
     }
 
     async fn deliver(&self) {
-        let (mut failures, mut most) = (0_u32, BATCH);
+        let (mut failures, mut most, mut barren) = (0_u32, BATCH, Barren::default());
         loop {
             let mut used = None;
-            match self.round(most, &mut used).await {
+            match self.round(most, &mut barren, &mut used).await {
                 Ok(Round::Sent) => (failures, most) = (0, BATCH.min(most + 1)),
                 Ok(Round::UpToDate) => {
                     failures = 0;
@@ -71,10 +74,10 @@ impl Lane {
                     }
                     let asked = failure.retry_after_ms.map(Duration::from_millis);
                     let delay = self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT);
-                    tracing::debug!(subscriber = %self.subscriber, action = %self.action, %failure, ?delay, "delivery failed");
-                    self.delivery.note_next(self.subscriber, &self.action, Some(Timestamp::now() + delay));
+                    tracing::debug!(subscriber = %self.key.subscriber, action = %self.key.action, %failure, ?delay, "delivery failed");
+                    self.delivery.note_next(&self.key, Some(Timestamp::now() + delay));
                     self.wait_out(delay, used).await;
-                    self.delivery.note_next(self.subscriber, &self.action, None);
+                    self.delivery.note_next(&self.key, None);
                 }
             }
         }
@@ -104,8 +107,11 @@ impl Lane {
     }
 
     async fn members(&self) -> Result<Vec<SubscriptionState>, Failure> {
-        let mut members = self.store.subscriptions_of(self.subscriber).await?;
-        members.retain(|member| member.subscription.action == self.action);
+        let LaneKey { subscriber, action, filter } = &self.key;
+        let mut members = self.store.subscriptions_of(*subscriber).await?;
+        members.retain(|SubscriptionState { subscription, .. }| {
+            subscription.action == *action && subscription.filter == *filter
+        });
         Ok(members)
     }
 
@@ -113,24 +119,24 @@ impl Lane {
         members.iter().find_map(|member| self.delivery.attached(member.subscription.id))
     }
 
-    async fn round(&self, most: usize, used: &mut Option<Session>) -> Result<Round, Failure> {
+    async fn round(&self, most: usize, barren: &mut Barren, used: &mut Option<Session>) -> Result<Round, Failure> {
         let mut members = self.members().await?;
         let is_deserted = members.is_empty();
         members.retain(|member| !member.paused);
-        let Some(after) = members.iter().map(|member| member.cursor).min() else {
+        let Some(after) = members.iter().map(|member| barren.after(member.cursor)).min() else {
             if !is_deserted {
                 return Ok(Round::UpToDate);
             }
-            self.delivery.end_lane(self.subscriber, &self.action, &self.wake);
+            self.delivery.end_lane(&self.key, &self.wake);
             // Whoever subscribed in this moment has found the old lane: look once more.
             if self.members().await?.is_empty() {
                 // Whoever has replaced his key is still subscribed, under the new one.
-                if let Some(followed) = self.store.followed(self.subscriber).await? {
-                    self.delivery.ensure_lane(followed.new, self.action.clone());
+                if let Some(followed) = self.store.followed(self.key.subscriber).await? {
+                    self.delivery.ensure_lane(LaneKey { subscriber: followed.new, ..self.key.clone() });
                 }
                 return Ok(Round::Deserted);
             }
-            self.delivery.ensure_lane(self.subscriber, self.action.clone());
+            self.delivery.ensure_lane(self.key.clone());
             return Ok(Round::Deserted);
         };
         if let Some((member, to)) = members.iter().find_map(|member| Some((member, member.moving?))) {
@@ -142,17 +148,28 @@ impl Lane {
             }
             return told.map(|()| Round::Sent);
         }
-        let publications = self.store.batch(self.action.clone(), after, most, BATCH_BYTES).await?;
-        let Some(last) = publications.last().map(|publication| publication.sequence) else {
+        let Stretch { publications, skipped, expired, end, more: _ } = self.look(after, most).await?;
+        if end == 0 {
             return Ok(Round::UpToDate);
-        };
+        }
         let to: Vec<Addressee> = members
             .iter()
-            .filter(|member| member.cursor < last)
+            .filter(|member| member.cursor < end)
             .map(|member| Addressee { subscription: member.subscription.id, after: member.cursor, epoch: member.epoch })
             .collect();
-        match self.send(&members, Deliver { to: to.clone(), publications }, used).await {
-            Ok(answer) => self.settle(&to, last, answer).await,
+        let last = publications.last().map(|publication| publication.sequence);
+        match self.send(&members, Deliver { to: to.clone(), publications, skipped: skipped.clone() }, used).await {
+            Ok(answer) => {
+                let end = if skipped.is_empty() || answer.skipped {
+                    end
+                } else {
+                    // It knows nothing of what is skipped, and has got as far as the last publication.
+                    barren.note(last.unwrap_or(after), end);
+                    last.unwrap_or(0)
+                };
+                let moved = |to: &Addressee| moved(to, end, &skipped, &expired);
+                self.settle(to.iter().map(moved).collect(), answer).await
+            }
             Err(failure) => {
                 for addressee in &to {
                     self.store.set_last_error(addressee.subscription, failure.to_string()).await?;
@@ -161,6 +178,25 @@ impl Lane {
                 Err(failure)
             }
         }
+    }
+
+    /// What comes next in the log, until there is something in it for the subscriber.
+    async fn look(&self, after: u64, most: usize) -> Result<Stretch, Failure> {
+        let LaneKey { subscriber, action, filter } = self.key.clone();
+        let reader = Reader { action, subscriber, filter };
+        let look = async |after| {
+            let now = Timestamp::now().as_millisecond();
+            self.store.stretch(reader.clone(), after, now, most, BATCH_BYTES).await
+        };
+        let mut stretch = look(after).await?;
+        for _ in 1..LOOKS {
+            if !stretch.more || !stretch.publications.is_empty() || stretch.skipped.len() > BATCH {
+                break;
+            }
+            let next = look(stretch.end).await?;
+            stretch.append(next);
+        }
+        Ok(stretch)
     }
 
     /// Has a subscription go on from elsewhere, as the owner wants: before anything else is delivered to it. Once the
@@ -179,7 +215,7 @@ impl Lane {
             Err(failure) if failure.code == ErrorCode::TokenRevoked => self.end(id, &failure).await?,
             // Nor would it be done next time.
             Err(failure) => {
-                tracing::warn!(subscription = %id, subscriber = %self.subscriber, %failure,
+                tracing::warn!(subscription = %id, subscriber = %self.key.subscriber, %failure,
                     "the subscriber does not go on from elsewhere");
                 self.store.give_up_move(id, place, failure.to_string()).await?;
             }
@@ -212,29 +248,29 @@ impl Lane {
     }
 
     /// Moves the cursors of those that have stored it, and ends the subscriptions that are over at the subscriber.
-    async fn settle(&self, to: &[Addressee], last: u64, answer: Stored) -> Result<Round, Failure> {
-        let Stored { refused, mut behind, ahead } = answer;
+    async fn settle(&self, to: Vec<Advance>, answer: Stored) -> Result<Round, Failure> {
+        let Stored { refused, mut behind, ahead, skipped: _ } = answer;
+        let is_addressed = |id| to.iter().any(|to| to.subscription == id);
         let refused: Vec<_> = refused
             .into_iter()
             .map(|refused| (refused.subscription, Failure::new(ErrorCode::from_number(refused.code), refused.message)))
             .collect();
-        behind.retain(|behind| to.iter().any(|to| to.subscription == behind.subscription));
+        behind.retain(|behind| is_addressed(behind.subscription));
         let has_refused = |id| {
             refused.iter().any(|(refused, _)| *refused == id) || behind.iter().any(|behind| behind.subscription == id)
         };
-        let stored: Vec<_> =
-            to.iter().filter(|to| !has_refused(to.subscription)).map(|to| (to.subscription, to.after, last)).collect();
+        let stored: Vec<_> = to.iter().copied().filter(|to| !has_refused(to.subscription)).collect();
         if !stored.is_empty() {
             self.store.advance_cursors(stored).await?;
         }
-        for ahead in ahead.into_iter().filter(|ahead| to.iter().any(|to| to.subscription == ahead.subscription)) {
-            self.delivery.note_ahead(self.subscriber, ahead).await?;
+        for ahead in ahead.into_iter().filter(|ahead| is_addressed(ahead.subscription)) {
+            self.delivery.note_ahead(self.key.subscriber, ahead).await?;
         }
         // As after a failure, with a pause: who never has what it was given costs no more than one that fails.
         let mut failed = (!behind.is_empty())
             .then(|| Failure::new(ErrorCode::Failed, "the subscriber lacks what it had stored, and gets it again"));
-        self.delivery.set_back(self.subscriber, behind).await?;
-        for (id, failure) in refused.iter().filter(|(id, _)| to.iter().any(|to| to.subscription == *id)) {
+        self.delivery.set_back(self.key.subscriber, behind).await?;
+        for (id, failure) in refused.iter().filter(|(id, _)| is_addressed(*id)) {
             if failure.code == ErrorCode::TokenRevoked {
                 self.end(*id, failure).await?;
             } else {
@@ -255,10 +291,72 @@ impl Lane {
     }
 
     async fn end(&self, id: SubscriptionId, failure: &Failure) -> Result<(), Failure> {
-        tracing::warn!(subscription = %id, subscriber = %self.subscriber, action = %self.action, why = %failure,
+        tracing::warn!(subscription = %id, subscriber = %self.key.subscriber, action = %self.key.action, why = %failure,
             "the subscriber has ended the subscription");
         self.store.remove_subscription(id).await?;
-        self.delivery.detach(id, self.subscriber, &self.action);
+        self.delivery.detach(id, &self.key);
         Ok(())
+    }
+}
+
+/// A stretch of the log in which nothing is for a subscriber that cannot be told so, since its version knows nothing of
+/// what is skipped. Its cursor stays behind until there is something for it, and then passes over a gap. This is what
+/// keeps the same from being looked at again and again; after a restart it is, once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Barren {
+    after: u64,
+    end: u64,
+}
+
+impl Barren {
+    /// From where on there may be something for a subscription that has got so far.
+    fn after(self, cursor: u64) -> u64 {
+        if (self.after..self.end).contains(&cursor) { self.end } else { cursor }
+    }
+
+    fn note(&mut self, after: u64, end: u64) {
+        let after = if after == self.end { self.after } else { after };
+        *self = Self { after, end };
+    }
+}
+
+/// How far a subscription gets with a delivery.
+fn moved(to: &Addressee, end: u64, skipped: &[Span], expired: &[u64]) -> Advance {
+    let within = |span: &Span| (span.last.min(end) + 1).saturating_sub(span.first.max(to.after + 1));
+    let expired = expired.iter().filter(|&&sequence| to.after < sequence && sequence <= end).count() as u64;
+    Advance {
+        subscription: to.subscription,
+        from: Some(to.after),
+        to: end,
+        skipped: skipped.iter().map(within).sum(),
+        expired,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_barren_is_not_looked_at_again() {
+        let mut barren = Barren::default();
+        assert_eq!([0, 7].map(|cursor| barren.after(cursor)), [0, 7]);
+        barren.note(5, 90);
+        assert_eq!([4, 5, 89, 90, 91].map(|cursor| barren.after(cursor)), [4, 90, 90, 90, 91]);
+        barren.note(90, 99);
+        assert_eq!(barren.after(5), 99);
+        barren.note(120, 130);
+        assert_eq!([5, 120].map(|cursor| barren.after(cursor)), [5, 130]);
+    }
+
+    #[test]
+    fn what_was_skipped_counts_for_those_who_had_not_passed_it() {
+        let span = |first, last| Span { epoch: 0, first, last };
+        let (skipped, expired) = ([span(2, 4), span(6, 9)], [3, 7]);
+        for (after, end, counts) in [(0, 9, (7, 2)), (3, 9, (5, 1)), (7, 9, (2, 0)), (0, 5, (3, 1)), (0, 0, (0, 0))] {
+            let to = Addressee { subscription: SubscriptionId::new(), after, epoch: 0 };
+            let moved = moved(&to, end, &skipped, &expired);
+            assert_eq!((moved.skipped, moved.expired), counts, "from {after} to {end}");
+        }
     }
 }

@@ -22,11 +22,12 @@ mod signature;
 mod stuck;
 mod subscribe;
 mod subscriptions;
+mod terms;
 mod verification;
 
 pub(crate) use cause::{Cause, Causes};
 pub(crate) use dead_letters::DeadLetters;
-pub(crate) use delivery::Delivery;
+pub(crate) use delivery::{Delivery, LaneKey};
 pub(crate) use history::History;
 pub(crate) use inbox::Inbox;
 pub(crate) use links::{Links, Unconfirmed};
@@ -39,3 +40,4 @@ pub(crate) use signature::signer;
 pub(crate) use stuck::stuck;
 pub(crate) use subscribe::{PublisherSide, SubscriberSide};
 pub(crate) use subscriptions::Subscriptions;
+pub(crate) use terms::Terms;

@@ -1,5 +1,6 @@
 use coattail::id::PublicationId;
 use coattail::name::ActionName;
+use coattail::recipient::Recipient;
 use coattail::rpc::{MAX_DEPTH, is_deeper_than};
 use coattail::wire::peer::Published;
 use coattail::wire::raw::one_line;
@@ -7,7 +8,8 @@ use coattail::wire::{ErrorCode, Failure, Raw};
 
 use super::cause::Cause;
 use super::delivery::Delivery;
-use crate::store::{Appended, Draft, Name, Store};
+use super::terms::{Terms, audience};
+use crate::store::{Appended, Audience, Draft, Store};
 
 /// Room in a frame for what surrounds a payload when it is delivered.
 const ENVELOPE: usize = 64 * 1024;
@@ -39,10 +41,10 @@ impl Publisher {
         &self,
         action: ActionName,
         payload: Raw,
-        name: Option<Name>,
+        terms: Terms,
         cause: Option<Cause>,
     ) -> Result<Published, Failure> {
-        let draft = self.draft(&action, payload, name, cause)?;
+        let draft = self.draft(&action, payload, terms, cause)?;
         let appended = self.store.append(draft).await?;
         self.delivery.wake(&action);
         Ok(published(appended))
@@ -52,15 +54,15 @@ impl Publisher {
     pub(crate) async fn publish_all(
         &self,
         action: ActionName,
-        values: Vec<(Raw, Option<Name>)>,
+        values: Vec<(Raw, Terms)>,
         cause: Option<Cause>,
     ) -> Result<Vec<Published>, Failure> {
         if values.len() > MOST_VALUES {
             let message = format!("there are {} values, at most {MOST_VALUES} are published at once", values.len());
             return Err(Failure::new(ErrorCode::TooLarge, message).hint("publish them in several batches"));
         }
-        let draft = |(at, (payload, name))| {
-            self.draft(&action, payload, name, cause)
+        let draft = |(at, (payload, terms))| {
+            self.draft(&action, payload, terms, cause)
                 .map_err(|failure| Failure { message: format!("value {at}: {}", failure.message), ..failure })
         };
         let drafts = (1..).zip(values).map(draft).collect::<Result<Vec<_>, _>>()?;
@@ -69,12 +71,24 @@ impl Publisher {
         Ok(appended.into_iter().map(published).collect())
     }
 
+    /// Those subscribers of an action that are meant; `None` if all are.
+    pub(crate) async fn audience(
+        &self,
+        action: &ActionName,
+        to: Option<Vec<Recipient>>,
+    ) -> Result<Option<Audience>, Failure> {
+        match to {
+            None => Ok(None),
+            Some(to) => audience(&self.store, action, to).await.map(Some),
+        }
+    }
+
     /// Checks what is to be published. What it was caused by counts from now on, whenever it is published.
     pub(super) fn draft(
         &self,
         action: &ActionName,
         payload: Raw,
-        name: Option<Name>,
+        terms: Terms,
         cause: Option<Cause>,
     ) -> Result<Draft, Failure> {
         Cause::check(cause, self.hops)
@@ -92,13 +106,19 @@ impl Publisher {
             let message = format!("the value is nested deeper than {PAYLOAD_DEPTH} levels");
             return Err(Failure::new(ErrorCode::InvalidInput, message).hint("publish it flatter, or as a text"));
         }
-        let mut draft =
-            Draft::new(PublicationId::new(), action.clone(), payload, jiff::Timestamp::now().as_millisecond());
+        let (now, ttl) = (jiff::Timestamp::now().as_millisecond(), terms.ttl_ms()?);
+        let mut draft = Draft::new(PublicationId::new(), action.clone(), payload, now);
         if let Some(cause) = cause {
             draft = draft.caused_by(cause.publication, cause.hops);
         }
-        if let Some(name) = name {
+        if let Some(name) = terms.name {
             draft = draft.named(name);
+        }
+        if let Some(ttl) = ttl {
+            draft = draft.expiring(now.saturating_add(ttl));
+        }
+        if let Some(audience) = terms.to {
+            draft = draft.addressed_to(audience);
         }
         Ok(draft)
     }

@@ -102,7 +102,7 @@ impl Runner {
     async fn first(&self) -> Option<InboxItem> {
         match self.store.next_waiting(self.lane.subscription).await {
             Ok(None) => self.wake.notified().await,
-            Ok(Some(item)) => match u64::try_from(item.next_attempt.saturating_sub(now())) {
+            Ok(Some(item)) => match u64::try_from(item.due().saturating_sub(now())) {
                 // Or until there is something new: it may be before this one.
                 Ok(wait @ 1..) => {
                     let wait = Duration::from_millis(wait).min(LONGEST_PAUSE);
@@ -129,8 +129,13 @@ impl Runner {
     async fn call(&self, item: InboxItem) -> Result<Handled, Error> {
         let (subscription, place) = (item.subscription, item.place);
         let sequence = place.sequence;
+        if item.expires.is_some_and(|expires| expires <= now()) {
+            tracing::info!(receiver = %item.receiver, sequence, "a publication came too late for its receiver: its time is over");
+            self.store.expire(subscription, place).await?;
+            return Ok(Handled::Done);
+        }
         let attempt = item.attempts + 1;
-        let receiver = item.receiver.clone();
+        let (receiver, expires) = (item.receiver.clone(), item.expires.unwrap_or(i64::MAX));
         let (call, began) = (CallId::new(), now());
         let Err(failure) = self.receive(call, item, attempt).await else {
             self.store.finish(subscription, place).await?;
@@ -148,7 +153,7 @@ impl Runner {
                 tracing::warn!(%receiver, sequence, attempt, %failure, ?delay, "a receiver failed and is tried again");
                 let next = now().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
                 self.store.retry(subscription, place, failed(&failure.message), next).await?;
-                Ok(Handled::Later(next))
+                Ok(Handled::Later(next.min(expires)))
             }
             None => {
                 tracing::error!(%receiver, sequence, attempt, %failure, "a publication went to the dead letters");

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::cause::Cause;
 use super::delivery::Delivery;
 use super::publish::Publisher;
+use super::terms::Terms;
 use crate::store::{self, Store};
 
 /// How long the clock is trusted: it may be set, and a machine that sleeps does not count.
@@ -41,11 +42,15 @@ impl Schedule {
         action: ActionName,
         payload: Raw,
         due: i64,
+        mut terms: Terms,
         cause: Option<Cause>,
     ) -> Result<Scheduled, Failure> {
-        let draft = self.publisher.draft(&action, payload, None, cause)?;
+        // It lives from when it is published.
+        let ttl = terms.ttl_ms()?;
+        terms.ttl = None;
+        let draft = self.publisher.draft(&action, payload, terms, cause)?;
         let (id, bytes) = (draft.id(), draft.bytes());
-        if !self.store.schedule(draft, due).await? {
+        if !self.store.schedule(draft, due, ttl).await? {
             return Err(Failure::new(ErrorCode::Busy, "too much waits to be published later")
                 .hint("`coattail publications scheduled` shows it; `publications unschedule` takes it back"));
         }

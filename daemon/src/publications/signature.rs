@@ -96,8 +96,8 @@ impl Verifier {
         let path: Option<Vec<Hash>> = proof.path.iter().map(decode).collect();
         let path = path.ok_or_else(|| refused("its inclusion path is garbled"))?;
         let payload = Sha256::digest(publication.payload.get().as_bytes()).into();
-        let Publication { issuer, action, id, time, .. } = publication;
-        let leaf = leaf_hash(issuer, action, publication.place(), id, *time, &payload);
+        let Publication { issuer, action, id, time, expires, .. } = publication;
+        let leaf = leaf_hash(issuer, action, publication.place(), id, *time, &payload, *expires);
         let root = root_from_path(leaf, proof.index, proof.size, &path)
             .ok_or_else(|| refused("its inclusion path does not fit its group"))?;
         let signature = STANDARD.decode(&proof.signature).map_err(|_| refused("its signature is garbled"))?;

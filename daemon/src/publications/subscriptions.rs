@@ -70,10 +70,12 @@ fn described(backlog: Backlog) -> HeldSubscription {
         issuer: backlog.publisher,
         action: backlog.action,
         receiver: backlog.receiver,
+        filter: backlog.filter,
         sequence: backlog.stored.map(|stored| stored.sequence),
         waiting: backlog.waiting,
         dead: backlog.dead,
         order_key: None,
+        expired: backlog.expired,
         state,
         waiting_since: first.as_ref().map(|first| time(first.since)),
         next_attempt: first

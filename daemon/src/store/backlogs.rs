@@ -1,3 +1,4 @@
+use coattail::filter::Filter;
 use coattail::id::{IssuerHash, PeerId, SubscriptionId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::wire::Place;
@@ -26,6 +27,10 @@ pub struct Backlog {
     pub waiting: u64,
     /// How many were given up.
     pub dead: u64,
+    /// How many came too late for the receiver.
+    pub expired: u64,
+    /// Which publications it is for; absent: all, or it is over.
+    pub filter: Option<Filter>,
     /// The first of those that wait.
     pub first: Option<Front>,
     /// Whether the owner has paused it.
@@ -63,7 +68,7 @@ impl Store {
             let query = format!(
                 "SELECT s.subscription, t.peer, coalesce(p.issuer, c.publisher) AS publisher,
                      coalesce(t.action, c.action) AS action, coalesce(t.receiver, c.receiver) AS receiver,
-                     c.epoch, c.sequence, {FRONT},
+                     t.filter, c.epoch, c.sequence, coalesce(c.expired, 0) AS expired, {FRONT},
                      (SELECT count(*) FROM inbox WHERE inbox.subscription = s.subscription) AS waiting,
                      (SELECT count(*) FROM dead_letters d WHERE d.subscription = s.subscription) AS dead,
                      EXISTS (SELECT 1 FROM paused WHERE paused.subscription = s.subscription) AS paused
@@ -129,6 +134,8 @@ fn backlog(row: &Row<'_>) -> rusqlite::Result<Backlog> {
         stored: has_begun.then(|| place(row)).transpose()?,
         waiting: unsigned(row, "waiting")?,
         dead: unsigned(row, "dead")?,
+        expired: unsigned(row, "expired")?,
+        filter: parsed_if_any(row, "filter")?,
         first: waits.then(|| front(row)).transpose()?,
         paused: row.get("paused")?,
     })

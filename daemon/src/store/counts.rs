@@ -14,18 +14,18 @@ pub(super) struct Tally {
     pub(super) waiting: i64,
     pub(super) dead: i64,
     pub(super) missed: i64,
+    pub(super) expired: i64,
 }
 
 impl Tally {
     pub(super) fn write(&self, db: &Connection) -> Result<(), Error> {
         if *self != Self::default() {
-            let Self { published, delivered, stored, handled, waiting, dead, missed } = self;
+            let Self { published, delivered, stored, handled, waiting, dead, missed, expired } = self;
             db.prepare_cached(
                 "UPDATE counts SET published = published + ?1, delivered = delivered + ?2, stored = stored + ?3,
-                     handled = handled + ?4, waiting = waiting + ?5, dead = dead + ?6,
-                     missed = missed + ?7",
+                     handled = handled + ?4, waiting = waiting + ?5, dead = dead + ?6, missed = missed + ?7, expired = expired + ?8",
             )?
-            .execute([published, delivered, stored, handled, waiting, dead, missed])?;
+            .execute([published, delivered, stored, handled, waiting, dead, missed, expired])?;
         }
         Ok(())
     }
@@ -49,6 +49,7 @@ impl Store {
                     waiting: unsigned(row, "waiting")?,
                     dead: unsigned(row, "dead")?,
                     missed: unsigned(row, "missed")?,
+                    expired: unsigned(row, "expired")?,
                 })
             })?)
         })

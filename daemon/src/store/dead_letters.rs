@@ -134,7 +134,7 @@ impl Store {
         self.write(move |group| {
             let taken = dig_up(group.db(), &which, limit)?;
             for (subscription, place, row) in &taken {
-                if wait(group.db(), *subscription, *place, *row)? {
+                if wait(group.db(), *subscription, *place, *row, true)? {
                     group.tally.waiting += 1;
                 } else {
                     // It has come again since the subscription was reset.

@@ -1,7 +1,10 @@
+use std::collections::HashMap;
+
 use coattail::id::{IssuerHash, PublicationId};
 use coattail::name::ActionName;
 use rusqlite::{OptionalExtension as _, Row, params};
 
+use super::audience::Audience;
 use super::columns::{parsed, parsed_if_any, signed, unsigned};
 use super::{Error, Store};
 
@@ -24,6 +27,10 @@ pub struct Listed {
     pub hops: u8,
     /// The identity that signed it.
     pub signed_by: IssuerHash,
+    /// Until when somebody wants it, in milliseconds.
+    pub expires: Option<i64>,
+    /// Who gets it; absent: everyone.
+    pub audience: Option<Audience>,
 }
 
 impl Store {
@@ -33,7 +40,7 @@ impl Store {
         let issuer = self.issuer();
         self.read(move |db| {
             let columns = "SELECT publications.id, action, sequence, time, octet_length(payload) AS bytes, cause, hops,
-                 issuer FROM publications JOIN logs ON logs.id = log LEFT JOIN signed_groups ON signed_groups.id = signed_group";
+                 issuer, expires, audience FROM publications JOIN logs ON logs.id = log LEFT JOIN signed_groups ON signed_groups.id = signed_group";
             let mut newest = match action {
                 Some(_) => db.prepare_cached(&format!("{columns} WHERE action = ?1 ORDER BY sequence DESC LIMIT ?2"))?,
                 // Rows are numbered as they are appended.
@@ -66,6 +73,19 @@ impl Store {
         .await
     }
 
+    /// To whom what comes after a sequence is addressed, up to another, as far as it is not for everyone.
+    pub async fn audiences(&self, action: ActionName, after: u64, end: u64) -> Result<HashMap<u64, Audience>, Error> {
+        let query = "SELECT sequence, audience FROM publications WHERE log = (SELECT id FROM logs WHERE action = ?1)
+             AND sequence > ?2 AND sequence <= ?3 AND audience IS NOT NULL";
+        self.read(move |db| {
+            let one = |row: &Row<'_>| Ok((unsigned(row, "sequence")?, parsed(row, "audience")?));
+            let mut query = db.prepare_cached(query)?;
+            let found = query.query_map(params![action.as_str(), signed(after), signed(end)], one)?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     /// The first sequence of a log after this one that has a row, whatever is in it.
     pub async fn next_sequence(&self, action: ActionName, after: u64) -> Result<Option<u64>, Error> {
         let query = "SELECT sequence FROM publications
@@ -89,6 +109,8 @@ fn read(issuer: IssuerHash, row: &Row<'_>) -> rusqlite::Result<Listed> {
         hops: row.get("hops")?,
         // Signed before there was more than one.
         signed_by: parsed_if_any(row, "issuer")?.unwrap_or(issuer),
+        expires: row.get("expires")?,
+        audience: parsed_if_any(row, "audience")?,
     })
 }
 

@@ -1,11 +1,12 @@
 use coattail::id::{IssuerHash, PublicationId, SubscriptionId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::wire::peer::Addressee;
-use coattail::wire::{Place, Publication, Raw};
+use coattail::wire::{Place, Publication, Raw, Span};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::{parsed, parsed_if_any, payload, signed, unsigned};
 use super::group::Group;
+use super::steps::{Step, steps};
 use super::{Error, Store};
 
 /// What a subscription of ours took of a delivery.
@@ -83,16 +84,28 @@ pub struct InboxItem {
     pub cause: Option<PublicationId>,
     /// How many publications led to this one.
     pub hops: u8,
+    /// Until when somebody wants it, in milliseconds; absent: for ever, or it was put back by its owner.
+    pub expires: Option<i64>,
+}
+
+impl InboxItem {
+    /// When it is to be looked at, in milliseconds: when it may be tried, or before that, once its time is over. What
+    /// nobody wants any more need not wait for another try.
+    pub fn due(&self) -> i64 {
+        self.expires.map_or(self.next_attempt, |expires| expires.min(self.next_attempt))
+    }
 }
 
 impl Store {
     /// Takes a delivery into the inbox, in one transaction: payloads once, and a row for each subscription that has
-    /// not had them, even if it has handled them since. `publications` are of one log, in ascending order.
+    /// not had them, even if it has handled them since. `publications` are of one log, in ascending order, and so are the
+    /// `skipped` sequences between them, which are not for these subscriptions.
     ///
     /// Once this returns, the publisher may be told that it is stored.
     pub async fn store_delivery(
         &self,
         publications: Vec<Publication>,
+        skipped: Vec<Span>,
         to: Vec<Addressee>,
     ) -> Result<Vec<(SubscriptionId, Taken)>, Error> {
         let in_order = |pair: &[Publication]| {
@@ -103,8 +116,9 @@ impl Store {
             return Err(Error::Unordered);
         }
         self.write(move |group| {
+            let delivery = steps(&publications, &skipped)?;
             let mut rows = vec![None; publications.len()];
-            let take = |to: &Addressee| Ok((to.subscription, take(group, &publications, &mut rows, to)?));
+            let take = |to: &Addressee| Ok((to.subscription, take(group, &delivery, &mut rows, to)?));
             to.iter().map(take).collect()
         })
         .await
@@ -115,7 +129,7 @@ impl Store {
     pub async fn next_waiting(&self, subscription: SubscriptionId) -> Result<Option<InboxItem>, Error> {
         self.read(move |db| {
             let query = format!(
-                "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, c.receiver
+                "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, i.replayed, c.receiver
                  FROM inbox i JOIN inbox_cursors c USING (subscription)
                      JOIN inbox_publications p ON p.row = i.publication
                  WHERE i.subscription = ?1 AND {READY} ORDER BY i.epoch, i.sequence LIMIT 1"
@@ -175,6 +189,22 @@ impl Store {
         .await
     }
 
+    /// Its time was over before a receiver had it: the row goes as if it were handled, and is counted.
+    pub async fn expire(&self, subscription: SubscriptionId, place: Place) -> Result<(), Error> {
+        self.write(move |group| {
+            let db = group.db();
+            let row = take_out(db, "DELETE FROM inbox", subscription, place)?;
+            release(db, row)?;
+            db.prepare_cached("UPDATE inbox_cursors SET expired = expired + 1 WHERE subscription = ?1")?
+                .execute([subscription.to_string()])?;
+            forget_if_drained(db, subscription)?;
+            group.tally.waiting -= 1;
+            group.tally.expired += 1;
+            Ok(())
+        })
+        .await
+    }
+
     /// The receiver could not take it: it is tried again at `next_attempt`.
     pub async fn retry(
         &self,
@@ -228,16 +258,15 @@ pub(super) fn forget_if_drained(db: &Connection, subscription: SubscriptionId) -
 /// Stores what one subscription has not had. `rows` are the stored payloads, shared by all subscriptions.
 fn take(
     group: &mut Group<'_>,
-    publications: &[Publication],
+    delivery: &[Step<'_>],
     rows: &mut [Option<i64>],
     to: &Addressee,
 ) -> Result<Taken, Error> {
     let db = group.db();
     let Some(lane) = held_lane(db, to.subscription)? else { return Ok(Taken::Unknown) };
-    let Some(first) = publications.first() else {
-        return Ok(Taken::Stored { new: 0, duplicates: 0, missed: 0, gone: 0 });
-    };
-    if (&lane.publisher, &lane.action) != (&first.issuer, &first.action) {
+    // Without publications, who may deliver to a subscription speaks of the one log that it is for.
+    let first = delivery.iter().find_map(|step| if let Step::Take(first, _) = step { Some(*first) } else { None });
+    if first.is_some_and(|first| (&lane.publisher, &lane.action) != (&first.issuer, &first.action)) {
         return Ok(Taken::OtherLog);
     }
     let key = to.subscription.to_string();
@@ -250,36 +279,41 @@ fn take(
         // Before the first row that refers to it.
         None => begin(db, &lane, reached)?,
     }
+    let began = reached;
     let (mut new, mut duplicates, mut missed, mut gone) = (0, 0, 0, 0);
-    for (publication, row) in publications.iter().zip(rows) {
-        if publication.sequence <= to.after {
+    for step in delivery {
+        let (span, next) = (step.span(), reached.sequence.saturating_add(1));
+        let place = span.end();
+        if place.sequence <= to.after {
             continue;
         }
-        let place = publication.place();
         if place <= reached {
-            duplicates += 1;
+            duplicates += u64::from(matches!(step, Step::Take(..)));
             continue;
         }
-        let gap = place.sequence.saturating_sub(reached.sequence + 1);
+        let gap = span.first.saturating_sub(next);
         // What waits there from before the subscription was reset is not missed.
-        missed += if gap == 0 { 0 } else { gap.saturating_sub(waiting_between(db, &key, reached, place)?) };
-        gone += (reached.sequence + 1).saturating_sub(place.sequence);
+        let first = Place { epoch: span.epoch, sequence: span.first };
+        missed += if gap == 0 { 0 } else { gap.saturating_sub(waiting_between(db, &key, reached, first)?) };
+        // Within an epoch nothing is taken back; a span may have begun before.
+        gone += if span.epoch == reached.epoch { 0 } else { next.saturating_sub(span.first) };
         reached = place;
-        let stored = match *row {
+        let Step::Take(publication, at) = *step else { continue };
+        let row = match rows[at] {
             Some(stored) => stored,
-            None => *row.insert(store(db, publication)?),
+            None => *rows[at].insert(store(db, publication)?),
         };
-        if wait(db, to.subscription, place, stored)? {
+        if wait(db, to.subscription, place, row, false)? {
             new += 1;
-            db.prepare_cached("UPDATE inbox_publications SET wanted = wanted + 1 WHERE row = ?1")?.execute([stored])?;
+            db.prepare_cached("UPDATE inbox_publications SET wanted = wanted + 1 WHERE row = ?1")?.execute([row])?;
         } else {
             // It waits from before the subscription was reset, with a payload of its own.
             duplicates += 1;
-            *row = None;
-            forget_unwanted(db, stored)?;
+            rows[at] = None;
+            forget_unwanted(db, row)?;
         }
     }
-    if Some(reached) != cursor {
+    if reached != began {
         db.prepare_cached("UPDATE inbox_cursors SET epoch = ?2, sequence = ?3 WHERE subscription = ?1")?
             .execute(params![key, reached.epoch, signed(reached.sequence)])?;
         group.tally.missed += signed(missed);
@@ -316,7 +350,8 @@ pub(super) fn held_lane(db: &Connection, subscription: SubscriptionId) -> Result
 
 /// The row of a payload, new or from an earlier delivery to another subscription.
 fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
-    let Publication { id, issuer, action, sequence, epoch, time, payload, cause, hops, proof: _ } = publication;
+    let Publication { id, issuer, action, sequence, epoch, time, payload, cause, hops, expires, proof: _ } =
+        publication;
     let (id, issuer, sequence) = (id.to_string(), issuer.to_string(), signed(*sequence));
     let known = "SELECT row FROM inbox_publications WHERE issuer = ?1 AND action = ?2 AND sequence = ?3 AND id = ?4";
     let known = db
@@ -327,8 +362,8 @@ fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
         return Ok(row);
     }
     db.prepare_cached(
-        "INSERT INTO inbox_publications (id, issuer, action, sequence, time, payload, cause, hops, epoch, wanted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)",
+        "INSERT INTO inbox_publications (id, issuer, action, sequence, time, payload, cause, hops, epoch, expires, wanted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0)",
     )?
     .execute(params![
         id,
@@ -339,20 +374,30 @@ fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
         payload.get(),
         cause.map(|cause| cause.to_string()),
         hops,
-        epoch
+        epoch,
+        expires
     ])?;
     Ok(db.last_insert_rowid())
 }
 
 /// Has a publication wait for the receiver of a subscription. Whether it does not do so already.
-pub(super) fn wait(db: &Connection, subscription: SubscriptionId, place: Place, row: i64) -> Result<bool, Error> {
-    let waits = db
-        .prepare_cached(
-            "INSERT OR IGNORE INTO inbox (subscription, epoch, sequence, publication, stored)
-             VALUES (?1, ?2, ?3, ?4, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
-        )?
-        .execute(params![subscription.to_string(), place.epoch, signed(place.sequence), row])?;
-    Ok(waits == 1)
+pub(super) fn wait(
+    db: &Connection,
+    subscription: SubscriptionId,
+    place: Place,
+    row: i64,
+    replayed: bool,
+) -> Result<bool, Error> {
+    let key = params![subscription.to_string(), place.epoch, signed(place.sequence), row, replayed];
+    let query = "INSERT OR IGNORE INTO inbox (subscription, epoch, sequence, publication, replayed, stored)
+                 VALUES (?1, ?2, ?3, ?4, ?5, CAST(unixepoch('subsec') * 1000 AS INTEGER))";
+    let waits = db.prepare_cached(query)?.execute(key)? == 1;
+    if !waits && replayed {
+        let query = "UPDATE inbox SET replayed = 1 WHERE subscription = ?1 AND epoch = ?2 AND sequence = ?3";
+        let key = params![subscription.to_string(), place.epoch, signed(place.sequence)];
+        db.prepare_cached(query)?.execute(key)?;
+    }
+    Ok(waits)
 }
 
 /// How many rows of a subscription lie between two places.
@@ -416,6 +461,8 @@ pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<InboxItem> {
         payload: payload(row, "payload")?,
         cause: parsed_if_any(row, "cause")?,
         hops: row.get("hops")?,
+        // Whoever puts it back wants it.
+        expires: if row.get("replayed")? { None } else { row.get("expires")? },
     })
 }
 
@@ -435,7 +482,7 @@ mod tests {
         let id = hold(&store, "them", "a", "r").await;
         let publications: Vec<_> = (1..=6).map(|n| publication("them", "a", n)).collect();
         let deliver = async |range: std::ops::Range<usize>, after| {
-            store.store_delivery(publications[range].to_vec(), vec![to(id, after)]).await.unwrap()[0].1
+            store.store_delivery(publications[range].to_vec(), vec![], vec![to(id, after)]).await.unwrap()[0].1
         };
         assert_eq!(deliver(0..2, 0).await, stored(2, 0, 0));
         assert_eq!(deliver(0..2, 0).await, stored(0, 2, 0));
@@ -460,7 +507,7 @@ mod tests {
         let of = |epoch, sequence| Publication { epoch, ..publication("them", "a", sequence) };
         let deliver = async |publications: Vec<Publication>, epoch, after| {
             let to = Addressee { epoch, ..to(id, after) };
-            store.store_delivery(publications, vec![to]).await.unwrap()[0].1
+            store.store_delivery(publications, vec![], vec![to]).await.unwrap()[0].1
         };
         assert_eq!(deliver(vec![of(7, 5), of(7, 6)], 0, 4).await, stored(2, 0, 0));
         // It was put back to 5, and both of these are others than those of before.
@@ -480,16 +527,59 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_not_for_a_subscription_is_passed_over_and_not_missed() {
+        let store = store();
+        let id = hold(&store, "them", "a", "r").await;
+        store.begin_at(id, at(1)).await.unwrap();
+        let span = |epoch, first, last| Span { epoch, first, last };
+        let deliver = async |sequences: &[u64], skipped: &[Span], after| {
+            let publications = sequences.iter().map(|n| publication("them", "a", *n)).collect();
+            store.store_delivery(publications, skipped.to_vec(), vec![to(id, after)]).await.unwrap()[0].1
+        };
+        let stored_up_to = async || store.held().await.unwrap()[0].stored;
+        assert_eq!(deliver(&[3, 6], &[span(0, 2, 2), span(0, 4, 5), span(0, 7, 9)], 1).await, stored(2, 0, 0));
+        assert_eq!(stored_up_to().await, Some(at(9)));
+        // Again, and with less than it has, and with more.
+        assert_eq!(deliver(&[3, 6], &[span(0, 2, 2), span(0, 4, 5)], 1).await, stored(0, 2, 0));
+        assert_eq!(deliver(&[], &[span(0, 8, 20)], 7).await, stored(0, 0, 0));
+        assert_eq!(stored_up_to().await, Some(at(20)));
+        // Between them is what retention has removed.
+        assert_eq!(deliver(&[], &[span(0, 24, 30)], 20).await, stored(0, 0, 3));
+        assert_eq!(deliver(&[], &[span(0, 50, 60)], 40).await, Taken::Behind(at(30)));
+        // The publisher was put back to 26.
+        assert_eq!(
+            deliver(&[], &[span(5, 27, 28)], 26).await,
+            Taken::Stored { new: 0, duplicates: 0, missed: 0, gone: 4 }
+        );
+        assert_eq!(stored_up_to().await, Some(Place { epoch: 5, sequence: 28 }));
+        let counts = store.counts().await.unwrap();
+        assert_eq!((counts.stored, counts.waiting, counts.missed), (2, 2, 3));
+        let wrong = store.store_delivery(vec![], vec![span(0, 9, 8)], vec![to(id, 1)]).await;
+        assert!(matches!(wrong, Err(Error::Unordered)));
+    }
+
+    #[tokio::test]
+    async fn what_came_too_late_goes_and_is_counted() {
+        let (store, id) = with_waiting(2).await;
+        store.expire(id, at(1)).await.unwrap();
+        assert!(matches!(store.expire(id, at(1)).await, Err(Error::Missing(_))));
+        assert_eq!((rows(&store, "inbox").await, rows(&store, "inbox_publications").await), (1, 1));
+        let counts = store.counts().await.unwrap();
+        assert_eq!((counts.waiting, counts.handled, counts.expired), (1, 0, 1));
+        assert_eq!(store.backlogs().await.unwrap()[0].expired, 1);
+    }
+
+    #[tokio::test]
     async fn a_payload_is_kept_once_and_until_the_last_needs_it() {
         let store = store();
         let (one, two) = (hold(&store, "them", "a", "r1").await, hold(&store, "them", "a", "r2").await);
         let publications: Vec<_> = (1..=2).map(|n| publication("them", "a", n)).collect();
-        let taken = store.store_delivery(publications.clone(), vec![to(one, 0), to(two, 1)]).await.unwrap();
+        let taken = store.store_delivery(publications.clone(), vec![], vec![to(one, 0), to(two, 1)]).await.unwrap();
         assert_eq!(taken, [(one, stored(2, 0, 0)), (two, stored(1, 0, 0))]);
         assert_eq!(rows(&store, "inbox_publications").await, 2);
         // In a delivery of its own, too.
         let three = hold(&store, "them", "a", "r3").await;
-        store.store_delivery(publications, vec![to(three, 1)]).await.unwrap();
+        store.store_delivery(publications, vec![], vec![to(three, 1)]).await.unwrap();
         assert_eq!((rows(&store, "inbox").await, rows(&store, "inbox_publications").await), (4, 2));
 
         store.finish(one, at(2)).await.unwrap();
@@ -507,7 +597,7 @@ mod tests {
         let other_publisher = hold(&store, "others", "a", "r").await;
         let unknown = SubscriptionId::new();
         let everyone = [right, other_action, other_publisher, unknown].map(|id| to(id, 0)).to_vec();
-        let taken = store.store_delivery(vec![publication("them", "a", 1)], everyone).await.unwrap();
+        let taken = store.store_delivery(vec![publication("them", "a", 1)], vec![], everyone).await.unwrap();
         let expected = [
             (right, stored(1, 0, 0)),
             (other_action, Taken::OtherLog),
@@ -517,7 +607,7 @@ mod tests {
         assert_eq!(taken, expected);
         for other in [publication("them", "a", 1), publication("them", "b", 3), publication("others", "a", 3)] {
             let unordered = vec![publication("them", "a", 2), other];
-            assert!(matches!(store.store_delivery(unordered, vec![to(right, 0)]).await, Err(Error::Unordered)));
+            assert!(matches!(store.store_delivery(unordered, vec![], vec![to(right, 0)]).await, Err(Error::Unordered)));
         }
     }
 

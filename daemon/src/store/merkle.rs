@@ -15,9 +15,12 @@
 //! 6. time: milliseconds since 1970-01-01 UTC, 64 bits, big-endian, two's complement
 //! 7. payload: SHA-256 of its JSON text as it travels
 //! 8. epoch: as time
+//! 9. until when it is wanted: as time
 //!
-//! What was signed before there were epochs is of epoch 0: its first field is `coattail publication 1`, and it has no
-//! eighth.
+//! Only what has such a time has the ninth field; its first is `coattail publication 3` then.
+//!
+//! What was signed before there were epochs is of epoch 0: its first field is `coattail publication 1`, and it has
+//! neither of the last two.
 //!
 //! A node's hash is SHA-256 of the byte `01`, the left and the right hash.
 
@@ -37,14 +40,20 @@ pub fn leaf_hash(
     id: &PublicationId,
     time: i64,
     payload: &Hash,
+    expires: Option<i64>,
 ) -> Hash {
     let mut leaf = Sha256::new_with_prefix([LEAF]);
     let id = id.to_string();
     let (sequence, epoch) = (place.sequence.to_be_bytes(), place.epoch.to_be_bytes());
-    let (domain, epoch) = if place.epoch == 0 { (DOMAIN_1, None) } else { (DOMAIN, Some(&epoch[..])) };
+    let expires = expires.map(i64::to_be_bytes);
+    let (domain, epoch) = match expires {
+        Some(_) => (DOMAIN_3, Some(&epoch[..])),
+        None if place.epoch == 0 => (DOMAIN_1, None),
+        None => (DOMAIN, Some(&epoch[..])),
+    };
     let fields: [&[u8]; 7] =
         [domain, issuer.as_bytes(), action.as_str().as_bytes(), &sequence, id.as_bytes(), &time.to_be_bytes(), payload];
-    for field in fields.into_iter().chain(epoch) {
+    for field in fields.into_iter().chain(epoch).chain(expires.as_ref().map(|expires| &expires[..])) {
         leaf.update(u32::try_from(field.len()).expect("names are short").to_be_bytes());
         leaf.update(field);
     }
@@ -124,6 +133,7 @@ const LEAF: u8 = 0;
 const NODE: u8 = 1;
 const DOMAIN: &[u8] = b"coattail publication 2";
 const DOMAIN_1: &[u8] = b"coattail publication 1";
+const DOMAIN_3: &[u8] = b"coattail publication 3";
 
 #[cfg(test)]
 mod tests {
@@ -175,18 +185,22 @@ mod tests {
         let issuer = IssuerHash::of_public_key("a");
         let (action, id) = (ActionName::new("a").unwrap(), PublicationId::new());
         let at = |epoch, sequence| Place { epoch, sequence };
-        let leaf = leaf_hash(&issuer, &action, at(9, 1), &id, 2, &[3; 32]);
+        let leaf = leaf_hash(&issuer, &action, at(9, 1), &id, 2, &[3; 32], None);
         for other in [
-            leaf_hash(&IssuerHash::of_public_key("b"), &action, at(9, 1), &id, 2, &[3; 32]),
-            leaf_hash(&issuer, &ActionName::new("b").unwrap(), at(9, 1), &id, 2, &[3; 32]),
-            leaf_hash(&issuer, &action, at(9, 2), &id, 2, &[3; 32]),
-            leaf_hash(&issuer, &action, at(8, 1), &id, 2, &[3; 32]),
-            leaf_hash(&issuer, &action, at(0, 1), &id, 2, &[3; 32]),
-            leaf_hash(&issuer, &action, at(9, 1), &PublicationId::new(), 2, &[3; 32]),
-            leaf_hash(&issuer, &action, at(9, 1), &id, 3, &[3; 32]),
-            leaf_hash(&issuer, &action, at(9, 1), &id, 2, &[4; 32]),
+            leaf_hash(&IssuerHash::of_public_key("b"), &action, at(9, 1), &id, 2, &[3; 32], None),
+            leaf_hash(&issuer, &ActionName::new("b").unwrap(), at(9, 1), &id, 2, &[3; 32], None),
+            leaf_hash(&issuer, &action, at(9, 2), &id, 2, &[3; 32], None),
+            leaf_hash(&issuer, &action, at(8, 1), &id, 2, &[3; 32], None),
+            leaf_hash(&issuer, &action, at(0, 1), &id, 2, &[3; 32], None),
+            leaf_hash(&issuer, &action, at(9, 1), &PublicationId::new(), 2, &[3; 32], None),
+            leaf_hash(&issuer, &action, at(9, 1), &id, 3, &[3; 32], None),
+            leaf_hash(&issuer, &action, at(9, 1), &id, 2, &[4; 32], None),
+            leaf_hash(&issuer, &action, at(9, 1), &id, 2, &[3; 32], Some(5)),
         ] {
             assert_ne!(leaf, other);
         }
+        let expiring = |epoch, expires| leaf_hash(&issuer, &action, at(epoch, 1), &id, 2, &[3; 32], Some(expires));
+        assert_ne!(expiring(9, 5), expiring(9, 6));
+        assert_ne!(expiring(9, 5), expiring(0, 5));
     }
 }

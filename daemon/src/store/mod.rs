@@ -17,6 +17,7 @@
 //! | `peers`, `tokens`, `validations` | who gave us a token, whom we gave one, whose key we know |
 //! | `keys`, `remotes` | keys of ours that were replaced; where others are, and which keys of theirs were replaced |
 //! | `subscriptions`, `publications`, `retention`, [`merkle`] | the publisher's side: cursors, logs, signed groups |
+//! | `stretch`, `audience` | what of a log is for one subscriber; who gets a publication that is not for everyone |
 //! | `names` | what publishers call their publications, so that none is stored twice |
 //! | `scheduled` | what is to be published later |
 //! | `history` | what stands in the logs, without payloads |
@@ -26,12 +27,14 @@
 //! | `epochs` | what was published before and after the database was put back |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
 //! | `ordered` | what waits, by the keys that are handled in order |
+//! | `steps` | what a delivery consists of |
 //! | `backlogs` | what waits of each of our subscriptions, and since when |
 //! | `jobs` | calls that outlive whoever asked for them |
 //! | `kept` | both of these, for whoever looks at a receiver's publications |
 //! | `audit` | who was let in or refused |
 //! | `counts` | what happened since the database was made |
 
+mod audience;
 mod audit;
 mod backlogs;
 mod backup;
@@ -59,6 +62,8 @@ mod remotes;
 mod resets;
 mod retention;
 mod scheduled;
+mod steps;
+mod stretch;
 mod subscriptions;
 #[cfg(test)]
 mod testing;
@@ -66,6 +71,7 @@ mod thread;
 mod tokens;
 mod validations;
 
+pub use audience::Audience;
 pub use audit::{AuditFact, AuditRow};
 pub use backlogs::{Backlog, Front, StuckLane};
 pub use backup::{adopt, copy_database};
@@ -89,6 +95,7 @@ pub use remotes::{Followed, Remote};
 pub use resets::{Jump, Waiting};
 pub use retention::Trimmed;
 pub use scheduled::Scheduled;
-pub use subscriptions::{SetBack, Subscription, SubscriptionState};
+pub use stretch::{Reader, Stretch};
+pub use subscriptions::{Advance, SetBack, Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
 pub use validations::{Validation, ValidationRemoved};

@@ -13,8 +13,8 @@ pub struct Unsorted {
     pub place: Place,
     /// What was noted for it when it was looked at last.
     pub key: Option<i64>,
-    /// Not to be tried before this time, in milliseconds.
-    pub next_attempt: i64,
+    /// When it is to be looked at, in milliseconds, as [`InboxItem::due`] says.
+    pub due: i64,
     /// What was published.
     pub payload: Raw,
 }
@@ -46,7 +46,8 @@ impl Store {
     ) -> Result<Vec<Unsorted>, Error> {
         self.read(move |db| {
             let query = format!(
-                "SELECT i.epoch, i.sequence, i.key, i.next_attempt, p.payload
+                "SELECT i.epoch, i.sequence, i.key, p.payload, min(i.next_attempt,
+                     CASE WHEN i.replayed THEN i.next_attempt ELSE coalesce(p.expires, i.next_attempt) END) AS due
                  FROM inbox i JOIN inbox_cursors c USING (subscription)
                      JOIN inbox_publications p ON p.row = i.publication
                  WHERE i.subscription = ?1 AND (i.epoch, i.sequence) > (?2, ?3) AND {READY}
@@ -66,7 +67,7 @@ impl Store {
                 found.push(Unsorted {
                     place: read_place(row)?,
                     key: row.get("key")?,
-                    next_attempt: row.get("next_attempt")?,
+                    due: row.get("due")?,
                     payload: payload(row, "payload")?,
                 });
             }
@@ -98,7 +99,7 @@ impl Store {
                 WhichWaiting::First { key, until } => ("i.key = ?4 AND (i.epoch, i.sequence) <= (?2, ?3)", key, until),
             };
             let query = format!(
-                "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, c.receiver
+                "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, i.replayed, c.receiver
                  FROM inbox i JOIN inbox_cursors c USING (subscription)
                      JOIN inbox_publications p ON p.row = i.publication
                  WHERE i.subscription = ?1 AND {condition} AND {READY} ORDER BY i.epoch, i.sequence LIMIT 1"

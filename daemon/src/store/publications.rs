@@ -9,6 +9,7 @@ use coattail::wire::{GroupProof, Place, Publication, Raw};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
+use super::audience::Audience;
 use super::columns::{parsed, parsed_if_any, payload, signed, unsigned};
 use super::epochs::extend;
 use super::group::{Group, Signer};
@@ -27,13 +28,16 @@ pub struct Draft {
     pub(super) cause: Option<PublicationId>,
     pub(super) hops: u8,
     name: Option<Name>,
+    expires: Option<i64>,
+    pub(super) audience: Option<Audience>,
 }
 
 impl Draft {
     /// Hashes the payload, here, so that the writing thread need not. `time` is in milliseconds.
     pub fn new(id: PublicationId, action: ActionName, payload: Raw, time: i64) -> Self {
         let sha256 = Sha256::digest(payload.get()).into();
-        Self { id, action, time, payload, sha256, cause: None, hops: 0, name: None }
+        let (cause, hops, name, expires, audience) = (None, 0, None, None, None);
+        Self { id, action, time, payload, sha256, cause, hops, name, expires, audience }
     }
 
     /// Says which publication was being handled, and how many led to this one.
@@ -47,6 +51,20 @@ impl Draft {
     #[must_use]
     pub fn named(mut self, name: Name) -> Self {
         self.name = Some(name);
+        self
+    }
+
+    /// Says until when somebody wants it, in milliseconds.
+    #[must_use]
+    pub fn expiring(mut self, expires: i64) -> Self {
+        self.expires = Some(expires);
+        self
+    }
+
+    /// Says that it is for these subscribers only.
+    #[must_use]
+    pub fn addressed_to(mut self, audience: Audience) -> Self {
+        self.audience = Some(audience);
         self
     }
 
@@ -107,14 +125,7 @@ impl Store {
     ) -> Result<Vec<Publication>, Error> {
         let issuer = self.issuer();
         self.read(move |db| {
-            let mut query = db.prepare_cached(
-                "SELECT publications.*, signed_groups.size, signed_groups.signature,
-                     signed_groups.issuer AS signed_by,
-                     (SELECT epoch FROM epochs
-                      WHERE epochs.log = publications.log AND first <= sequence ORDER BY first DESC LIMIT 1) AS epoch
-                 FROM publications JOIN signed_groups ON signed_groups.id = signed_group
-                 WHERE log = (SELECT id FROM logs WHERE action = ?1) AND sequence > ?2 ORDER BY sequence LIMIT ?3",
-            )?;
+            let mut query = db.prepare_cached(FROM_THE_LOG)?;
             let mut rows = query.query(params![action.as_str(), signed(after), signed(max_count as u64)])?;
             let (mut batch, mut bytes) = (Vec::new(), 0);
             while let Some(row) = rows.next()? {
@@ -122,9 +133,7 @@ impl Store {
                 if bytes > max_bytes && !batch.is_empty() {
                     break;
                 }
-                // Signed before there was more than one.
-                let signed_by = parsed_if_any(row, "signed_by")?.unwrap_or(issuer);
-                batch.push(publication(signed_by, &action, row)?);
+                batch.push(published(issuer, &action, row)?);
             }
             Ok(batch)
         })
@@ -232,7 +241,7 @@ impl Appends {
         }
         let leaf = |(draft, sequence): &(Draft, u64)| {
             let place = Place { epoch, sequence: *sequence };
-            leaf_hash(&signer.issuer, &draft.action, place, &draft.id, draft.time, &draft.sha256)
+            leaf_hash(&signer.issuer, &draft.action, place, &draft.id, draft.time, &draft.sha256, draft.expires)
         };
         let tree = Tree::new(self.accepted.iter().map(leaf).collect());
         let size = u32::try_from(self.accepted.len()).expect("a group fits into memory");
@@ -245,8 +254,8 @@ impl Appends {
         let logs = self.advance_logs(db, epoch)?;
         let mut insert = db.prepare_cached(
             "INSERT INTO publications (log, sequence, id, time, payload, cause, hops, signed_group, leaf, path, name,
-                 publisher)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 publisher, expires, audience)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?;
         for (leaf, (draft, sequence)) in self.accepted.iter().enumerate() {
             insert.execute(params![
@@ -262,6 +271,8 @@ impl Appends {
                 tree.path(leaf),
                 draft.name.as_ref().map(|name| name.name.as_str()),
                 draft.name.as_ref().map(Name::publisher).unwrap_or_default(),
+                draft.expires,
+                draft.audience.as_ref().map(Audience::to_string),
             ])?;
         }
         group.tally.published += i64::from(size);
@@ -305,7 +316,18 @@ fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
     })
 }
 
-fn publication(issuer: IssuerHash, action: &ActionName, row: &Row<'_>) -> rusqlite::Result<Publication> {
+/// What comes after a sequence of a log, in order. Takes the action, the sequence, and how many rows.
+pub(super) const FROM_THE_LOG: &str = "
+    SELECT publications.*, signed_groups.size, signed_groups.signature, signed_groups.issuer AS signed_by,
+        (SELECT epoch FROM epochs
+         WHERE epochs.log = publications.log AND first <= sequence ORDER BY first DESC LIMIT 1) AS epoch
+    FROM publications JOIN signed_groups ON signed_groups.id = signed_group
+    WHERE log = (SELECT id FROM logs WHERE action = ?1) AND sequence > ?2 ORDER BY sequence LIMIT ?3";
+
+/// A row of that. `issuer` is this instance.
+pub(super) fn published(issuer: IssuerHash, action: &ActionName, row: &Row<'_>) -> rusqlite::Result<Publication> {
+    // Signed before there was more than one.
+    let issuer = parsed_if_any(row, "signed_by")?.unwrap_or(issuer);
     let path: Vec<u8> = row.get("path")?;
     let signature: Vec<u8> = row.get("signature")?;
     Ok(Publication {
@@ -318,6 +340,7 @@ fn publication(issuer: IssuerHash, action: &ActionName, row: &Row<'_>) -> rusqli
         payload: payload(row, "payload")?,
         cause: parsed_if_any(row, "cause")?,
         hops: row.get("hops")?,
+        expires: row.get("expires")?,
         proof: GroupProof {
             size: row.get("size")?,
             index: row.get("leaf")?,
@@ -340,9 +363,9 @@ mod tests {
     /// Checks the proof of a publication alone, as a subscriber would.
     #[track_caller]
     fn verify(publication: &Publication) {
-        let Publication { issuer, action, id, time, payload, proof, .. } = publication;
+        let Publication { issuer, action, id, time, payload, expires, proof, .. } = publication;
         let sha256 = Sha256::digest(payload.get()).into();
-        let leaf = leaf_hash(issuer, action, publication.place(), id, *time, &sha256);
+        let leaf = leaf_hash(issuer, action, publication.place(), id, *time, &sha256, *expires);
         let hash = |text: &String| STANDARD.decode(text).unwrap().try_into().unwrap();
         let path: Vec<Hash> = proof.path.iter().map(hash).collect();
         let root = root_from_path(leaf, proof.index, proof.size, &path).expect("the path fits the size");

@@ -154,6 +154,13 @@ fn follow(db: &Connection, link: &Link) -> Result<(), Error> {
     ] {
         changed += db.prepare_cached(query)?.execute([&old, &new])?;
     }
+    // What is addressed to it, and not delivered yet. The condition is that of the index.
+    for query in [
+        "UPDATE publications SET audience = replace(audience, ?1, ?2) WHERE audience IS NOT NULL AND instr(audience, ?1)",
+        "UPDATE scheduled SET audience = replace(audience, ?1, ?2) WHERE instr(audience, ?1)",
+    ] {
+        db.prepare_cached(query)?.execute([&old, &new])?;
+    }
     let query = "UPDATE validation_tokens SET issuer = ?2, public_key = ?3 WHERE issuer = ?1";
     changed += db.prepare_cached(query)?.execute([&old, &new, link.new.pem()])?;
     // Of whom nothing is known, nothing is kept.

@@ -152,11 +152,11 @@ mod tests {
     use super::*;
     use crate::store::testing::{Fixture, with_waiting};
     use crate::store::testing::{action, at, draft, failed, hold, publication, rows, store, subscription, to, token};
-    use crate::store::{Taken, WhichDead};
+    use crate::store::{Advance, Taken, WhichDead};
 
     async fn deliver(store: &Fixture, id: SubscriptionId, after: u64, sequences: &[u64]) -> Taken {
         let publications = sequences.iter().map(|n| publication("them", "a", *n)).collect();
-        store.store_delivery(publications, vec![to(id, after)]).await.unwrap()[0].1
+        store.store_delivery(publications, vec![], vec![to(id, after)]).await.unwrap()[0].1
     }
 
     fn stored(new: u64, duplicates: u64, missed: u64) -> Taken {
@@ -177,7 +177,7 @@ mod tests {
         // The publisher believes that all of it is stored.
         assert_eq!(deliver(&store, id, 6, &[7]).await, Taken::Behind(at(2)));
         let waiting: Vec<_> = (3..=6).map(|n| publication("them", "a", n)).collect();
-        let again = store.store_delivery(waiting[..2].to_vec(), vec![to(id, 2)]).await.unwrap()[0].1;
+        let again = store.store_delivery(waiting[..2].to_vec(), vec![], vec![to(id, 2)]).await.unwrap()[0].1;
         assert_eq!(again, stored(2, 0, 0));
         assert_eq!(store.next_waiting(id).await.unwrap().unwrap().place, at(3));
         store.finish(id, at(3)).await.unwrap();
@@ -267,7 +267,8 @@ mod tests {
         store.reset_cursor(one.id, place(3).await).await.unwrap();
         assert_eq!(state().await, (3, None));
         // What was sent before, and answered since.
-        store.advance_cursors(vec![(one.id, 4, 5)]).await.unwrap();
+        let late = Advance { subscription: one.id, from: Some(4), to: 5, skipped: 0, expired: 0 };
+        store.advance_cursors(vec![late]).await.unwrap();
         assert_eq!(state().await, (3, None));
         store.reset_cursor(one.id, Place { sequence: 99, ..second }).await.unwrap();
         assert_eq!(state().await, (5, None));

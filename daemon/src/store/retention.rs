@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(rows(&store, "signed_groups").await, 0);
         assert_eq!(store.append(at(9)).await.unwrap().sequence, 11);
         // Only what was there to be delivered was delivered.
-        store.advance_cursors(vec![(behind.id, 1, 11)]).await.unwrap();
+        store.advance_cursors(vec![(behind.id, 11)]).await.unwrap();
         assert_eq!(store.counts().await.unwrap().delivered, 1);
         assert_eq!(store.trim(action("none"), 99, 0).await.unwrap().removed, 0);
     }

@@ -2,6 +2,7 @@ use coattail::id::PublicationId;
 use coattail::name::ActionName;
 use rusqlite::{OptionalExtension as _, Row, params};
 
+use super::audience::Audience;
 use super::columns::{parsed, parsed_if_any, payload, signed, unsigned};
 use super::publications::Draft;
 use super::{Error, Store};
@@ -21,7 +22,9 @@ pub struct Scheduled {
 
 impl Store {
     /// Keeps a draft until its time has come; `false` if there is no room for it.
-    pub async fn schedule(&self, draft: Draft, due: i64) -> Result<bool, Error> {
+    ///
+    /// `ttl`: for how many milliseconds somebody wants it, from when it is published.
+    pub async fn schedule(&self, draft: Draft, due: i64, ttl: Option<i64>) -> Result<bool, Error> {
         self.write(move |group| {
             let db = group.db();
             let (count, bytes): (u64, u64) = db
@@ -31,8 +34,8 @@ impl Store {
                 return Ok(false);
             }
             db.prepare_cached(
-                "INSERT INTO scheduled (id, action, due, payload, bytes, cause, hops)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO scheduled (id, action, due, payload, bytes, cause, hops, ttl, audience)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 draft.id.to_string(),
@@ -42,6 +45,8 @@ impl Store {
                 signed(draft.bytes()),
                 draft.cause.map(|cause| cause.to_string()),
                 draft.hops,
+                ttl,
+                draft.audience.as_ref().map(Audience::to_string),
             ])?;
             Ok(true)
         })
@@ -101,8 +106,16 @@ fn scheduled(row: &Row<'_>) -> rusqlite::Result<Scheduled> {
 
 fn draft(row: &Row<'_>, now: i64) -> rusqlite::Result<Draft> {
     let draft = Draft::new(parsed(row, "id")?, parsed(row, "action")?, payload(row, "payload")?, now);
-    Ok(match parsed_if_any(row, "cause")? {
+    let draft = match parsed_if_any(row, "cause")? {
         Some(cause) => draft.caused_by(cause, row.get("hops")?),
+        None => draft,
+    };
+    let draft = match row.get::<_, Option<i64>>("ttl")? {
+        Some(ttl) => draft.expiring(now.saturating_add(ttl)),
+        None => draft,
+    };
+    Ok(match parsed_if_any(row, "audience")? {
+        Some(audience) => draft.addressed_to(audience),
         None => draft,
     })
 }
@@ -122,7 +135,7 @@ mod tests {
     async fn what_is_due_moves_into_its_log_once_and_in_order() {
         let store = store();
         for (json, due) in [("1", 30), ("2", 10), ("3", 20)] {
-            assert!(store.schedule(draft("a", json), due).await.unwrap());
+            assert!(store.schedule(draft("a", json), due, Some(5)).await.unwrap());
         }
         let waiting = store.scheduled().await.unwrap();
         assert_eq!(waiting.iter().map(|one| one.due).collect::<Vec<_>>(), [10, 20, 30]);
@@ -131,8 +144,8 @@ mod tests {
         assert_eq!(store.publish_due(20).await.unwrap(), [action("a"), action("a")]);
         assert!(store.publish_due(20).await.unwrap().is_empty());
         let log = store.batch(action("a"), 0, 9, usize::MAX).await.unwrap();
-        let published: Vec<_> = log.iter().map(|one| (one.id, one.payload.get(), one.time)).collect();
-        assert_eq!(published, [(waiting[0].id, "2", 20), (waiting[1].id, "3", 20)]);
+        let published: Vec<_> = log.iter().map(|one| (one.id, one.payload.get(), one.time, one.expires)).collect();
+        assert_eq!(published, [(waiting[0].id, "2", 20, Some(25)), (waiting[1].id, "3", 20, Some(25))]);
         assert_eq!(store.unschedule(waiting[1].id).await.unwrap(), None, "it is in the log");
         assert_eq!(store.unschedule(waiting[2].id).await.unwrap().as_ref(), Some(&waiting[2]));
         assert_eq!((rows(&store, "scheduled").await, store.next_due().await.unwrap()), (0, None));

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use coattail::filter::Filter;
 use coattail::id::{IssuerHash, SubscriptionId, TokenId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::secret::Secret;
@@ -7,7 +8,7 @@ use coattail::wire::Place;
 use coattail::wire::peer::Reached;
 use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::columns::{parsed, signed, unsigned};
+use super::columns::{parsed, parsed_if_any, signed, unsigned};
 use super::epochs::reach;
 use super::group::Group;
 use super::{Error, Store};
@@ -25,6 +26,8 @@ pub struct Subscription {
     pub action: ActionName,
     /// Who handles it there.
     pub receiver: ReceiverName,
+    /// Which publications; absent: all.
+    pub filter: Option<Filter>,
     /// The token with which it was made, and with which it ends.
     pub authentication_token: TokenId,
     /// When it was made, in milliseconds.
@@ -50,6 +53,29 @@ pub struct SubscriptionState {
     pub paused: bool,
     /// After what the subscriber is to go on: the owner wants it, and the subscriber has not been told.
     pub moving: Option<Place>,
+}
+
+/// How far a subscriber has got.
+#[derive(Debug, Clone, Copy)]
+pub struct Advance {
+    /// Which subscription.
+    pub subscription: SubscriptionId,
+    /// Where its cursor was when that was sent: if it is elsewhere now, it was set there since, and stays. `None`:
+    /// wherever it is.
+    pub from: Option<u64>,
+    /// Up to which sequence it has stored what is for it.
+    pub to: u64,
+    /// How many of the sequences on the way were not for it.
+    pub skipped: u64,
+    /// How many of those because their time was over.
+    pub expired: u64,
+}
+
+/// All of it was stored.
+impl From<(SubscriptionId, u64)> for Advance {
+    fn from((subscription, to): (SubscriptionId, u64)) -> Self {
+        Self { subscription, from: None, to, skipped: 0, expired: 0 }
+    }
 }
 
 /// What the word of a subscriber has changed.
@@ -95,10 +121,13 @@ impl Store {
         self.states("subscriptions.issuer = ?1", Some(issuer.to_string())).await
     }
 
-    /// Moves cursors forward, from where they were when it was sent to what subscribers have stored; never backwards and
-    /// never beyond the log. Those that have ended or were set elsewhere meanwhile are passed over. Clears the last error.
-    pub async fn advance_cursors(&self, stored: Vec<(SubscriptionId, u64, u64)>) -> Result<(), Error> {
-        self.write(move |group| stored.iter().try_for_each(|(id, from, to)| advance(group, *id, *from, *to))).await
+    /// Moves cursors forward to what subscribers have stored; never backwards and never beyond the log. Those that
+    /// have ended or were set elsewhere meanwhile are passed over. Clears the last error.
+    pub async fn advance_cursors<A>(&self, stored: Vec<A>) -> Result<(), Error>
+    where
+        A: Into<Advance> + Send + 'static,
+    {
+        self.write(move |group| stored.into_iter().try_for_each(|one| advance(group, one.into()))).await
     }
 
     /// Moves cursors back to what subscribers say that they have, never forward. What a subscriber has and the log
@@ -176,7 +205,7 @@ impl Store {
 }
 
 fn insert(group: &mut Group<'_>, subscription: &Subscription, after: Option<u64>) -> Result<u64, Error> {
-    let Subscription { id, issuer, jwt, action, receiver, authentication_token, created } = subscription;
+    let Subscription { id, issuer, jwt, action, receiver, filter, authentication_token, created } = subscription;
     let db = group.db();
     let (id, issuer) = (id.to_string(), issuer.to_string());
     let known = "SELECT 1 FROM subscriptions WHERE id = ?1 OR (action = ?2 AND issuer = ?3 AND receiver = ?4)";
@@ -187,8 +216,8 @@ fn insert(group: &mut Group<'_>, subscription: &Subscription, after: Option<u64>
     let head = group.appends.head(db, action)?;
     let cursor = after.map_or(head, |after| after.min(head));
     db.prepare_cached(
-        "INSERT INTO subscriptions (id, issuer, jwt, action, receiver, authentication_token, cursor, created)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO subscriptions (id, issuer, jwt, action, receiver, authentication_token, cursor, created, filter)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         id,
@@ -198,7 +227,8 @@ fn insert(group: &mut Group<'_>, subscription: &Subscription, after: Option<u64>
         receiver.as_str(),
         authentication_token.to_string(),
         signed(cursor),
-        created
+        created,
+        filter.as_ref().map(Filter::as_str)
     ])
     .map_err(|error| match error {
         // It was revoked while the subscription was being made.
@@ -208,7 +238,8 @@ fn insert(group: &mut Group<'_>, subscription: &Subscription, after: Option<u64>
     Ok(cursor)
 }
 
-fn advance(group: &mut Group<'_>, id: SubscriptionId, from: u64, stored: u64) -> Result<(), Error> {
+fn advance(group: &mut Group<'_>, advance: Advance) -> Result<(), Error> {
+    let Advance { subscription: id, from, to: stored, skipped, expired } = advance;
     let db = group.db();
     let place = "SELECT cursor, head, oldest, last_error IS NOT NULL AS failed
                  FROM subscriptions JOIN logs USING (action) WHERE subscriptions.id = ?1";
@@ -217,27 +248,30 @@ fn advance(group: &mut Group<'_>, id: SubscriptionId, from: u64, stored: u64) ->
     });
     let Some((cursor, head, oldest, failed)) = place.optional()? else { return Ok(()) };
     let moved = stored.min(head).max(cursor);
-    if cursor != from || (moved == cursor && !failed) {
+    let is_elsewhere = from.is_some_and(|from| from != cursor);
+    if is_elsewhere || (moved == cursor && !failed) {
         return Ok(());
     }
     db.prepare_cached("UPDATE subscriptions SET cursor = ?2, last_error = NULL WHERE id = ?1")?
         .execute(params![id.to_string(), signed(moved)])?;
     // What retention removed before it was delivered does not count.
-    let delivered = moved.saturating_sub(cursor.max(oldest - 1));
+    let delivered = moved.saturating_sub(cursor.max(oldest - 1)).saturating_sub(skipped);
     group.tally.delivered += signed(delivered);
+    group.tally.expired += signed(expired);
     Ok(())
 }
 
 fn set_back(group: &mut Group<'_>, reached: &Reached) -> Result<Option<SetBack>, Error> {
     let db = group.db();
     let Reached { subscription: id, place } = *reached;
-    let log = "SELECT cursor, ahead, logs.id AS log, coalesce(head, 0) AS head, coalesce(oldest, 1) AS oldest
+    let log = "SELECT cursor, ahead, filter IS NOT NULL AS filtered, logs.id AS log, coalesce(head, 0) AS head, coalesce(oldest, 1) AS oldest
                FROM subscriptions LEFT JOIN logs USING (action) WHERE subscriptions.id = ?1";
     let log = db.prepare_cached(log)?.query_row([id.to_string()], |row| {
         let numbers = (unsigned(row, "cursor")?, unsigned(row, "ahead")?);
-        Ok((numbers, row.get::<_, Option<i64>>("log")?, unsigned(row, "head")?, unsigned(row, "oldest")?))
+        let log = (row.get::<_, Option<i64>>("log")?, row.get::<_, bool>("filtered")?);
+        Ok((numbers, log, unsigned(row, "head")?, unsigned(row, "oldest")?))
     });
-    let Some(((cursor, ahead_before), log, head, oldest)) = log.optional()? else { return Ok(None) };
+    let Some(((cursor, ahead_before), (log, filtered), head, oldest)) = log.optional()? else { return Ok(None) };
     let reach = log.map_or(Ok(0), |log| reach(db, log, place.epoch, head))?;
     let now = cursor.min(place.sequence).min(reach);
     let ahead = place.sequence.saturating_sub(reach).max(ahead_before);
@@ -249,7 +283,15 @@ fn set_back(group: &mut Group<'_>, reached: &Reached) -> Result<Option<SetBack>,
         signed(now),
         signed(ahead)
     ])?;
-    group.tally.delivered -= signed(cursor.saturating_sub(now.max(oldest - 1)));
+    // As far as it is sure that it was counted. What may have been skipped is counted twice if it is sent again.
+    let limited = "SELECT count(*) FROM publications WHERE log = ?1 AND sequence > ?2 AND sequence <= ?3
+                       AND (expires IS NOT NULL OR audience IS NOT NULL)";
+    if !filtered && let Some(log) = log {
+        let back = cursor.saturating_sub(now.max(oldest - 1));
+        let key = params![log, signed(now), signed(cursor)];
+        let limited: i64 = db.prepare_cached(limited)?.query_row(key, |row| row.get(0))?;
+        group.tally.delivered -= signed(back) - limited;
+    }
     Ok(Some(SetBack { subscription: id, by: cursor - now, ahead }))
 }
 
@@ -278,6 +320,7 @@ pub(super) fn subscription(row: &Row<'_>) -> rusqlite::Result<Subscription> {
         jwt: row.get::<_, String>("jwt")?.into(),
         action: parsed(row, "action")?,
         receiver: parsed(row, "receiver")?,
+        filter: parsed_if_any(row, "filter")?,
         authentication_token: parsed(row, "authentication_token")?,
         created: row.get("created")?,
     })
@@ -308,8 +351,7 @@ mod tests {
         assert_eq!(store.add_subscription(late.clone()).await.unwrap(), 5);
 
         for (stored, cursor) in [(2, 2), (1, 2), (0, 2), (4, 4), (4, 4), (99, 5)] {
-            let from = store.subscription(early.id).await.unwrap().unwrap().cursor;
-            let moves = vec![(early.id, from, stored), (SubscriptionId::new(), 0, 3)];
+            let moves = vec![(early.id, stored), (SubscriptionId::new(), 3)];
             store.advance_cursors(moves).await.unwrap();
             let state = store.subscription(early.id).await.unwrap().unwrap();
             assert_eq!((state.cursor, state.lag), (cursor, 5 - cursor), "after {stored}");
@@ -317,6 +359,25 @@ mod tests {
         }
         let state = store.subscription(late.id).await.unwrap().unwrap();
         assert_eq!((state.cursor, state.lag, state.subscription), (5, 0, late));
+    }
+
+    #[tokio::test]
+    async fn what_was_skipped_is_not_counted_as_delivered() {
+        let (store, token) = store_with_token().await;
+        let one = Subscription { filter: Some("/n".parse().unwrap()), ..subscription("them", "a", token) };
+        store.add_subscription(one.clone()).await.unwrap();
+        store.append_all((0..5).map(|_| draft("a", "1")).collect()).await.unwrap();
+        store
+            .advance_cursors(vec![Advance { subscription: one.id, from: Some(0), to: 5, skipped: 3, expired: 1 }])
+            .await
+            .unwrap();
+        let state = store.subscription(one.id).await.unwrap().unwrap();
+        assert_eq!((state.cursor, state.subscription), (5, one.clone()));
+        let counts = async || store.counts().await.map(|counts| (counts.delivered, counts.expired)).unwrap();
+        assert_eq!(counts().await, (2, 1));
+        let place = store.place(action("a"), 1).await.unwrap();
+        store.set_back(vec![Reached { subscription: one.id, place }]).await.unwrap();
+        assert_eq!(counts().await, (2, 1), "nobody knows which of them were skipped");
     }
 
     #[tokio::test]
@@ -344,8 +405,7 @@ mod tests {
             (second, 9, 5, 4),
             (second + 1, 10, 5, 5),
         ] {
-            let from = store.subscription(one.id).await.unwrap().unwrap().cursor;
-            store.advance_cursors(vec![(one.id, from, 5)]).await.unwrap();
+            store.advance_cursors(vec![(one.id, 5)]).await.unwrap();
             let place = Place { epoch, sequence };
             store.set_back(vec![Reached { subscription: one.id, place }]).await.unwrap();
             let state = store.subscription(one.id).await.unwrap().unwrap();
@@ -395,7 +455,7 @@ mod tests {
         store.append(draft("a", "1")).await.unwrap();
         store.append(draft("a", "2")).await.unwrap();
         assert_eq!(store.behind_since().await.unwrap(), HashMap::from([(one.id, 1000)]));
-        store.advance_cursors(vec![(one.id, 0, 2)]).await.unwrap();
+        store.advance_cursors(vec![(one.id, 2)]).await.unwrap();
         assert!(store.behind_since().await.unwrap().is_empty());
 
         for paused in [true, true, false] {
@@ -414,7 +474,7 @@ mod tests {
         store.set_last_error(one.id, "unreachable".to_owned()).await.unwrap();
         let error = async || store.subscription(one.id).await.unwrap().unwrap().last_error;
         assert_eq!(error().await.as_deref(), Some("unreachable"));
-        store.advance_cursors(vec![(one.id, 0, 1)]).await.unwrap();
+        store.advance_cursors(vec![(one.id, 1)]).await.unwrap();
         assert_eq!(error().await, None);
     }
 }

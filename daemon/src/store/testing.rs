@@ -85,6 +85,7 @@ pub(super) fn subscription(of: &str, to: &str, with: TokenId) -> Subscription {
         jwt: "token".to_owned().into(),
         action: action(to),
         receiver: receiver("r"),
+        filter: None,
         authentication_token: with,
         created: 1,
     }
@@ -100,7 +101,7 @@ pub(super) async fn hold(store: &Store, at: &str, to: &str, with: &str) -> Subsc
         }
     };
     let key = validation(at, Some(peer.id));
-    let held = Held { peer: peer.id, validation: key.id, action: action(to), receiver: receiver(with) };
+    let held = Held { peer: peer.id, validation: key.id, action: action(to), receiver: receiver(with), filter: None };
     store.add_validation(key).await.unwrap();
     let token = token(Some(held));
     let id = token.id;
@@ -120,6 +121,7 @@ pub(super) fn publication(from: &str, log: &str, sequence: u64) -> Publication {
         payload: raw(&format!("{{\"n\":{sequence}}}")),
         cause: None,
         hops: 0,
+        expires: None,
         proof: GroupProof { size: 1, index: 0, path: Vec::new(), signature: String::new() },
     }
 }
@@ -150,6 +152,6 @@ pub(super) async fn with_waiting(count: u64) -> (Fixture, SubscriptionId) {
     let store = store();
     let id = hold(&store, "them", "a", "r").await;
     let publications = (1..=count).map(|n| publication("them", "a", n)).collect();
-    store.store_delivery(publications, vec![to(id, 0)]).await.unwrap();
+    store.store_delivery(publications, vec![], vec![to(id, 0)]).await.unwrap();
     (store, id)
 }

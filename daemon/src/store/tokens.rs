@@ -1,3 +1,4 @@
+use coattail::filter::Filter;
 use coattail::id::{PeerId, SubscriptionId, TokenId, ValidationId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::secret::Secret;
@@ -33,6 +34,8 @@ pub struct Held {
     pub action: ActionName,
     /// Who handles it here.
     pub receiver: ReceiverName,
+    /// Which publications; absent: all.
+    pub filter: Option<Filter>,
 }
 
 /// A subscription of ours at a peer.
@@ -136,7 +139,7 @@ pub(super) fn revoke(db: &Connection, id: TokenId) -> Result<Revoked, Error> {
 fn insert(db: &Connection, token: &IssuedToken) -> Result<(), Error> {
     let id = token.id.to_string();
     let held = token.held.as_ref().map(|held| {
-        let Held { peer, validation, action, receiver } = held;
+        let Held { peer, validation, action, receiver, filter: _ } = held;
         (peer.to_string(), validation.to_string(), action.as_str(), receiver.as_str())
     });
     let known = "SELECT 1 FROM issued_tokens WHERE id = ?1 OR (peer = ?2 AND action = ?3 AND receiver = ?4)";
@@ -147,12 +150,13 @@ fn insert(db: &Connection, token: &IssuedToken) -> Result<(), Error> {
     if db.prepare_cached(known)?.exists(params![id, peer, action, receiver])? {
         return Err(Error::Exists(if held.is_some() { "the subscription" } else { "the token" }));
     }
+    let filter = token.held.as_ref().and_then(|held| held.filter.as_ref()).map(Filter::as_str);
     let usage = if held.is_some() { "Publisher Authentication" } else { "Authentication" };
     db.prepare_cached(
-        "INSERT INTO issued_tokens (id, usage, jwt, issued, peer, validation, action, receiver)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO issued_tokens (id, usage, jwt, issued, peer, validation, action, receiver, filter)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
-    .execute(params![id, usage, token.jwt.reveal(), token.issued, peer, validation, action, receiver])
+    .execute(params![id, usage, token.jwt.reveal(), token.issued, peer, validation, action, receiver, filter])
     .map_err(|error| match error {
         // The peer or its key was removed while the token was being issued.
         error if Error::is_constraint(&error) => Error::Missing("peer or validation token"),
@@ -192,6 +196,7 @@ fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
         validation: parsed(row, "validation")?,
         action: parsed(row, "action")?,
         receiver: parsed(row, "receiver")?,
+        filter: parsed_if_any(row, "filter")?,
     })
 }
 
@@ -260,7 +265,7 @@ mod tests {
         let idle = hold(&store, "them", "a", "idle").await;
         let elsewhere = hold(&store, "others", "a", "r").await;
         let to = vec![to(id, 0)];
-        store.store_delivery(vec![publication("them", "a", 1)], to.clone()).await.unwrap();
+        store.store_delivery(vec![publication("them", "a", 1)], vec![], to.clone()).await.unwrap();
         let peer = store.peer_of_issuer(issuer("them")).await.unwrap().unwrap();
 
         let removed = store.remove_peer(peer.id).await.unwrap();
@@ -272,7 +277,7 @@ mod tests {
         assert_eq!(store.validations().await.unwrap().len(), 1);
 
         // Nothing more is taken, and what was is handled by the receiver that it was for.
-        let refused = store.store_delivery(vec![publication("them", "a", 2)], to).await.unwrap();
+        let refused = store.store_delivery(vec![publication("them", "a", 2)], vec![], to).await.unwrap();
         assert_eq!(refused, [(id, crate::store::Taken::Unknown)]);
         let waiting = store.next_waiting(id).await.unwrap().unwrap();
         assert_eq!((waiting.place, waiting.receiver), (at(1), receiver("r")));

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from ._call import Call, current_call
@@ -61,6 +62,20 @@ class _Api:
         )
         return params if input is ABSENT else params | {"input": input}
 
+    def _of_publication(
+        self,
+        action: str,
+        data: Any,
+        *,
+        peer: str | None,
+        id: str | None,
+        ttl: float | None,
+        to: str | Sequence[str] | None,
+    ) -> dict[str, Any]:
+        recipients = [to] if isinstance(to, str) else None if to is None else list(to)
+        params = self._caused(action=action, peer=peer, id=id, ttl_ms=milliseconds(ttl), to=recipients)
+        return params | {"input": data}
+
     def _perform(
         self, params: dict[str, Any], on_log: OnLog | None, on_progress: OnProgress | None
     ) -> tuple[dict[str, Any], Follower | None]:
@@ -108,9 +123,23 @@ class Coattail(_Api):
         params, follower = self._perform(params, on_log, on_progress)
         return read_performed(self._ask("actions.perform", params, follower))
 
-    def publish(self, action: str, data: Any, *, peer: str | None = None) -> Published:
-        """Publish a value for an action without performing it."""
-        params = self._caused(action=action, peer=peer) | {"input": data}
+    def publish(
+        self,
+        action: str,
+        data: Any,
+        *,
+        peer: str | None = None,
+        id: str | None = None,
+        ttl: float | None = None,
+        to: str | Sequence[str] | None = None,
+    ) -> Published:
+        """Publish a value for an action without performing it.
+
+        Whoever publishes the same again with the same `id` gets the first answer, and nothing is stored
+        twice. After `ttl` seconds nobody gets it any more. Only the subscribers `to` get it: issuer hashes,
+        or ids of peers. The last two are for actions of this instance.
+        """
+        params = self._of_publication(action, data, peer=peer, id=id, ttl=ttl, to=to)
         return read(Published, self._ask("actions.publish", params))
 
     def actions(self, *, peer: str | None = None, schemas: bool = False) -> list[Entry]:
@@ -130,15 +159,22 @@ class Coattail(_Api):
         return read(Peer, self._ask("peers.show", {"peer": peer}))
 
     def subscribe(
-        self, peer: str, action: str, receiver: str, *, begin: str | dict[str, int] = "now"
+        self,
+        peer: str,
+        action: str,
+        receiver: str,
+        *,
+        where: str | None = None,
+        begin: str | dict[str, int] = "now",
     ) -> Subscription:
         """Subscribe a receiver of this instance to an action of a peer.
 
+        `where` is a condition such as `/kind == "disk"`: the peer sends what is so, and nothing else.
         It begins with what is published next (`"now"`), with the first that is kept (`"start"`), with
         one of the log (`{"sequence": 12}`), or with the first since a time, in milliseconds since
         1970-01-01 UTC (`{"time": 1795163624772}`).
         """
-        params: dict[str, Any] = {"peer": peer, "action": action, "receiver": receiver}
+        params = _given(peer=peer, action=action, receiver=receiver, filter=where)
         if begin != "now":
             params["from"] = begin
         return read(Subscription, self._ask("actions.subscribe", params))
@@ -218,9 +254,23 @@ class AsyncCoattail(_Api):
         params, follower = self._perform(params, on_log, on_progress)
         return read_performed(await self._ask("actions.perform", params, follower))
 
-    async def publish(self, action: str, data: Any, *, peer: str | None = None) -> Published:
-        """Publish a value for an action without performing it."""
-        params = self._caused(action=action, peer=peer) | {"input": data}
+    async def publish(
+        self,
+        action: str,
+        data: Any,
+        *,
+        peer: str | None = None,
+        id: str | None = None,
+        ttl: float | None = None,
+        to: str | Sequence[str] | None = None,
+    ) -> Published:
+        """Publish a value for an action without performing it.
+
+        Whoever publishes the same again with the same `id` gets the first answer, and nothing is stored
+        twice. After `ttl` seconds nobody gets it any more. Only the subscribers `to` get it: issuer hashes,
+        or ids of peers. The last two are for actions of this instance.
+        """
+        params = self._of_publication(action, data, peer=peer, id=id, ttl=ttl, to=to)
         return read(Published, await self._ask("actions.publish", params))
 
     async def actions(self, *, peer: str | None = None, schemas: bool = False) -> list[Entry]:
@@ -240,15 +290,22 @@ class AsyncCoattail(_Api):
         return read(Peer, await self._ask("peers.show", {"peer": peer}))
 
     async def subscribe(
-        self, peer: str, action: str, receiver: str, *, begin: str | dict[str, int] = "now"
+        self,
+        peer: str,
+        action: str,
+        receiver: str,
+        *,
+        where: str | None = None,
+        begin: str | dict[str, int] = "now",
     ) -> Subscription:
         """Subscribe a receiver of this instance to an action of a peer.
 
+        `where` is a condition such as `/kind == "disk"`: the peer sends what is so, and nothing else.
         It begins with what is published next (`"now"`), with the first that is kept (`"start"`), with
         one of the log (`{"sequence": 12}`), or with the first since a time, in milliseconds since
         1970-01-01 UTC (`{"time": 1795163624772}`).
         """
-        params: dict[str, Any] = {"peer": peer, "action": action, "receiver": receiver}
+        params = _given(peer=peer, action=action, receiver=receiver, filter=where)
         if begin != "now":
             params["from"] = begin
         return read(Subscription, await self._ask("actions.subscribe", params))

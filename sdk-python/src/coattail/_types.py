@@ -55,6 +55,8 @@ class Published:
     id: str
     #: Its place in the action's log.
     sequence: int
+    #: Whether it was published before with the same id: this is the answer of that time.
+    duplicate: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Subscription:
     receiver: str
     #: The sequence after which publications are delivered.
     cursor: int | None = None
+    #: Which publications; None for all.
+    filter: str | None = None
     #: How many there are already; `None` if the peer is too old to begin anywhere but now.
     waiting: int | None = None
 
@@ -131,6 +135,8 @@ class Subscriber:
     attached: bool = False
     #: Why the last delivery failed.
     last_error: str | None = None
+    #: Which publications; None for all.
+    filter: str | None = None
 
 
 @dataclass(frozen=True)

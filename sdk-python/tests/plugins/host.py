@@ -8,8 +8,10 @@ def host(input, context):
     entries = local.actions()
     published = local.publish("stats", {"x": 1})
     try:
-        local.subscribe("p", "a", "r")
+        local.subscribe("p", "a", "r", where="/n > 1")
         failure = None
     except coattail.NotPermitted as error:
         failure = [error.code, str(error), error.hint]
-    return {"performed": performed, "entries": entries, "published": published, "failure": failure}
+    again = local.publish("stats", 2, id="monday", ttl=0.5, to="them")
+    answers = {"performed": performed, "entries": entries, "published": published, "again": again.duplicate}
+    return answers | {"failure": failure}

@@ -138,6 +138,6 @@ fn key(text: Option<&str>) -> Result<Option<Key>> {
     text.map(parse).transpose()
 }
 
-fn milliseconds(limit: Duration) -> u64 {
+pub(super) fn milliseconds(limit: Duration) -> u64 {
     u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,8 +4,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
 
-use super::{Call, Followers, Jobs};
+use super::{Call, Followers, Jobs, Publish};
 use crate::Result;
+use crate::filter::Filter;
 use crate::id::{CallId, PeerId, SubscriptionId};
 use crate::key::Key;
 use crate::name::{ActionName, InvalidName, ReceiverName};
@@ -57,15 +58,18 @@ impl Coattail {
 
     /// Publishes a value for an action without performing it. It is on disk when this returns.
     pub async fn publish(&self, action: &str, value: &impl Serialize) -> Result<Published> {
-        let (action, input) = (action_name(action)?, json(value)?);
-        self.ask(host::Publish { peer: self.peer, action, input, id: None, parent: self.parent }).await
+        self.publication(action).send(value).await
     }
 
     /// As [`publish`](Self::publish), under an id of the caller's choice: who publishes the same again with the same id
     /// gets the first answer, and nothing is stored twice.
     pub async fn publish_once(&self, action: &str, id: Key, value: &impl Serialize) -> Result<Published> {
-        let (action, input) = (action_name(action)?, json(value)?);
-        self.ask(host::Publish { peer: self.peer, action, input, id: Some(id), parent: self.parent }).await
+        self.publication(action).id(id).send(value).await
+    }
+
+    /// Prepares a publication: what it is called, for how long somebody wants it, and who gets it.
+    pub fn publication<'a>(&'a self, action: &'a str) -> Publish<'a> {
+        Publish::new(self, action)
     }
 
     /// Lists the actions that may be used.
@@ -100,7 +104,8 @@ impl Coattail {
 
     /// Subscribes a receiver of this instance to an action of a peer.
     pub async fn subscribe(&self, peer: PeerId, action: &str, receiver: &str) -> Result<Subscription> {
-        self.subscribe_from(peer, action, receiver, Beginning::Now).await
+        let (action, receiver, filter) = (action_name(action)?, receiver_name(receiver)?, None);
+        self.ask(host::Subscribe { peer, action, receiver, from: Beginning::Now, filter }).await
     }
 
     /// As [`subscribe`](Self::subscribe), beginning with what was published before. A peer of an older version begins now
@@ -112,8 +117,20 @@ impl Coattail {
         receiver: &str,
         from: Beginning,
     ) -> Result<Subscription> {
-        let (action, receiver) = (action_name(action)?, receiver_name(receiver)?);
-        self.ask(host::Subscribe { peer, action, receiver, from }).await
+        let (action, receiver, filter) = (action_name(action)?, receiver_name(receiver)?, None);
+        self.ask(host::Subscribe { peer, action, receiver, from, filter }).await
+    }
+
+    /// As [`subscribe`](Self::subscribe), to those of its publications that a filter lets through. The peer looks at it.
+    pub async fn subscribe_where(
+        &self,
+        peer: PeerId,
+        action: &str,
+        receiver: &str,
+        filter: Filter,
+    ) -> Result<Subscription> {
+        let (action, receiver, filter) = (action_name(action)?, receiver_name(receiver)?, Some(filter));
+        self.ask(host::Subscribe { peer, action, receiver, from: Beginning::Now, filter }).await
     }
 
     /// Ends a subscription of this instance.

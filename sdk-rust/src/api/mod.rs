@@ -6,9 +6,11 @@ mod call;
 mod coattail;
 mod followers;
 mod jobs;
+mod publish;
 
 pub use call::Call;
 pub use coattail::Coattail;
 pub(crate) use followers::Followers;
 pub use followers::Said;
 pub use jobs::Jobs;
+pub use publish::Publish;

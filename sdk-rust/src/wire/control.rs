@@ -67,6 +67,9 @@ pub struct Counts {
     /// Never received: publishers told of them, and no longer had them. The sum over all of our subscriptions.
     #[serde(default)]
     pub missed: u64,
+    /// How many were not delivered, or not given to a receiver, since their time was over.
+    #[serde(default)]
+    pub expired: u64,
 }
 
 /// Stops the service: refuse new work, finish what is under way for a bounded time, end.

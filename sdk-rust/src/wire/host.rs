@@ -13,9 +13,11 @@ use super::raw::{Raw, present};
 use super::subscriptions::{Flow, Oldest};
 use super::{Done, ErrorCode, Failure, method};
 use crate::address::PeerAddress;
+use crate::filter::Filter;
 use crate::id::{CallId, IssuerHash, PeerId, SubscriptionId};
 use crate::key::Key;
 use crate::name::{ActionName, ReceiverName};
+use crate::recipient::Recipient;
 
 /// Lists actions, of this instance or of a peer.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -194,6 +196,13 @@ pub struct Publish {
     /// stored once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Key>,
+    /// For how many milliseconds somebody wants it: after that it is not delivered, and no receiver is called with it. Of an
+    /// action of this instance only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
+    /// The subscribers that get it; absent: all. Of an action of this instance only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Vec<Recipient>>,
     /// As in [`Perform`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<CallId>,
@@ -207,6 +216,12 @@ pub struct PublishBatch {
     pub action: ActionName,
     /// What to publish, in this order: 10,000 at most.
     pub publications: Vec<Item>,
+    /// As in [`Publish`], for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
+    /// As in [`Publish`], for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Vec<Recipient>>,
     /// As in [`Perform`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<CallId>,
@@ -235,6 +250,9 @@ pub struct Subscribe {
     /// Where to begin.
     #[serde(default, skip_serializing_if = "Beginning::is_now")]
     pub from: Beginning,
+    /// Which of them; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
 }
 method!(Subscribe, "actions.subscribe", Subscription);
 
@@ -249,6 +267,9 @@ pub struct Subscription {
     pub action: ActionName,
     /// Who handles it here.
     pub receiver: ReceiverName,
+    /// Which publications; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
     /// The sequence after which publications are delivered, as the publisher told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<u64>,
@@ -343,6 +364,9 @@ pub struct Subscriber {
     pub action: ActionName,
     /// Who handles it there.
     pub receiver: ReceiverName,
+    /// Which publications; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
     /// The token with which it subscribed.
     pub token: String,
     /// Stored by the subscriber up to this sequence.

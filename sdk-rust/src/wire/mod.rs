@@ -38,7 +38,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use error::{ErrorCode, Failure};
-pub use publication::{GroupProof, Place, Publication};
+pub use publication::{GroupProof, Place, Publication, Span};
 pub use raw::Raw;
 pub use version::{PROTOCOL, SOFTWARE};
 

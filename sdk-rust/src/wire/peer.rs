@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::host::Level;
 use super::places::{Beginning, Begun};
 use super::raw::{Raw, present};
-use super::{Done, Place, Publication, method};
+use super::{Done, Place, Publication, Span, method};
 use crate::address::PeerAddress;
+use crate::filter::Filter;
 use crate::id::{CallId, PublicationId, SessionId, SubscriptionId, TokenId};
 use crate::key::Key;
 use crate::name::{ActionName, ReceiverName};
@@ -283,6 +284,9 @@ pub struct Subscribe {
     /// Where to begin.
     #[serde(default, skip_serializing_if = "Beginning::is_now")]
     pub from: Beginning,
+    /// Which of them; absent: all. The other side repeats it in [`IssueSubscription`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
 }
 method!(Subscribe, "actions.subscribe", Subscribed);
 
@@ -310,6 +314,9 @@ pub struct IssueSubscription {
     pub action: ActionName,
     /// As in [`Subscribe`].
     pub receiver: ReceiverName,
+    /// As in [`Subscribe`]: a publisher that does not repeat it knows no filters, and gets no token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
     /// The publisher's validation token: its public key, signed by that key.
     pub validation_token: String,
     /// The token with which the subscriber is authenticated.
@@ -377,8 +384,13 @@ method!(Revoke, "subscriptions.revoke", Done);
 pub struct Deliver {
     /// Who gets them. Each takes what comes after its own cursor.
     pub to: Vec<Addressee>,
-    /// Consecutive in the action's log but for gaps that the publisher knows of.
+    /// Consecutive in the action's log but for what is skipped and for gaps that the publisher knows of. All of them are
+    /// for everyone in `to`.
     pub publications: Vec<Publication>,
+    /// What lies before, between or after them and is for nobody in `to`, in order: it was addressed to others, or its
+    /// time is over, or the filter leaves it out. They move on over it, and have missed nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Span>,
 }
 method!(Deliver, "publications.deliver", Stored);
 
@@ -414,6 +426,10 @@ pub struct Stored {
     /// Subscriptions that have publications which are not the publisher's any more: its database was put back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ahead: Vec<Ahead>,
+    /// Whether the subscriptions have moved on over what was skipped, too. A subscriber that knows nothing of that has
+    /// got as far as the last publication.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
 }
 
 /// A subscription that had got further than the publisher now knows.

@@ -28,6 +28,10 @@ pub struct Publication {
     /// How many publications led to this one.
     #[serde(default)]
     pub hops: u8,
+    /// After this time nobody wants it any more, in milliseconds since 1970-01-01 UTC: it is not delivered, and no receiver
+    /// is called with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<i64>,
     /// Shows that `issuer` published it.
     pub proof: GroupProof,
 }
@@ -51,6 +55,25 @@ pub struct Place {
     pub epoch: i64,
     /// What counts up by one, across epochs too.
     pub sequence: u64,
+}
+
+/// Sequences of a log that follow each other, all of one [epoch](Place).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// The epoch.
+    #[serde(default)]
+    pub epoch: i64,
+    /// The first of them.
+    pub first: u64,
+    /// The last of them, which is not before the first.
+    pub last: u64,
+}
+
+impl Span {
+    /// Where it ends.
+    pub fn end(&self) -> Place {
+        Place { epoch: self.epoch, sequence: self.last }
+    }
 }
 
 /// Shows that a publication belongs to a group that its issuer signed.

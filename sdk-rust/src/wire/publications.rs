@@ -8,6 +8,7 @@ use super::method;
 use super::raw::{Raw, present};
 use crate::id::{CallId, IssuerHash, PublicationId};
 use crate::name::ActionName;
+use crate::recipient::Recipient;
 
 /// Lists what was published and is still kept: the newest, the oldest of them first. Without payloads.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -88,6 +89,12 @@ pub struct Entry {
     pub cause: Option<PublicationId>,
     /// The identity that signed it: this instance, under the key that it had then.
     pub signed_by: IssuerHash,
+    /// When nobody wants it any more (RFC 3339); absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// The subscribers that get it; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Vec<IssuerHash>>,
     /// What was published; absent in lists.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub payload: Option<Raw>,
@@ -135,6 +142,12 @@ pub struct SchedulePublication {
     pub input: Raw,
     /// When, in milliseconds since 1970-01-01 UTC.
     pub due_ms: i64,
+    /// For how many milliseconds somebody wants it, from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
+    /// The subscribers that get it, of those there are now; absent: all there are then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Vec<Recipient>>,
     /// The call that a script is handling while it asks: carries cause and hops on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<CallId>,

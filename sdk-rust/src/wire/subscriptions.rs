@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::method;
 use super::places::Beginning;
+use crate::filter::Filter;
 use crate::id::{IssuerHash, PeerId, SubscriptionId};
 use crate::name::{ActionName, ReceiverName};
 use crate::pointer::Pointer;
@@ -29,6 +30,9 @@ pub struct HeldSubscription {
     pub action: ActionName,
     /// Who handles them here.
     pub receiver: ReceiverName,
+    /// Which of them; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
     /// Stored up to this sequence of the publisher's log; absent if that is not known yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
@@ -36,6 +40,9 @@ pub struct HeldSubscription {
     pub waiting: u64,
     /// How many were given up.
     pub dead: u64,
+    /// How many came too late for the receiver: their time was over.
+    #[serde(default)]
+    pub expired: u64,
     /// What of a publication tells those apart that the receiver handles in order from those that it handles at once, as
     /// its sidecar says. Absent: it handles all in order, or it cannot be run.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -69,8 +69,18 @@ pub(super) fn publications(file: &Path, heads: usize) -> io::Result<u64> {
 }
 
 impl Row for Counted {
-    const COLUMNS: &'static [&'static str] =
-        &["instance", "published", "delivered", "undelivered", "stored", "handled", "waiting", "dead", "missed"];
+    const COLUMNS: &'static [&'static str] = &[
+        "instance",
+        "published",
+        "delivered",
+        "undelivered",
+        "stored",
+        "handled",
+        "waiting",
+        "dead",
+        "missed",
+        "expired",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let counts = named(&self.counts).into_iter().map(|(_, count)| count.to_string());
@@ -78,8 +88,8 @@ impl Row for Counted {
     }
 }
 
-fn named(counts: &Counts) -> [(&'static str, u64); 8] {
-    let Counts { published, delivered, undelivered, stored, handled, waiting, dead, missed } = *counts;
+fn named(counts: &Counts) -> [(&'static str, u64); 9] {
+    let Counts { published, delivered, undelivered, stored, handled, waiting, dead, missed, expired } = *counts;
     [
         ("published", published),
         ("delivered", delivered),
@@ -89,6 +99,7 @@ fn named(counts: &Counts) -> [(&'static str, u64); 8] {
         ("waiting", waiting),
         ("dead", dead),
         ("missed", missed),
+        ("expired", expired),
     ]
 }
 

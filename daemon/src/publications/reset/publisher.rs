@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::publications::Delivery;
+use crate::publications::delivery::LaneKey;
 use crate::publications::subscribe::{STEP_LIMIT, is_owner, not_found};
 use crate::publications::subscriptions::oldest;
 use crate::session::Caller;
@@ -39,7 +40,7 @@ impl PublisherResets {
         self.store.reset_cursor(id, place).await?;
         tracing::info!(subscription = %id, subscriber = %caller.issuer(), after = place.sequence,
             "the subscriber goes on from elsewhere");
-        self.delivery.ensure_lane(subscription.issuer, subscription.action);
+        self.delivery.ensure_lane(LaneKey::of(&subscription));
         Ok(())
     }
 
@@ -64,7 +65,7 @@ impl PublisherResets {
         let subscription = self.store.order_move(id, place).await?;
         tracing::info!(subscription = %id, subscriber = %subscription.issuer, after = place.sequence,
             "the subscriber is to go on from elsewhere");
-        self.delivery.ensure_lane(subscription.issuer, subscription.action);
+        self.delivery.ensure_lane(LaneKey::of(&subscription));
         if let Some(moves) = moves {
             resetting.told = match timeout(STEP_LIMIT, self.wait(moves, &state)).await {
                 Ok(told) => told.map(|()| true)?,

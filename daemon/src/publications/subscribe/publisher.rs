@@ -13,13 +13,16 @@ use coattail::wire::{ErrorCode, Failure};
 use super::STEP_LIMIT;
 use crate::keys::Identity;
 use crate::plugins::Plugins;
-use crate::publications::Delivery;
+use crate::publications::{Delivery, LaneKey};
 use crate::session::{Caller, Sessions};
 use crate::store::{Error, Store, Subscription, SubscriptionState};
 use crate::tokens::{Claims, Operation, Owner, Use, Validity, authorize, inspect, validation};
 
 /// Subscriptions that one instance may hold here: what a hostile one can cost is bounded.
 const MAX_PER_SUBSCRIBER: usize = 16_384;
+
+/// Those of them that have a filter: for each, what is published is looked into.
+const MAX_FILTERED: usize = 64;
 
 /// The side that publishes: who is subscribed here. Cheap to clone.
 #[derive(Clone)]
@@ -49,7 +52,7 @@ impl PublisherSide {
         session: &Session,
         request: Subscribe,
     ) -> Result<Subscribed, Failure> {
-        let Subscribe { action, receiver, from } = request;
+        let Subscribe { action, receiver, from, filter } = request;
         let authentication_token = caller.token().ok_or_else(|| {
             Failure::new(ErrorCode::NotPermitted, "only the side that dialled can subscribe on a session")
         })?;
@@ -63,10 +66,17 @@ impl PublisherSide {
         if existing.len() >= MAX_PER_SUBSCRIBER {
             return Err(Failure::new(ErrorCode::Busy, "this instance holds too many subscriptions here"));
         }
+        let filtered = existing.iter().filter(|state| state.subscription.filter.is_some()).count();
+        if filter.is_some() && filtered >= MAX_FILTERED {
+            let message = format!("this instance holds {MAX_FILTERED} subscriptions with a filter here already");
+            return Err(Failure::new(ErrorCode::Busy, message)
+                .hint("subscribe without one, and let the receiver look at what it wants"));
+        }
         let validation_token = validation::issue(&self.identity, Validity::endless(jiff::Timestamp::now()))?;
         let request = IssueSubscription {
             action: action.clone(),
             receiver: receiver.clone(),
+            filter: filter.clone(),
             validation_token,
             authentication_token,
         };
@@ -90,6 +100,7 @@ impl PublisherSide {
             jwt: issued.token,
             action: action.clone(),
             receiver,
+            filter,
             authentication_token,
             created: jiff::Timestamp::now().as_millisecond(),
         };
@@ -98,6 +109,7 @@ impl PublisherSide {
             removed.map(drop).or_else(|error| if error.code() == ErrorCode::NotFound { Ok(()) } else { Err(error) })?;
             self.ended(&stale);
         }
+        let lane = LaneKey::of(&subscription);
         let cursor = match from {
             // Later than what was located: with what is published from this very moment on.
             Beginning::Now => self.store.add_subscription(subscription).await?,
@@ -105,7 +117,7 @@ impl PublisherSide {
         };
         let epoch = self.store.place(action.clone(), cursor).await?.epoch;
         tracing::info!(subscription = %claims.id, subscriber = %caller.issuer(), %action, "subscribed");
-        self.delivery.attach_one(session, claims.id, caller.issuer(), action);
+        self.delivery.attach_one(session, claims.id, lane);
         Ok(Subscribed { subscription: claims.id, cursor, epoch, begun: Some(located.begun) })
     }
 
@@ -122,15 +134,15 @@ impl PublisherSide {
         let held: HashMap<_, _> = held.iter().map(|state| (state.subscription.id, state)).collect();
         for id in wanted {
             match held.get(&id).filter(|state| is_owner(caller, &state.subscription, Operation::Attach)) {
-                Some(state) => known.push((id, caller.issuer(), state.subscription.action.clone())),
+                Some(state) => known.push((id, LaneKey::of(&state.subscription))),
                 None => unknown.push(id),
             }
         }
         // Before anything is delivered over it.
-        let owned: HashSet<_> = known.iter().map(|(id, _, _)| *id).collect();
+        let owned: HashSet<_> = known.iter().map(|(id, _)| *id).collect();
         places.retain(|reached| owned.contains(&reached.subscription));
         self.delivery.set_back(caller.issuer(), places).await?;
-        self.delivery.attach(session, &known);
+        self.delivery.attach(session, known);
         Ok(Attached { unknown, restored: self.store.restored().await? })
     }
 
@@ -139,7 +151,7 @@ impl PublisherSide {
         match self.store.subscription(id).await? {
             Some(state) if is_owner(caller, &state.subscription, Operation::EndSubscription) => {
                 self.store.remove_subscription(id).await?;
-                self.delivery.detach(id, caller.issuer(), &state.subscription.action);
+                self.ended(&state.subscription);
                 tracing::info!(subscription = %id, subscriber = %caller.issuer(), "unsubscribed");
                 Ok(())
             }
@@ -166,7 +178,7 @@ impl PublisherSide {
 
     /// The row of a subscription is gone.
     pub(crate) fn ended(&self, subscription: &Subscription) {
-        self.delivery.detach(subscription.id, subscription.issuer, &subscription.action);
+        self.delivery.detach(subscription.id, &LaneKey::of(subscription));
     }
 
     async fn tell(&self, attached: Option<Session>, subscription: &Subscription) -> bool {
@@ -210,14 +222,14 @@ impl PublisherSide {
             error => error.into(),
         })?;
         if !paused {
-            self.delivery.ensure_lane(subscription.issuer, subscription.action);
+            self.delivery.ensure_lane(LaneKey::of(&subscription));
         }
         Ok(Pausing { id, paused })
     }
 
     async fn describe(&self, state: SubscriptionState) -> Result<Subscriber, Failure> {
         let SubscriptionState { subscription, cursor, lag, ahead, last_error, paused, moving, epoch: _ } = state;
-        let next_attempt = self.delivery.next_attempt(subscription.issuer, &subscription.action);
+        let next_attempt = self.delivery.next_attempt(&LaneKey::of(&subscription));
         let flow = match &last_error {
             _ if paused => Flow::Paused,
             Some(_) => Flow::Failing,
@@ -238,6 +250,7 @@ impl PublisherSide {
             attached: self.delivery.attached(subscription.id).is_some(),
             action: subscription.action,
             receiver: subscription.receiver,
+            filter: subscription.filter,
             token: subscription.authentication_token.to_string(),
             cursor,
             lag,

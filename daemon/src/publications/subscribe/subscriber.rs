@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use coattail::filter::Filter;
 use coattail::id::{PeerId, SubscriptionId, TokenId, ValidationId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::rpc::Session;
@@ -44,6 +45,7 @@ struct Asked {
     token: TokenId,
     action: ActionName,
     receiver: ReceiverName,
+    filter: Option<Filter>,
     /// Filled when it is issued, and emptied when the publisher has answered.
     unconfirmed: Arc<OnceLock<Unconfirmed>>,
 }
@@ -74,7 +76,7 @@ impl SubscriberSide {
 
     /// Subscribes a receiver of this instance to an action of a peer.
     pub(crate) async fn subscribe(&self, request: Subscribe) -> Result<Subscription, Failure> {
-        let Subscribe { peer, action, receiver, from } = request;
+        let Subscribe { peer, action, receiver, from, filter } = request;
         let Inner { store, sessions, plugins, links, .. } = &*self.inner;
         plugins.check(Kind::Receiver, receiver.as_str())?;
         if let Some(held) = store.find_held(peer, action.clone(), receiver.clone()).await? {
@@ -93,8 +95,10 @@ impl SubscriberSide {
             token: target.token_id,
             action: action.clone(),
             receiver: receiver.clone(),
+            filter: filter.clone(),
         })?;
-        let request = peer::Subscribe { action: action.clone(), receiver: receiver.clone(), from };
+        let request =
+            peer::Subscribe { action: action.clone(), receiver: receiver.clone(), from, filter: filter.clone() };
         let answer = {
             let _asking = Asking { side: self, unconfirmed: &unconfirmed };
             session.call_within(2 * STEP_LIMIT, &request).await
@@ -112,7 +116,7 @@ impl SubscriberSide {
                 }
                 let oldest = begun.and_then(|begun| begun.oldest).map(oldest);
                 let waiting = begun.map(|begun| begun.waiting);
-                Ok(Subscription { id, peer, action, receiver, cursor: Some(cursor), waiting, oldest })
+                Ok(Subscription { id, peer, action, receiver, filter, cursor: Some(cursor), waiting, oldest })
             }
             Err(failure) => {
                 // A token that was issued all the same is of no use. If the publisher has stored it although we did
@@ -134,11 +138,16 @@ impl SubscriberSide {
         session: &Session,
         request: IssueSubscription,
     ) -> Result<IssuedSubscription, Failure> {
-        let IssueSubscription { action, receiver, validation_token, authentication_token } = request;
+        let IssueSubscription { action, receiver, filter, validation_token, authentication_token } = request;
         let asked = self
             .take(session, &action, &receiver)
             .filter(|asked| asked.token == authentication_token)
             .ok_or_else(|| Failure::new(ErrorCode::NotPermitted, "this subscription was not asked for"))?;
+        // Before anything is promised: without it, everything would come. The publisher passes this on to who asked.
+        if asked.filter != filter {
+            return Err(Failure::new(ErrorCode::InvalidInput, "the publisher is of a version that knows no filters")
+                .hint("subscribe without `--where`, or ask the publisher's owner to update Coattail"));
+        }
         let now = jiff::Timestamp::now();
         let parsed = validation::read(&validation_token)?;
         parsed.validity.check(now)?;
@@ -154,7 +163,7 @@ impl SubscriberSide {
             added: now.as_millisecond(),
             peer: Some(asked.peer),
         };
-        let held = Held { peer: asked.peer, validation: validation.id, action, receiver };
+        let held = Held { peer: asked.peer, validation: validation.id, action, receiver, filter };
         // In this order: a token whose validation token is missing would not do.
         if known.is_none() {
             self.inner.store.add_validation(validation).await?;
