@@ -94,20 +94,31 @@ impl Store {
     /// is paused.
     pub async fn waiting(&self, subscription: SubscriptionId, which: WhichWaiting) -> Result<Option<InboxItem>, Error> {
         self.read(move |db| {
-            let (condition, key, place) = match which {
-                WhichWaiting::At(place) => ("?4 = 0 AND (i.epoch, i.sequence) = (?2, ?3)", 0, place),
-                WhichWaiting::First { key, until } => ("i.key = ?4 AND (i.epoch, i.sequence) <= (?2, ?3)", key, until),
+            let query = which.query();
+            let (key, place) = match which {
+                WhichWaiting::At(place) => (0, place),
+                WhichWaiting::First { key, until } => (key, until),
             };
-            let query = format!(
-                "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, i.replayed, c.receiver
-                 FROM inbox i JOIN inbox_cursors c USING (subscription)
-                     JOIN inbox_publications p ON p.row = i.publication
-                 WHERE i.subscription = ?1 AND {condition} AND {READY} ORDER BY i.epoch, i.sequence LIMIT 1"
-            );
             let key = params![subscription.to_string(), place.epoch, signed(place.sequence), key];
             Ok(db.prepare_cached(&query)?.query_row(key, item).optional()?)
         })
         .await
+    }
+}
+
+impl WhichWaiting {
+    fn query(self) -> String {
+        // Without being told, SQLite would look at all that wait for one that is not there.
+        let (index, condition) = match self {
+            Self::At(_) => ("", "?4 = 0 AND (i.epoch, i.sequence) = (?2, ?3)"),
+            Self::First { .. } => ("INDEXED BY inbox_key", "i.key = ?4 AND (i.epoch, i.sequence) <= (?2, ?3)"),
+        };
+        format!(
+            "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, i.replayed, c.receiver
+             FROM inbox i {index} JOIN inbox_cursors c USING (subscription)
+                 JOIN inbox_publications p ON p.row = i.publication
+             WHERE i.subscription = ?1 AND {condition} AND {READY} ORDER BY i.epoch, i.sequence LIMIT 1"
+        )
     }
 }
 
@@ -149,12 +160,10 @@ mod tests {
     #[tokio::test]
     async fn a_key_is_found_without_a_look_at_the_others() {
         let (store, id) = with_waiting(1).await;
-        let plan = "EXPLAIN QUERY PLAN SELECT 1 FROM inbox i JOIN inbox_cursors c USING (subscription)
-             WHERE i.subscription = ?1 AND i.key = ?2 AND (i.epoch, i.sequence) <= (?3, ?4)
-             ORDER BY i.epoch, i.sequence LIMIT 1";
+        let plan = format!("EXPLAIN QUERY PLAN {}", WhichWaiting::First { key: 1, until: at(9) }.query());
         let detail = store.read(move |db| {
-            let mut plan = db.prepare(plan)?;
-            let rows = plan.query_map(params![id.to_string(), 1, 0, 9], |row| row.get::<_, String>("detail"))?;
+            let mut plan = db.prepare(&plan)?;
+            let rows = plan.query_map(params![id.to_string(), 0, 9, 1], |row| row.get::<_, String>("detail"))?;
             Ok(rows.collect::<Result<Vec<_>, _>>()?.join("\n"))
         });
         let detail = detail.await.unwrap();
