@@ -164,9 +164,9 @@ pub struct Resetting {
     pub id: SubscriptionId,
     /// After this sequence.
     pub after: u64,
-    /// How many publications that the subscriber had stored come again.
+    /// How many publications that the subscriber had stored come again; fewer, if some of them were not for it.
     pub again: u64,
-    /// How many that it had not handled, or not got, do not come any more.
+    /// How many that it had not handled, or not got, do not come any more; likewise.
     pub skipped: u64,
     /// The first that is still kept, if what was asked for reaches further back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
