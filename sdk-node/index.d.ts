@@ -121,8 +121,9 @@ export interface Api {
   readonly jobs: Jobs;
   peers(): Promise<Peer[]>;
   peer(id: string): Promise<Peer>;
-  /** Subscribes a receiver of this instance to an action of a peer; `where` is a condition such as `/kind == "disk"`. */
-  subscribe(what: { peer: string; action: string; receiver: string; where?: string }): Promise<Subscription>;
+  /** Subscribes a receiver of this instance to an action of a peer, from what is published next on unless `from` says
+   * otherwise; `where` is a condition such as `/kind == "disk"`. */
+  subscribe(what: { peer: string; action: string; receiver: string; from?: Beginning; where?: string }): Promise<Subscription>;
   unsubscribe(what: { peer: string; action: string; receiver: string }): Promise<Unsubscribed>;
   subscribers(): Promise<Subscriber[]>;
   /** Ends a subscription that somebody holds here. */
@@ -266,6 +267,10 @@ export interface Peer {
   connected: boolean;
 }
 
+/** Where to begin: with what is published next, with the first that is kept, with this one, or with the first since this
+ * time (milliseconds since 1970-01-01 UTC). */
+export type Beginning = 'now' | 'start' | { sequence: number } | { time: number };
+
 export interface Subscription {
   id: string;
   peer: string;
@@ -274,6 +279,8 @@ export interface Subscription {
   /** Which publications; absent: all. */
   filter?: string;
   cursor?: number;
+  /** How many publications there are already after `cursor`; absent if the peer is too old to begin anywhere but now. */
+  waiting?: number;
 }
 
 export interface Unsubscribed {

@@ -177,9 +177,14 @@ impl Context {
         })
     }
 
+    /// Whether everything was confirmed beforehand.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.global.yes
+    }
+
     /// Asks before something is destroyed. Without a terminal nobody could answer, so a flag must have.
     pub(crate) fn confirm(&self, what: &str) -> Result<(), Failure> {
-        if self.global.yes {
+        if self.is_confirmed() {
             return Ok(());
         }
         if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {

@@ -24,8 +24,8 @@ use crate::own_keys::{InstanceKeys, own_identities};
 use crate::parts::Parts;
 use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
-    Causes, DeadLetters, Delivery, History, Inbox, Links, Publisher, PublisherSide, Reaches, ReceiverSettings,
-    Schedule, SubscriberSide, Subscriptions, Traces, signer,
+    Causes, DeadLetters, Delivery, History, Inbox, Links, Publisher, PublisherResets, PublisherSide, Reaches,
+    ReceiverSettings, Schedule, SubscriberResets, SubscriberSide, Subscriptions, Traces, signer,
 };
 use crate::session::{OwnKeys, SessionSettings, Sessions};
 use crate::store::{Database, Store};
@@ -230,7 +230,9 @@ impl Daemon {
             traces: Traces::new(identity.issuer(), store.clone(), sessions.clone(), publisher.clone()),
             schedule,
             dead_letters: DeadLetters::new(store.clone(), inbox.clone()),
-            subscriptions: Subscriptions::new(store.clone(), inbox.clone()),
+            subscriptions: Subscriptions::new(store.clone(), inbox.clone(), plugins.clone()),
+            publisher_resets: PublisherResets::new(store.clone(), delivery.clone()),
+            subscriber_resets: SubscriberResets::new(store.clone(), sessions.clone(), inbox.clone(), links.clone()),
             inbox,
             subscriber: SubscriberSide::new(issue, store.clone(), sessions.clone(), links.clone(), plugins.clone()),
             tokens: Tokens::new(issuer, store.clone(), sessions.clone(), jobs.clone(), publisher.clone()),
@@ -472,6 +474,7 @@ fn plugin_settings(instance: &Instance, config: &Config, issuer: IssuerHash, exe
         grace: limits.plugin_grace,
         queue: limits.queued_calls_per_action,
         frame: limits.frame,
+        retry: config.receiver_retry.clone(),
         ..plugins::Settings::new(instance.root().to_owned(), issuer)
     }
 }

@@ -14,7 +14,8 @@ use crate::config::Limits;
 use crate::feeds::Feeds;
 use crate::plugins::{Journals, Plugins};
 use crate::publications::{
-    Causes, DeadLetters, History, Inbox, PublisherSide, Reaches, Schedule, SubscriberSide, Subscriptions, Traces, stuck,
+    Causes, DeadLetters, History, Inbox, PublisherResets, PublisherSide, Reaches, Schedule, SubscriberResets,
+    SubscriberSide, Subscriptions, Traces, stuck,
 };
 use crate::session::Sessions;
 use crate::store::{self, Store};
@@ -43,6 +44,8 @@ pub(crate) struct Parts {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) publisher: PublisherSide,
     pub(crate) subscriber: SubscriberSide,
+    pub(crate) publisher_resets: PublisherResets,
+    pub(crate) subscriber_resets: SubscriberResets,
     pub(crate) tokens: Tokens,
     pub(crate) validations: Validations,
     pub(crate) peers: Peers,

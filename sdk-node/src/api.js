@@ -80,9 +80,9 @@ class Api {
     return this.#session.request('peers.show', { peer: id });
   }
 
-  /** @param {{ peer: string, action: string, receiver: string, where?: string }} what */
-  subscribe({ peer, action, receiver, where: filter }) {
-    return this.#session.request('actions.subscribe', { peer, action, receiver, filter });
+  /** @param {{ peer: string, action: string, receiver: string, from?: unknown, where?: string }} what */
+  subscribe({ peer, action, receiver, from, where: filter }) {
+    return this.#session.request('actions.subscribe', { peer, action, receiver, from, filter });
   }
 
   /** @param {{ peer: string, action: string, receiver: string }} what */

@@ -74,6 +74,7 @@ pub mod key;
 pub mod kill_points;
 pub mod name;
 pub mod plugin;
+pub mod pointer;
 pub mod recipient;
 pub mod rpc;
 pub mod secret;

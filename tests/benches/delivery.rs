@@ -8,6 +8,7 @@ use coattail::rpc::Session;
 use coattail::wire::Raw;
 use coattail::wire::control::Status;
 use coattail::wire::host::{Publish, Subscribe};
+use coattail::wire::places::Beginning;
 use coattail_tests::instance::binary;
 use coattail_tests::wait::PATIENCE;
 use coattail_tests::{Cluster, plugin};
@@ -72,7 +73,8 @@ pub(crate) async fn starts(
     for number in 0..count {
         let receiver = ReceiverName::new(&format!("{language}-{number}")).expect("a valid name");
         let peer = cluster.peer.parse().expect("the id of a peer");
-        let subscribe = Subscribe { peer, action: name(&action), receiver, filter: None };
+        let (from, filter) = (Beginning::Now, None);
+        let subscribe = Subscribe { peer, action: name(&action), receiver, from, filter };
         subscriber.call(&subscribe).await.expect("it is subscribed");
     }
     let mut stamps = Stamps::new(control(&cluster.publisher).await, subscriber, action, count).await;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use coattail::name::ReceiverName;
 use coattail::wire::host::Subscribe;
+use coattail::wire::places::Beginning;
 use coattail_tests::cluster::add_peer;
 use coattail_tests::instance::binary;
 use coattail_tests::proxy::Fault;
@@ -105,7 +106,7 @@ async fn subscribe(instance: &Instance, peer: &str, receivers: &[String]) {
     for receiver in receivers {
         let receiver = ReceiverName::new(receiver).expect("a valid name");
         let peer = peer.parse().expect("the id of a peer");
-        let subscribe = Subscribe { peer, action: name(ACTION), receiver, filter: None };
+        let subscribe = Subscribe { peer, action: name(ACTION), receiver, filter: None, from: Beginning::Now };
         session.call(&subscribe).await.expect("it is subscribed");
     }
 }

@@ -6,8 +6,10 @@ use coattail::filter::Filter;
 use coattail::key::Key;
 use coattail::name::{ActionName, ReceiverName};
 use coattail::recipient::Recipient;
+use coattail::wire::places::Beginning;
 
 use super::TestAction;
+use super::beginning::{FORMS, parse_beginning};
 use super::duration::parse_wait;
 use crate::candidates;
 
@@ -50,6 +52,9 @@ pub(crate) enum ActionCommand {
                             coattail action publish backup -d '\"weekly\"' --in 5m")]
     Publish(PublishAction),
     /// Subscribe a receiver of this instance to an action of a peer
+    #[command(after_help = "Examples:\n  coattail action subscribe -p ID -a backup -r keep\n  \
+                            coattail action subscribe -p ID -a backup -r keep --from start\n  \
+                            coattail action subscribe -p ID -a backup -r keep --from '2 days'")]
     Subscribe(SubscribeAction),
     /// End a subscription of this instance
     Unsubscribe(UnsubscribeAction),
@@ -259,6 +264,10 @@ pub(crate) struct SubscribeAction {
     /// The receiver of this instance
     #[arg(short, long, value_name = "NAME", add = ArgValueCompleter::new(candidates::receivers))]
     pub(crate) receiver: ReceiverName,
+    /// Where to begin: with the first publication that is kept, with the next, with this one, or with the first since
+    /// this time, such as 2026-11-20T18:00:00Z or 2h (ago)
+    #[arg(long, value_name = FORMS, default_value = "now", value_parser = parse_beginning)]
+    pub(crate) from: Beginning,
     /// Only what is so: a JSON pointer, and ==, !=, <, <=, > or >= and a JSON value, such as '/kind == "disk"'; without
     /// these, it has to be there. The peer looks at it, and sends nothing else
     #[arg(long = "where", value_name = "CONDITION")]

@@ -3,6 +3,7 @@
 mod action;
 mod audit;
 mod backup;
+mod beginning;
 mod cli;
 mod completions;
 mod data;

@@ -1,6 +1,8 @@
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
+use coattail::wire::places::Beginning;
 
+use super::beginning::{FORMS, parse_beginning};
 use crate::candidates;
 
 /// `coattail subscribers`
@@ -14,6 +16,10 @@ pub(crate) enum SubscribersCommand {
     Pause(WhichSubscription),
     /// Deliver again, from where it was
     Resume(WhichSubscription),
+    /// Have a subscriber go on from elsewhere in the log here, as soon as it can be told
+    #[command(after_help = "Examples:\n  coattail subscribers reset ID --from 12\n  \
+                            coattail subscribers reset ID --from '2 days' --dry-run")]
+    Reset(ResetSubscriber),
 }
 
 /// `coattail subscribers revoke`
@@ -22,6 +28,20 @@ pub(crate) struct RevokeSubscriber {
     #[command(flatten)]
     pub(crate) which: WhichSubscription,
     /// Only tell what would go with it
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `coattail subscribers reset`
+#[derive(Debug, Args)]
+pub(crate) struct ResetSubscriber {
+    #[command(flatten)]
+    pub(crate) which: WhichSubscription,
+    /// Where to go on: with the first publication that is kept, with the next, with this one, or with the first since
+    /// this time, such as 2026-11-20T18:00:00Z or 2h (ago)
+    #[arg(long, value_name = FORMS, value_parser = parse_beginning)]
+    pub(crate) from: Beginning,
+    /// Only tell how many would be delivered again, or skipped
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

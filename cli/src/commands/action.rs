@@ -6,6 +6,7 @@ use coattail::wire::host::{
 use coattail::wire::jobs::StartJob;
 use coattail::wire::peer::Published;
 use coattail::wire::publications::{Reached, SchedulePublication};
+use coattail::wire::subscriptions::Oldest;
 use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,7 +17,7 @@ use super::{create, follow, input, logs, performed, plugin, test, types};
 use crate::args::{self, ActionCommand, Lines, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
 use crate::context::Context;
 use crate::error::{ExitStatus, because};
-use crate::output::{Field, Format, Record, Row, yes_no};
+use crate::output::{Field, Format, Printer, Record, Row, when, yes_no};
 
 pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatus, Failure> {
     match command {
@@ -229,15 +230,31 @@ impl Record for Subscription {
         if let Some(cursor) = self.cursor {
             fields.push(("after", cursor.to_string()));
         }
+        fields.extend(self.waiting.filter(|waiting| *waiting > 0).map(|waiting| ("waiting", waiting.to_string())));
         fields
     }
 }
 
 fn subscribe(context: &Context, args: SubscribeAction) -> Result<(), Failure> {
-    let SubscribeAction { peer, action, receiver, filter } = args;
-    let call = Subscribe { peer: other(context, &peer)?, action, receiver, filter };
+    let SubscribeAction { peer, action, receiver, from, filter } = args;
+    let call = Subscribe { peer: other(context, &peer)?, action, receiver, from, filter };
     let subscription = context.talk(async |daemon| daemon.call(&call).await)?;
-    context.printer.record(&subscription)
+    context.printer.record(&subscription)?;
+    if subscription.waiting.is_none() && !from.is_now() {
+        context.printer.note(
+            "the peer's version does not know `--from`: this begins with what is published from now on; \
+             once the peer is updated, `coattail subscriptions reset` goes back",
+        );
+    }
+    gone(&context.printer, subscription.oldest.as_ref());
+    Ok(())
+}
+
+/// Says what a publisher does not have any more, if that was asked for.
+pub(super) fn gone(printer: &Printer, oldest: Option<&Oldest>) {
+    let Some(Oldest { sequence, time }) = oldest else { return };
+    let published = time.as_deref().map_or_else(|| "the next".to_owned(), |time| format!("of {}", when(time)));
+    printer.note(&format!("what was published before number {sequence} ({published}) is not kept any more"));
 }
 
 fn unsubscribe(context: &Context, args: UnsubscribeAction) -> Result<(), Failure> {

@@ -27,6 +27,7 @@ mod plugin;
 mod publications;
 mod reach;
 mod record;
+mod reset;
 mod said;
 mod service;
 mod subscribers;

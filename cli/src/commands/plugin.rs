@@ -54,6 +54,11 @@ fn limits(limits: &PluginLimits) -> Vec<Field> {
     ];
     fields.extend(limits.max_calls.map(|most| ("max calls", most.to_string())));
     fields.push(("start", time(limits.start_ms)));
+    fields.extend(limits.retry_ms.as_ref().map(|waits| {
+        let waits: Vec<_> = waits.iter().map(|wait| time(*wait)).collect();
+        ("retry", if waits.is_empty() { "never".to_owned() } else { format!("after {}", waits.join(", ")) })
+    }));
+    fields.extend(limits.order_key.as_ref().map(|key| ("order key", key.to_string())));
     fields
 }
 

@@ -2,9 +2,9 @@ use coattail::filter::Filter;
 use coattail::id::SubscriptionId;
 use coattail::wire::Failure;
 use coattail::wire::host::{ListSubscribers, RevokeSubscriber, Subscriber, Unsubscribed};
-use coattail::wire::subscriptions::{PauseSubscriber, ResumeSubscriber};
+use coattail::wire::subscriptions::{PauseSubscriber, ResetSubscriber, ResumeSubscriber};
 
-use super::ids;
+use super::{ids, reset};
 use crate::args::{SubscribersCommand, WhichSubscription};
 use crate::context::Context;
 use crate::error::ExitStatus;
@@ -70,6 +70,11 @@ pub(super) fn run(context: &Context, command: SubscribersCommand) -> Result<Exit
         SubscribersCommand::Resume(which) => {
             let call = ResumeSubscriber { subscription: id(&which)? };
             context.printer.record(&context.talk(async |daemon| daemon.call(&call).await)?)?;
+        }
+        SubscribersCommand::Reset(args) => {
+            let (subscription, from) = (id(&args.which)?, args.from);
+            let call = |dry_run| ResetSubscriber { subscription, from, dry_run };
+            reset::run(context, call, args.dry_run, "the subscriber could not be told; it is told when it comes back")?;
         }
         SubscribersCommand::Revoke(args) => {
             let subscription = id(&args.which)?;

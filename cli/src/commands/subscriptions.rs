@@ -2,10 +2,10 @@ use coattail::filter::Filter;
 use coattail::id::SubscriptionId;
 use coattail::wire::Failure;
 use coattail::wire::subscriptions::{
-    Flow, HeldSubscription, ListSubscriptions, PauseSubscription, Pausing, ResumeSubscription,
+    Flow, HeldSubscription, ListSubscriptions, PauseSubscription, Pausing, ResetSubscription, ResumeSubscription,
 };
 
-use super::ids;
+use super::{ids, reset};
 use crate::args::{SubscriptionsCommand, WhichHeld};
 use crate::context::Context;
 use crate::error::ExitStatus;
@@ -25,6 +25,11 @@ pub(super) fn run(context: &Context, command: SubscriptionsCommand) -> Result<Ex
             let call = ResumeSubscription { subscription: id(&which)? };
             context.printer.record(&context.talk(async |daemon| daemon.call(&call).await)?)?;
         }
+        SubscriptionsCommand::Reset(args) => {
+            let (subscription, from) = (id(&args.which)?, args.from);
+            let call = |dry_run| ResetSubscription { subscription, from, dry_run };
+            reset::run(context, call, args.dry_run, "the publisher could not be told; it finds out when it delivers")?;
+        }
     }
     Ok(ExitStatus::Done)
 }
@@ -43,6 +48,7 @@ impl Row for HeldSubscription {
         "reason",
         "expired",
         "where",
+        "order key",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -60,6 +66,7 @@ impl Row for HeldSubscription {
             or_dash(self.reason.clone()),
             self.expired.to_string(),
             or_dash(self.filter.as_ref().map(Filter::to_string)),
+            or_dash(self.order_key.as_ref().map(ToString::to_string)),
         ]
     }
 

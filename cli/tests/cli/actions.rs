@@ -249,6 +249,8 @@ fn a_plugin_is_shown_whole() {
                     idle_ms: 1_500,
                     max_calls: Some(9),
                     start_ms: 20_000,
+                    retry_ms: Some(vec![5_000, 1_800_000]),
+                    order_key: Some("/customer/id".parse().expect("a pointer")),
                 }),
                 state: Some(PluginState::Ready),
                 reason: None,
@@ -265,7 +267,8 @@ fn a_plugin_is_shown_whole() {
         0,
         "name         keep\nkind         receiver\npath         /i/receivers/keep.js\nruntime      node\n\
          protocol     json-rpc\nstate        ready\ntimeout      60s\nconcurrency  16\nqueue        256\nmin          0\n\
-         max          2\nidle         1.5s\nmax calls    9\nstart        20s\n\
+         max          2\nidle         1.5s\nmax calls    9\nstart        20s\nretry        after 5s, 1800s\n\
+         order key    /customer/id\n\
          input        {\"type\":\"string\"}\n\
          worker       7: 1 calls under way, 2 done, since soon, ending\nwaiting      3\ncalls        4\nfailed       5\n\
          crashes      6\nlast error   then: no\\u{9b}\n",
@@ -320,8 +323,8 @@ fn subscriptions_begin_and_end() {
         .on(move |_: Publish| Ok(Published { id: publication, sequence: 7, duplicate: false }))
         .on(|call: Subscribe| {
             let id = ID.parse().expect("an id");
-            let Subscribe { peer, action, receiver, filter } = call;
-            Ok(Subscription { id, peer, action, receiver, filter, cursor: Some(3) })
+            let Subscribe { peer, action, receiver, filter, .. } = call;
+            Ok(Subscription { id, peer, action, receiver, filter, cursor: Some(3), waiting: Some(0), oldest: None })
         })
         .on(|_: Unsubscribe| Ok(Unsubscribed { id: ID.parse().expect("an id"), told: true, undelivered: None }))
         .serve(&instance);

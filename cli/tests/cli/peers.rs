@@ -133,6 +133,7 @@ fn subscribers_are_listed_and_revoked() {
                 token: "t".to_owned(),
                 cursor: 7,
                 ahead: 0,
+                reset_to: None,
                 lag: 3,
                 attached: false,
                 lag_seconds: Some(70),

@@ -9,6 +9,7 @@ use coattail::wire::peer::{
     Attach, Cancel, Deliver, IssueSubscription, ListActions, ListReceivers, Log, Perform, Performed, Ping, Progress,
     Publish, RemoteAction, Revoke, Subscribe, Unsubscribe, Whereabouts, Working,
 };
+use coattail::wire::places::{Locate, Move, Reset};
 use coattail::wire::plugin::Kind;
 use coattail::wire::{Done, ErrorCode, Failure, Method as _};
 
@@ -85,6 +86,24 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
             // An instance attaches what it holds; what it does not hold is unknown to it.
             let caller: Arc<Caller> = fact(&facts)?;
             parts.publisher.attach(&caller, &fact::<Session>(&facts)?, request).await
+        })
+        .on(parts, |parts: Arc<Parts>, facts, request: Locate| async move {
+            // As with `Attach`.
+            let caller: Arc<Caller> = fact(&facts)?;
+            parts.publisher_resets.locate(&caller, request).await
+        })
+        .on(parts, |parts: Arc<Parts>, facts, request: Reset| async move {
+            // As with `Attach`.
+            let caller: Arc<Caller> = fact(&facts)?;
+            let subscription = request.reached.subscription;
+            let reset = parts.publisher_resets.follow(&caller, request.reached).await.map(|()| Done {});
+            audited(&parts, &caller, Reset::NAME, Some(subscription), reset)
+        })
+        .on(parts, |parts: Arc<Parts>, facts, request: Move| async move {
+            let caller: Arc<Caller> = fact(&facts)?;
+            let subscription = request.reached.subscription;
+            let moved = parts.subscriber_resets.go_on(&caller, request).await.map(|()| Done {});
+            audited(&parts, &caller, Move::NAME, Some(subscription), moved)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Unsubscribe| async move {
             // As with `Attach`.

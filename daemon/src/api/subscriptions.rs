@@ -3,7 +3,8 @@ use std::sync::Arc;
 use coattail::rpc::Service;
 use coattail::wire::Method as _;
 use coattail::wire::subscriptions::{
-    ListSubscriptions, PauseSubscriber, PauseSubscription, ResumeSubscriber, ResumeSubscription,
+    ListSubscriptions, PauseSubscriber, PauseSubscription, ResetSubscriber, ResetSubscription, ResumeSubscriber,
+    ResumeSubscription,
 };
 
 use crate::audit::Fact;
@@ -32,5 +33,21 @@ pub(super) fn subscriptions_service(parts: &Arc<Parts>) -> Service {
             let pausing = parts.publisher.pause(request.subscription, false).await?;
             parts.audit.record(Fact::allowed(ResumeSubscriber::NAME).subject(pausing.id));
             Ok(pausing)
+        })
+        .on(parts, |parts: Arc<Parts>, _, request: ResetSubscription| async move {
+            let is_dry = request.dry_run;
+            let resetting = parts.subscriber_resets.reset(request).await?;
+            if !is_dry {
+                parts.audit.record(Fact::allowed(ResetSubscription::NAME).subject(resetting.id));
+            }
+            Ok(resetting)
+        })
+        .on(parts, |parts: Arc<Parts>, _, request: ResetSubscriber| async move {
+            let is_dry = request.dry_run;
+            let resetting = parts.publisher_resets.reset(request).await?;
+            if !is_dry {
+                parts.audit.record(Fact::allowed(ResetSubscriber::NAME).subject(resetting.id));
+            }
+            Ok(resetting)
         })
 }

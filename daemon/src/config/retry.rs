@@ -36,6 +36,14 @@ impl RetrySchedule {
         Self(Steps::Doubling { first: Duration::from_millis(100), most: Duration::from_secs(30) })
     }
 
+    /// The waits, unless they have no end.
+    pub fn waits(&self) -> Option<&[Duration]> {
+        match &self.0 {
+            Steps::List(waits) => Some(waits),
+            Steps::Doubling { .. } => None,
+        }
+    }
+
     /// How long to wait after the `attempt`th failed try, counted from 1; `None` gives up.
     ///
     /// The wait is spread by ±20 % with `random`, which is from 0 to 1, so that those who failed together

@@ -1,18 +1,22 @@
 use coattail::wire::doctor::Finding;
+use coattail::wire::plugin::Kind;
 use coattail::wire::subscriptions::Stuck;
 
 use super::finding::Area;
-use crate::publications::{Inbox, stuck};
-use crate::store::{Backlog, Looped, Store, WhichDead};
+use crate::parts::Parts;
+use crate::plugins::Plugins;
+use crate::publications::stuck;
+use crate::store::{Backlog, Looped, WhichDead};
 
 const AREA: Area = Area("receivers");
 
 /// Whether receivers take what waits for them. Those that do not are called on, and nothing is lost.
-pub(super) async fn check(store: &Store, inbox: &Inbox, now: jiff::Timestamp) -> Vec<Finding> {
+pub(super) async fn check(Parts { store, inbox, plugins, .. }: &Parts, now: jiff::Timestamp) -> Vec<Finding> {
     let found = async {
         let mut findings: Vec<Finding> = stuck(store, now).await?.into_iter().map(finding).collect();
-        let full = store.backlogs().await?.into_iter().filter(|backlog| inbox.is_full(backlog.subscription));
-        findings.extend(full.map(no_room));
+        let backlogs = store.backlogs().await?;
+        findings.extend(backlogs.iter().filter_map(|backlog| unusable(plugins, backlog)));
+        findings.extend(backlogs.iter().filter(|backlog| inbox.is_full(backlog.subscription)).map(no_room));
         let dead = store.count_dead_letters(WhichDead::All).await?;
         if dead > 0 {
             let message = format!("there are {dead}: publications that receivers did not take");
@@ -29,7 +33,7 @@ pub(super) async fn check(store: &Store, inbox: &Inbox, now: jiff::Timestamp) ->
     found.await.unwrap_or_else(|error: crate::store::Error| vec![AREA.failed("all", error)])
 }
 
-fn no_room(backlog: Backlog) -> Finding {
+fn no_room(backlog: &Backlog) -> Finding {
     let Backlog { subscription, receiver, waiting, .. } = backlog;
     AREA.warning(
         format!("receiver {receiver}"),
@@ -49,6 +53,18 @@ fn loops(looped: Looped) -> Finding {
         format!("a publication was refused, last at {time}, since {} had led to it", hops.saturating_sub(1)),
         format!("`coattail trace {cause}` shows who publishes what leads back to himself"),
     )
+}
+
+/// Whose receiver is missing, or broken, although something comes or waits for it: before that is stuck for long.
+fn unusable(plugins: &Plugins, backlog: &Backlog) -> Option<Finding> {
+    let Backlog { subscription, action, receiver, peer, waiting, .. } = backlog;
+    let is_wanted = peer.is_some() || *waiting > 0;
+    let failure = is_wanted.then(|| plugins.check(Kind::Receiver, receiver.as_str()).err()).flatten()?;
+    Some(AREA.warning(
+        format!("receiver {receiver}"),
+        format!("{failure}; the subscription {subscription} to `{action}` needs it, and {waiting} publications wait"),
+        "mend it or put it back, or end the subscription with `coattail action unsubscribe`; what waits is kept",
+    ))
 }
 
 fn finding(stuck: Stuck) -> Finding {

@@ -250,9 +250,14 @@ fn specify(
             return Err(Problem::new(format!("`{}` is a link that leads nowhere", path.display()), None).withdrawn());
         }
     };
-    if id.kind == Kind::Action && manifest.retry.is_some() {
-        let problem = format!("`{}` has a `retry`, and only receivers are called again", manifest_path.display());
-        return Err(Problem::new(problem, "remove it".to_owned()));
+    for (key, is_there, why) in [
+        ("a `retry`", manifest.retry.is_some(), "only receivers are called again"),
+        ("an `order_key`", manifest.order_key.is_some(), "only receivers handle publications"),
+    ] {
+        if id.kind == Kind::Action && is_there {
+            let problem = format!("`{}` has {key}, and {why}", manifest_path.display());
+            return Err(Problem::new(problem, "remove it".to_owned()));
+        }
     }
     let schemas = schemas(id.kind, &manifest, manifest_path)?;
     let is_folder = *shape == Shape::Folder;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use coattail::id::CallId;
 use coattail::name::{ActionName, ReceiverName};
+use coattail::pointer::Pointer;
 use coattail::rpc::{Deadline, Service};
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
@@ -204,6 +205,13 @@ impl Plugins {
     pub(crate) fn retry_schedule(&self, receiver: &ReceiverName) -> Option<RetrySchedule> {
         let spec = self.shared.find(&PluginId { kind: Kind::Receiver, name: receiver.as_str().to_owned() }).ok()?;
         spec.manifest.retry.clone().map(RetrySchedule::list)
+    }
+
+    /// What tells publications apart that a receiver handles at once, if its sidecar says so, and how many it handles at
+    /// once. Nothing if that is not known, since it cannot be run.
+    pub(crate) fn order(&self, receiver: &ReceiverName) -> Option<(Option<Pointer>, usize)> {
+        let spec = self.shared.find(&PluginId { kind: Kind::Receiver, name: receiver.as_str().to_owned() }).ok()?;
+        Some((spec.manifest.order_key.clone(), spec.at_once(&self.shared.settings)))
     }
 
     /// The last lines that a receiver printed or said during a call, as far as they are known to be of this one.

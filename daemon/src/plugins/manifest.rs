@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
+use coattail::pointer::Pointer;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
 use serde_json::Value;
@@ -15,7 +16,7 @@ use crate::config::{MAX_RETRIES, duration};
 const LARGEST: u64 = 64 * 1024;
 
 /// The keys of a sidecar, for those who mistype one. The fields of [`Manifest`].
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "description",
     "protocol",
     "command",
@@ -29,6 +30,7 @@ const KEYS: [&str; 15] = [
     "max_calls",
     "start",
     "retry",
+    "order_key",
     "input",
     "output",
 ];
@@ -67,6 +69,8 @@ pub(super) struct Manifest {
     /// How long to wait after each failed call of a receiver, until it is given up. Empty: it is called once.
     #[serde(deserialize_with = "durations")]
     pub(super) retry: Option<Vec<Duration>>,
+    /// What of a publication tells those apart that a receiver handles in order from those that it handles at once.
+    pub(super) order_key: Option<Pointer>,
     /// JSON Schema of what goes in.
     pub(super) input: Option<Value>,
     /// JSON Schema of what comes out.
@@ -290,6 +294,8 @@ mod tests {
             "idle: 0",
             "retry: 5s",
             "retry: [soon]",
+            "order_key: customer",
+            "order_key: 5",
         ] {
             assert!(matches!(Manifest::parse(text), Err(ManifestError::Yaml(_))), "{text}");
         }

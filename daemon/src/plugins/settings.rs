@@ -5,6 +5,7 @@ use coattail::id::IssuerHash;
 use coattail::wire::plugin::Kind;
 
 use super::{Journals, Tap};
+use crate::config::RetrySchedule;
 use crate::feeds::Feeds;
 
 /// What plugins are run with. Built from the configuration by whoever starts them.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// Calls of one plugin that wait for their turn; one more is refused as busy.
     pub queue: usize,
+    /// When receivers are called again whose sidecars do not say it.
+    pub retry: RetrySchedule,
     /// Bytes of one message to or from a worker, and of the output of a plain plugin.
     pub frame: usize,
     /// What is said of the calls under way.
@@ -66,6 +69,7 @@ impl Settings {
             idle: Duration::from_mins(5),
             concurrency: 16,
             queue: 256,
+            retry: RetrySchedule::receivers(),
             frame: 8 * 1024 * 1024,
             feeds: Feeds::default(),
             journals: Journals::default(),

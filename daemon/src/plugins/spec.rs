@@ -12,6 +12,7 @@ use coattail::wire::host::PluginState;
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure, Raw};
 
+use super::Settings;
 use super::manifest::Manifest;
 use super::schema::Schemas;
 use super::tree::Tree;
@@ -119,6 +120,14 @@ pub(super) struct Spec {
     pub(super) schemas: Schemas,
     /// Differs when a file has changed.
     pub(super) fingerprint: Fingerprint,
+}
+
+impl Spec {
+    /// Calls that are done at once, by all of its workers.
+    pub(super) fn at_once(&self, settings: &Settings) -> usize {
+        let each = self.manifest.concurrency.unwrap_or(settings.concurrency);
+        each.saturating_mul(if self.plain { 1 } else { self.manifest.max.unwrap_or(1) })
+    }
 }
 
 /// What stands between `argv` and the file.

@@ -117,6 +117,11 @@ impl Plugins {
             idle_ms: milliseconds(manifest.idle.unwrap_or(settings.idle)),
             max_calls: manifest.max_calls,
             start_ms: milliseconds(manifest.start.unwrap_or(settings.start)),
+            retry_ms: (spec.id.kind == Kind::Receiver).then(|| {
+                let waits = manifest.retry.as_deref().or(settings.retry.waits()).unwrap_or_default();
+                waits.iter().copied().map(milliseconds).collect()
+            }),
+            order_key: manifest.order_key.clone(),
         }
     }
 

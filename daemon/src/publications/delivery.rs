@@ -60,7 +60,7 @@ struct Inner {
     state: Mutex<State>,
     /// Told whenever there is something new in a log.
     published: watch::Sender<()>,
-    /// Told whenever somebody has stored something, was paused or resumed, or has left.
+    /// Told whenever a subscription has got further, was paused or resumed, was told to go on from elsewhere, or has ended.
     moved: watch::Sender<()>,
     tracker: TaskTracker,
     cancel: CancellationToken,
@@ -121,7 +121,7 @@ impl Delivery {
         self.inner.published.subscribe()
     }
 
-    /// Somebody has stored something, was paused or resumed, or has left.
+    /// A subscription has got further, was paused or resumed, was told to go on from elsewhere, or has ended.
     pub(super) fn note_moved(&self) {
         self.inner.moved.send_replace(());
     }
@@ -129,6 +129,11 @@ impl Delivery {
     /// Tells from now on when subscribers have moved.
     pub(super) fn moves(&self) -> watch::Receiver<()> {
         self.inner.moved.subscribe()
+    }
+
+    /// Whether anybody is told anything: the service runs.
+    pub(super) fn is_running(&self) -> bool {
+        self.state().running
     }
 
     /// Cancelled when nothing is delivered any more, since the service stops.
@@ -176,7 +181,7 @@ impl Delivery {
         for SetBack { subscription, by, ahead } in self.inner.store.set_back(reached).await? {
             if by > 0 {
                 tracing::warn!(%subscription, %subscriber, count = by,
-                    "the subscriber lacks what it had stored, and gets it again as far as it is kept: it was restored from a backup, or its message crossed a delivery");
+                    "the subscriber lacks what it had stored, and gets it again as far as it is kept: it was restored from a backup, or reset, or its message crossed a delivery");
             }
             if ahead > 0 {
                 tell_ahead(subscription, subscriber, ahead);

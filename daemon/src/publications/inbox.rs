@@ -7,14 +7,13 @@ use coattail::kill_point;
 use coattail::name::ActionName;
 use coattail::wire::peer::{Addressee, Ahead, Deliver, Gap, Reached, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication, Span};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cause::Causes;
 use super::links::Links;
 use super::room::Room;
-use super::runner::{ReceiverSettings, Runner};
+use super::runner::{ReceiverSettings, Runner, Wake};
 use super::signature::{Former, Verifier};
 use crate::config::Limits;
 use crate::plugins::Plugins;
@@ -49,7 +48,7 @@ struct Inner {
     room: Room,
     settings: ReceiverSettings,
     // Held for map operations, never over an await.
-    runners: Mutex<HashMap<SubscriptionId, Arc<Notify>>>,
+    runners: Mutex<HashMap<SubscriptionId, Arc<Wake>>>,
     /// False while the instance is opened by a command: then what waits, waits for the service.
     running: AtomicBool,
     tracker: TaskTracker,
@@ -96,7 +95,7 @@ impl Inbox {
             return Ok(());
         }
         for lane in self.inner.store.subscriptions_with_waiting().await? {
-            self.wake(lane);
+            self.wake(lane).anew();
         }
         Ok(())
     }
@@ -161,7 +160,7 @@ impl Inbox {
         let mut stored = self.store(publications, skipped, allowed).await?;
         stored.refused.append(&mut refused);
         for lane in lanes {
-            self.wake(lane);
+            self.wake(lane).more();
         }
         Ok(stored)
     }
@@ -205,14 +204,13 @@ impl Inbox {
         Ok(Stored { refused, behind, ahead, skipped: has_skipped })
     }
 
-    /// Runs the receiver of a subscription for what waits.
-    fn wake(&self, lane: InboxLane) {
+    /// What wakes the runner of a subscription, which runs its receiver for what waits.
+    fn wake(&self, lane: InboxLane) -> Arc<Wake> {
         let mut runners = self.runners();
-        if let Some(runner) = runners.get(&lane.subscription) {
-            runner.notify_one();
-            return;
+        if let Some(wake) = runners.get(&lane.subscription) {
+            return wake.clone();
         }
-        let wake = Arc::new(Notify::new());
+        let wake = Arc::new(Wake::default());
         runners.insert(lane.subscription, wake.clone());
         drop(runners);
         let runner = Runner {
@@ -223,9 +221,10 @@ impl Inbox {
             room: self.inner.room.clone(),
             settings: self.inner.settings.clone(),
             lane,
-            wake,
+            wake: wake.clone(),
         };
         self.inner.tracker.spawn(runner.run(self.inner.cancel.clone()));
+        wake
     }
 
     /// Starts no more receivers, and waits for those that run. What they have not finished is handled at the next
@@ -237,7 +236,7 @@ impl Inbox {
         self.runners().clear();
     }
 
-    fn runners(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Arc<Notify>>> {
+    fn runners(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Arc<Wake>>> {
         self.inner.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

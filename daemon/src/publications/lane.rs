@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 use coattail::id::SubscriptionId;
 use coattail::kill_point;
 use coattail::rpc::Session;
-use coattail::wire::peer::{Addressee, Deliver, Gap, Refused, Stored};
+use coattail::wire::peer::{Addressee, Deliver, Gap, Reached, Refused, Stored};
+use coattail::wire::places::Move;
 use coattail::wire::{ErrorCode, Failure, Span};
 use jiff::Timestamp;
 use tokio::time::timeout_at;
@@ -159,6 +160,14 @@ impl Lane {
         let mut members = self.members().await?;
         let is_deserted = members.is_empty();
         members.retain(|member| !member.paused);
+        if let Some((id, place)) = members.iter().find_map(|member| Some((member.id, member.moving?))) {
+            let told = self.tell_move(&members, Reached { subscription: id, place }, used).await;
+            if let Err(failure) = &told {
+                self.store.set_last_error(vec![id], failure.to_string()).await?;
+                self.give_up_if_refused(&members, failure).await?;
+            }
+            return told.map(|()| Round::Sent);
+        }
         course.gaps.forget(members.iter().map(|member| member.cursor).min().unwrap_or_default());
         let visits = |id| self.delivery.visit(id);
         let Some(Turn { members, after, is_partial }) = course.turns.next(members, Instant::now(), visits) else {
@@ -260,6 +269,26 @@ impl Lane {
             stretch.append(next);
         }
         Ok(stretch)
+    }
+
+    /// Has a subscription go on from elsewhere, as the owner wants: before anything else is delivered to it. Once the
+    /// subscriber has it on disk, the cursor follows; after a kill in between it is told again, and finds nothing to do.
+    async fn tell_move(&self, members: &[Member], reached: Reached, used: &mut Option<Session>) -> Result<(), Failure> {
+        let session = self.session(members, used).await?;
+        let Reached { subscription: id, place } = reached;
+        match session.call_within(STORE_LIMIT, &Move { reached }).await {
+            Ok(_) => self.store.moved(id, place).await?,
+            Err(failure) if failure.is_temporary() => return Err(failure),
+            Err(failure) if failure.code == ErrorCode::TokenRevoked => self.end(id, &failure).await?,
+            // Nor would it be done next time.
+            Err(failure) => {
+                tracing::warn!(subscription = %id, subscriber = %self.key.subscriber, %failure,
+                    "the subscriber does not go on from elsewhere");
+                self.store.give_up_move(id, place, failure.to_string()).await?;
+            }
+        }
+        self.delivery.note_moved();
+        Ok(())
     }
 
     /// The session that the subscriber attached, else one that we dial.
@@ -401,7 +430,7 @@ fn moved(to: &Addressee, end: u64, skipped: &[Span], expired: &[u64], gaps: &[Ga
     let expired = expired.iter().filter(|&&sequence| to.after < sequence && sequence <= end).count() as u64;
     let missed = gaps.iter().filter(|gap| to.after < gap.sequence && gap.sequence <= end).count() as u64;
     let skipped = skipped.iter().map(within).sum::<u64>() + missed;
-    Advance { subscription: to.subscription, to: end, skipped, expired }
+    Advance { subscription: to.subscription, from: Some(to.after), to: end, skipped, expired }
 }
 
 #[cfg(test)]

@@ -4,18 +4,21 @@
 //! A publication exists if and only if its row was committed; nothing held in memory is needed to deliver it. After a
 //! kill at any line the rows say where to go on: what was sent and not yet answered is sent again and recognised.
 
+mod by_key;
 mod cause;
 mod dead_letters;
 mod delivery;
 mod gaps;
 mod history;
 mod inbox;
+mod keys;
 mod lane;
 mod lanes;
 mod links;
 mod publish;
 mod reach;
 mod received;
+mod reset;
 mod room;
 mod runner;
 mod schedule;
@@ -37,6 +40,7 @@ pub(crate) use links::{Links, Unconfirmed};
 pub(crate) use publish::Publisher;
 pub(crate) use reach::Reaches;
 pub(crate) use received::read as read_received;
+pub(crate) use reset::{PublisherResets, SubscriberResets};
 pub(crate) use runner::ReceiverSettings;
 pub(crate) use schedule::Schedule;
 pub(crate) use signature::signer;

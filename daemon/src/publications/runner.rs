@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coattail::id::CallId;
@@ -10,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::by_key::ByKey;
 use super::cause::{Cause, Causes};
 use super::links::Links;
 use super::room::Room;
@@ -27,9 +29,13 @@ pub(crate) struct ReceiverSettings {
 }
 
 /// How long to wait when the store fails: it says so itself, and the publication is safe.
-const STORE_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const STORE_PAUSE: Duration = Duration::from_secs(5);
 
-/// Calls the receiver of one subscription for what waits in the inbox, in order, one after the other.
+/// How long to wait for the time of another try before the sidecar is looked at again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Calls the receiver of one subscription for what waits in the inbox: in order, one after the other, or as the sidecar
+/// says [by key](ByKey).
 pub(super) struct Runner {
     pub(super) store: Store,
     pub(super) plugins: Plugins,
@@ -38,53 +44,100 @@ pub(super) struct Runner {
     pub(super) room: Room,
     pub(super) settings: ReceiverSettings,
     pub(super) lane: InboxLane,
-    pub(super) wake: Arc<Notify>,
+    pub(super) wake: Arc<Wake>,
+}
+
+/// Tells a runner that there is something to do.
+#[derive(Debug, Default)]
+pub(super) struct Wake {
+    notify: Notify,
+    /// It may come before what the runner has looked at already.
+    pub(super) anew: AtomicBool,
+}
+
+impl Wake {
+    /// Something has come with a delivery, after everything else.
+    pub(super) fn more(&self) {
+        self.notify.notify_one();
+    }
+
+    /// Something has come, or anything else has changed.
+    pub(super) fn anew(&self) {
+        self.anew.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    pub(super) async fn notified(&self) {
+        self.notify.notified().await;
+    }
+}
+
+/// What became of a publication.
+pub(super) enum Handled {
+    /// It does not wait any more.
+    Done,
+    /// It is tried again, not before this time, in milliseconds.
+    Later(i64),
+    /// It waits as before: the service is stopping.
+    Left,
 }
 
 impl Runner {
     pub(super) async fn run(self, cancel: CancellationToken) {
-        loop {
-            let next = cancel.run_until_cancelled(self.next()).await;
-            let Some(item) = next else { return };
-            // Not cancelled from here on, so that a receiver which is under way at a stop can finish; the plugins'
-            // own deadline bounds it.
-            if let Err(failure) = self.handle(item, &cancel).await {
-                tracing::error!(subscription = %self.lane.subscription, %failure, "the inbox could not be written");
-                if cancel.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none() {
-                    return;
-                }
+        while !cancel.is_cancelled() {
+            match self.plugins.order(&self.lane.receiver) {
+                Some((Some(pointer), at_once)) => ByKey::new(&self, pointer, at_once, &cancel).run().await,
+                // In order, if nothing is known: that is never wrong.
+                _ => self.handle_first(&cancel).await,
             }
         }
     }
 
-    /// The first publication that waits, once its time has come.
-    async fn next(&self) -> InboxItem {
-        loop {
-            match self.store.next_waiting(self.lane.subscription).await {
-                Ok(None) => self.wake.notified().await,
-                Ok(Some(item)) => {
-                    // What nobody wants any more when it is tried again need not wait for that.
-                    let next = item.expires.map_or(item.next_attempt, |expires| expires.min(item.next_attempt));
-                    let wait = next.saturating_sub(now());
-                    match u64::try_from(wait) {
-                        // Or until there is something new: it may be before this one.
-                        Ok(wait @ 1..) => {
-                            let _ = timeout(Duration::from_millis(wait), self.wake.notified()).await;
-                        }
-                        // What a receiver has done could not be noted, so it would be called again for it.
-                        _ if self.store.is_writable().is_err() => tokio::time::sleep(STORE_PAUSE).await,
-                        _ => return item,
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(subscription = %self.lane.subscription, %error, "the inbox could not be read");
-                    tokio::time::sleep(STORE_PAUSE).await;
-                }
-            }
+    async fn handle_first(&self, cancel: &CancellationToken) {
+        let Some(Some(item)) = cancel.run_until_cancelled(self.first()).await else { return };
+        // Not cancelled from here on, so that a receiver which is under way at a stop can finish; the plugins' own
+        // deadline bounds it.
+        if let Err(failure) = self.handle(item, cancel).await {
+            tracing::error!(subscription = %self.lane.subscription, %failure, "the inbox could not be written");
+            cancel.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
         }
     }
 
-    async fn handle(&self, item: InboxItem, cancel: &CancellationToken) -> Result<(), Failure> {
+    /// The first publication that waits, if its time has come. Otherwise nothing, once it is time to look again.
+    async fn first(&self) -> Option<InboxItem> {
+        match self.store.next_waiting(self.lane.subscription).await {
+            Ok(None) => self.wake.notified().await,
+            Ok(Some(item)) => match u64::try_from(item.due().saturating_sub(now())) {
+                // Or until there is something new: it may be before this one.
+                Ok(wait @ 1..) => {
+                    let wait = Duration::from_millis(wait).min(LONGEST_PAUSE);
+                    let _ = timeout(wait, self.wake.notified()).await;
+                }
+                _ => return Some(item),
+            },
+            Err(error) => {
+                tracing::error!(subscription = %self.lane.subscription, %error, "the inbox could not be read");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+        }
+        None
+    }
+
+    /// Calls the receiver, and notes what came of it. What was skipped meanwhile is done with.
+    pub(super) async fn handle(&self, item: InboxItem, cancel: &CancellationToken) -> Result<Handled, Failure> {
+        // What it does could not be noted, so it would be called again for it.
+        while self.store.is_writable().is_err() {
+            if cancel.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none() {
+                return Ok(Handled::Left);
+            }
+        }
+        match self.call(item, cancel).await {
+            Err(Error::Missing(_)) => Ok(Handled::Done),
+            handled => Ok(handled?),
+        }
+    }
+
+    async fn call(&self, item: InboxItem, cancel: &CancellationToken) -> Result<Handled, Error> {
         let (subscription, place) = (item.subscription, item.place);
         let (sequence, bytes) = (place.sequence, Waiting::bytes_of(item.payload.get()));
         if item.expires.is_some_and(|expires| expires <= now()) {
@@ -92,9 +145,10 @@ impl Runner {
             let last = LastTry { attempt: item.attempts, began: now(), ended: now() };
             self.note(cancel, || self.store.expire(subscription, place, last)).await?;
             self.make_room(bytes);
-            return Ok(());
+            return Ok(Handled::Done);
         }
-        let (attempt, receiver) = (item.attempts + 1, item.receiver.clone());
+        let attempt = item.attempts + 1;
+        let (receiver, expires) = (item.receiver.clone(), item.expires.unwrap_or(i64::MAX));
         let (call, began) = (CallId::new(), now());
         kill_point!("receiver.before-start");
         let Err(failure) = self.receive(call, item, attempt).await else {
@@ -103,14 +157,14 @@ impl Runner {
             self.note(cancel, || self.store.finish(subscription, place, last)).await?;
             kill_point!("receiver.finished");
             self.make_room(bytes);
-            return Ok(());
+            return Ok(Handled::Done);
         };
         kill_point!("receiver.failed");
         let failed = |reason: &str| FailedTry { attempt, began, reason: reason.to_owned() };
         let delay = match failure.code {
             ErrorCode::Rejected => None,
             // Nobody failed; the service is stopping.
-            ErrorCode::ShuttingDown => return Ok(()),
+            ErrorCode::ShuttingDown => return Ok(Handled::Left),
             _ => self.delay(&receiver, attempt, &failure),
         };
         match delay {
@@ -120,6 +174,7 @@ impl Runner {
                 let retry = || self.store.retry(subscription, place, failed(&failure.message), next);
                 self.note(cancel, retry).await?;
                 kill_point!("receiver.to-be-retried");
+                Ok(Handled::Later(next.min(expires)))
             }
             None => {
                 tracing::error!(%receiver, sequence, attempt, %failure, "a publication went to the dead letters");
@@ -128,9 +183,9 @@ impl Runner {
                 self.note(cancel, bury).await?;
                 kill_point!("receiver.given-up");
                 self.make_room(bytes);
+                Ok(Handled::Done)
             }
         }
-        Ok(())
     }
 
     /// A publication waits no more. A publisher that was told to wait hears of the room by being attached to anew.
@@ -143,7 +198,7 @@ impl Runner {
 
     /// Puts on disk what has become of a publication, also if the disk does not take it at once: to call the receiver
     /// again is no way out.
-    async fn note<F>(&self, cancel: &CancellationToken, write: impl Fn() -> F) -> Result<(), Failure>
+    async fn note<F>(&self, cancel: &CancellationToken, write: impl Fn() -> F) -> Result<(), Error>
     where
         F: Future<Output = Result<(), Error>>,
     {
@@ -156,10 +211,10 @@ impl Runner {
                             "what a receiver has done cannot be noted, and is tried to be until it can");
                     }
                     if cancel.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none() {
-                        return Err(error.into());
+                        return Err(error);
                     }
                 }
-                written => return Ok(written?),
+                written => return written,
             }
         }
     }
@@ -212,6 +267,6 @@ const OUTPUT: usize = 8 * 1024;
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_hours(24);
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }

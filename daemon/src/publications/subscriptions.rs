@@ -1,9 +1,11 @@
 use coattail::id::SubscriptionId;
-use coattail::wire::subscriptions::{Flow, HeldSubscription, Pausing};
+use coattail::wire::places;
+use coattail::wire::subscriptions::{Flow, HeldSubscription, Oldest, Pausing};
 use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
 
 use super::Inbox;
+use crate::plugins::Plugins;
 use crate::store::{Backlog, Error, Store};
 
 /// What this instance is subscribed to, for its owner to look at and to pause. Cheap to clone.
@@ -11,11 +13,12 @@ use crate::store::{Backlog, Error, Store};
 pub(crate) struct Subscriptions {
     store: Store,
     inbox: Inbox,
+    plugins: Plugins,
 }
 
 impl Subscriptions {
-    pub(crate) fn new(store: Store, inbox: Inbox) -> Self {
-        Self { store, inbox }
+    pub(crate) fn new(store: Store, inbox: Inbox, plugins: Plugins) -> Self {
+        Self { store, inbox, plugins }
     }
 
     pub(crate) async fn list(&self) -> Result<Vec<HeldSubscription>, Failure> {
@@ -25,8 +28,7 @@ impl Subscriptions {
     /// Its receiver is not called any more, or again. A call that is under way ends as it ends.
     pub(crate) async fn pause(&self, id: SubscriptionId, paused: bool) -> Result<Pausing, Failure> {
         self.store.pause(id, paused).await.map_err(|error| match error {
-            Error::Missing(_) => Failure::new(ErrorCode::NotFound, format!("there is no subscription {id} of ours"))
-                .hint("`coattail subscriptions list` shows them; those of others are `subscribers`"),
+            Error::Missing(_) => not_ours(id),
             error => error.into(),
         })?;
         if !paused {
@@ -44,6 +46,7 @@ impl Subscriptions {
             Some(_) if has_failed => Flow::Failing,
             Some(_) => Flow::Running,
         };
+        let order_key = self.plugins.order(&backlog.receiver).and_then(|(pointer, _)| pointer);
         let time = |millis| Timestamp::from_millisecond(millis).unwrap_or_default().to_string();
         let first = backlog.first;
         HeldSubscription {
@@ -56,6 +59,7 @@ impl Subscriptions {
             sequence: backlog.stored.map(|stored| stored.sequence),
             waiting: backlog.waiting,
             dead: backlog.dead,
+            order_key,
             expired: backlog.expired,
             state,
             waiting_since: first.as_ref().map(|first| time(first.since)),
@@ -66,4 +70,16 @@ impl Subscriptions {
             reason: first.and_then(|first| first.reason),
         }
     }
+}
+
+pub(super) fn not_ours(id: SubscriptionId) -> Failure {
+    Failure::new(ErrorCode::NotFound, format!("there is no subscription {id} of ours"))
+        .hint("`coattail subscriptions list` shows them; those of others are `subscribers`")
+}
+
+/// The first publication that is kept, for people.
+pub(super) fn oldest(oldest: places::Oldest) -> Oldest {
+    let places::Oldest { sequence, time } = oldest;
+    let time = time.and_then(|time| Timestamp::from_millisecond(time).ok()).map(|time| time.to_string());
+    Oldest { sequence, time }
 }

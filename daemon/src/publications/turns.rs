@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn member(id: SubscriptionId, cursor: u64) -> Member {
-        Member { id, cursor, epoch: 0, lag: 100 - cursor, paused: false }
+        Member { id, cursor, epoch: 0, lag: 100 - cursor, paused: false, moving: None }
     }
 
     #[test]

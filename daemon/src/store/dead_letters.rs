@@ -65,6 +65,17 @@ impl Store {
     ) -> Result<(), Error> {
         self.write(move |group| {
             let (key, FailedTry { attempt, began, reason }) = (subscription.to_string(), failed);
+            // It may have been given up before, and come again since the subscription was reset.
+            let before = "DELETE FROM dead_letters WHERE subscription = ?1 AND epoch = ?2 AND sequence = ?3
+                          RETURNING publication";
+            let before = group
+                .db()
+                .prepare_cached(before)?
+                .query_row(params![key, place.epoch, signed(place.sequence)], |row| row.get(0));
+            if let Some(row) = before.optional()? {
+                release(group.db(), row)?;
+                group.tally.dead -= 1;
+            }
             group
                 .db()
                 .prepare_cached(
@@ -127,10 +138,14 @@ impl Store {
         self.write(move |group| {
             let taken = dig_up(group.db(), &which, limit)?;
             for (subscription, place, row) in &taken {
-                wait(group.db(), *subscription, *place, *row, true)?;
+                if wait(group.db(), *subscription, *place, *row, true)? {
+                    group.tally.waiting += 1;
+                } else {
+                    // It has come again since the subscription was reset.
+                    release(group.db(), *row)?;
+                }
             }
             group.tally.dead -= signed(taken.len() as u64);
-            group.tally.waiting += signed(taken.len() as u64);
             Ok(taken.len() as u64)
         })
         .await

@@ -108,7 +108,7 @@ impl Store {
 }
 
 /// Of which epoch a sequence is.
-fn epoch_of(db: &Connection, log: i64, sequence: u64) -> Result<i64, Error> {
+pub(super) fn epoch_of(db: &Connection, log: i64, sequence: u64) -> Result<i64, Error> {
     let query = "SELECT epoch FROM epochs WHERE log = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1";
     let epoch = db.prepare_cached(query)?.query_row(params![log, signed(sequence)], |row| row.get(0)).optional()?;
     Ok(epoch.unwrap_or(0))

@@ -97,6 +97,14 @@ pub enum Error {
     /// There is none.
     #[error("there is no such {0}")]
     Missing(&'static str),
+    /// A log has not got so far.
+    #[error("nothing has the number {sequence} yet: the last that was published has {head}")]
+    NotYet {
+        /// What was asked for.
+        sequence: u64,
+        /// The last that was given out.
+        head: u64,
+    },
     /// Publications of one delivery must be of one log, in ascending order.
     #[error("the publications are not of one log in ascending order")]
     Unordered,
@@ -121,7 +129,7 @@ impl Error {
             Self::Newer { .. } | Self::Older { .. } => ErrorCode::UnsupportedVersion,
             Self::Exists(_) | Self::OtherPayload(_) => ErrorCode::AlreadyExists,
             Self::Missing(_) => ErrorCode::NotFound,
-            Self::Unordered => ErrorCode::InvalidInput,
+            Self::Unordered | Self::NotYet { .. } => ErrorCode::InvalidInput,
             Self::Closed => ErrorCode::ShuttingDown,
             Self::Damaged(_)
             | Self::Faulty { .. }
@@ -152,6 +160,7 @@ impl Error {
             Self::Open { .. } => Some("run `coattail data migrate` if it was never made, or check who owns the file"),
             Self::Newer { .. } => Some("use the newer version of coattail that made it"),
             Self::Older { .. } => Some("run `coattail data migrate latest`"),
+            Self::NotYet { .. } => Some("`--from now` begins with what is published next"),
             Self::OtherPayload(_) => {
                 Some("choose an id for each publication, and the same only to publish the same again")
             }

@@ -90,6 +90,14 @@ pub struct InboxItem {
     pub expires: Option<i64>,
 }
 
+impl InboxItem {
+    /// When it is to be looked at, in milliseconds: when it may be tried, or before that, once its time is over. What
+    /// nobody wants any more need not wait for another try.
+    pub fn due(&self) -> i64 {
+        self.expires.map_or(self.next_attempt, |expires| expires.min(self.next_attempt))
+    }
+}
+
 impl Store {
     /// Takes a delivery into the inbox, in one transaction: payloads once, and a row for each subscription that has
     /// not had them, even if it has handled them since. `publications` are of one log, in ascending order, and so are the
@@ -121,16 +129,16 @@ impl Store {
     }
 
     /// The first publication that waits for the receiver of a subscription, whether or not its time has come. Nothing
-    /// while it is paused.
+    /// while it is paused. What lies beyond the place of a subscription that was reset waits until it is delivered again.
     pub async fn next_waiting(&self, subscription: SubscriptionId) -> Result<Option<InboxItem>, Error> {
         self.read(move |db| {
-            let query = "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, i.replayed, c.receiver
-                         FROM inbox i JOIN inbox_cursors c USING (subscription)
-                             JOIN inbox_publications p ON p.row = i.publication
-                         WHERE i.subscription = ?1
-                             AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.subscription = ?1)
-                         ORDER BY i.epoch, i.sequence LIMIT 1";
-            Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], item).optional()?)
+            let query = format!(
+                "SELECT p.*, i.subscription, i.attempts, i.next_attempt, i.reason, i.replayed, c.receiver
+                 FROM inbox i JOIN inbox_cursors c USING (subscription)
+                     JOIN inbox_publications p ON p.row = i.publication
+                 WHERE i.subscription = ?1 AND {READY} ORDER BY i.epoch, i.sequence LIMIT 1"
+            );
+            Ok(db.prepare_cached(&query)?.query_row([subscription.to_string()], item).optional()?)
         })
         .await
     }
@@ -232,6 +240,12 @@ impl Store {
     }
 }
 
+/// What waits may be given to the receiver: the subscription is not paused, and what comes before it was delivered again
+/// if the subscription was reset. If it has ended, nothing more is delivered.
+pub(super) const READY: &str = "NOT EXISTS (SELECT 1 FROM paused WHERE paused.subscription = ?1)
+    AND ((i.epoch, i.sequence) <= (c.epoch, c.sequence)
+        OR NOT EXISTS (SELECT 1 FROM issued_tokens WHERE issued_tokens.id = ?1))";
+
 /// Deletes the cursor of a subscription that has ended once nothing of it is left in the inbox.
 pub(super) fn forget_if_drained(db: &Connection, subscription: SubscriptionId) -> Result<(), Error> {
     let drained = db
@@ -292,23 +306,31 @@ fn take(
             duplicates += u64::from(matches!(step, Step::Take(..)));
             continue;
         }
-        missed += span.first.saturating_sub(next);
+        let gap = span.first.saturating_sub(next);
+        // What waits there from before the subscription was reset is not missed.
+        let first = Place { epoch: span.epoch, sequence: span.first };
+        missed += if gap == 0 { 0 } else { gap.saturating_sub(waiting_between(db, &key, reached, first)?) };
         // Within an epoch nothing is taken back; a span may have begun before.
         gone += if span.epoch == reached.epoch { 0 } else { next.saturating_sub(span.first) };
         reached = place;
         let Step::Take(publication, at) = *step else { continue };
-        new += 1;
-        let row = match &mut kept[at] {
-            Some(Kept { row, more }) => {
-                *more += 1;
-                *row
-            }
-            none => {
+        let row = match &kept[at] {
+            Some(kept) => kept.row,
+            None => {
                 group.take_room(publication.payload.get().len() as u64)?;
-                none.insert(Kept { row: store(db, publication)?, more: 0 }).row
+                store(db, publication)?
             }
         };
-        wait(db, to.subscription, place, row, false)?;
+        let is_new = wait(db, to.subscription, place, row, false)?;
+        new += u64::from(is_new);
+        duplicates += u64::from(!is_new);
+        match (is_new, &mut kept[at]) {
+            (true, Some(kept)) => kept.more += 1,
+            (true, none) => *none = Some(Kept { row, more: 0 }),
+            // It waits from before the subscription was reset, with a payload of its own.
+            (false, None) => release(db, row)?,
+            (false, Some(_)) => {}
+        }
     }
     if reached != began {
         db.prepare_cached("UPDATE inbox_cursors SET epoch = ?2, sequence = ?3 WHERE subscription = ?1")?
@@ -321,7 +343,7 @@ fn take(
 }
 
 /// Begins the cursor of a subscription, unless there is one.
-fn begin(db: &Connection, lane: &InboxLane, place: Place) -> Result<(), Error> {
+pub(super) fn begin(db: &Connection, lane: &InboxLane, place: Place) -> Result<(), Error> {
     let InboxLane { subscription, publisher, action, receiver } = lane;
     db.prepare_cached(
         "INSERT OR IGNORE INTO inbox_cursors (subscription, publisher, action, receiver, epoch, sequence)
@@ -339,7 +361,7 @@ fn begin(db: &Connection, lane: &InboxLane, place: Place) -> Result<(), Error> {
 }
 
 /// What a subscription is for, as long as we hold its token.
-fn held_lane(db: &Connection, subscription: SubscriptionId) -> Result<Option<InboxLane>, Error> {
+pub(super) fn held_lane(db: &Connection, subscription: SubscriptionId) -> Result<Option<InboxLane>, Error> {
     let query = "SELECT issued_tokens.id AS subscription, peers.issuer AS publisher, action, receiver
                  FROM issued_tokens JOIN peers ON peers.id = peer WHERE issued_tokens.id = ?1";
     Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], lane).optional()?)
@@ -386,19 +408,32 @@ fn count_more(db: &Connection, Kept { row, more }: Kept) -> Result<(), Error> {
     Ok(())
 }
 
+/// Has a publication wait for the receiver of a subscription. Whether it does not do so already.
 pub(super) fn wait(
     db: &Connection,
     subscription: SubscriptionId,
     place: Place,
     row: i64,
     replayed: bool,
-) -> Result<(), Error> {
-    db.prepare_cached(
-        "INSERT INTO inbox (subscription, epoch, sequence, publication, replayed, stored)
-         VALUES (?1, ?2, ?3, ?4, ?5, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
-    )?
-    .execute(params![subscription.to_string(), place.epoch, signed(place.sequence), row, replayed])?;
-    Ok(())
+) -> Result<bool, Error> {
+    let key = params![subscription.to_string(), place.epoch, signed(place.sequence), row, replayed];
+    let query = "INSERT OR IGNORE INTO inbox (subscription, epoch, sequence, publication, replayed, stored)
+                 VALUES (?1, ?2, ?3, ?4, ?5, CAST(unixepoch('subsec') * 1000 AS INTEGER))";
+    let waits = db.prepare_cached(query)?.execute(key)? == 1;
+    if !waits && replayed {
+        let query = "UPDATE inbox SET replayed = 1 WHERE subscription = ?1 AND epoch = ?2 AND sequence = ?3";
+        let key = params![subscription.to_string(), place.epoch, signed(place.sequence)];
+        db.prepare_cached(query)?.execute(key)?;
+    }
+    Ok(waits)
+}
+
+/// How many rows of a subscription lie between two places.
+fn waiting_between(db: &Connection, subscription: &str, after: Place, before: Place) -> Result<u64, Error> {
+    let query = "SELECT count(*) AS number FROM inbox
+                 WHERE subscription = ?1 AND (epoch, sequence) > (?2, ?3) AND (epoch, sequence) < (?4, ?5)";
+    let key = params![subscription, after.epoch, signed(after.sequence), before.epoch, signed(before.sequence)];
+    Ok(db.prepare_cached(query)?.query_row(key, |row| unsigned(row, "number"))?)
 }
 
 /// Deletes the row of a subscription and returns that of the payload, which it still counts for.
@@ -417,6 +452,10 @@ pub(super) fn take_out(
 /// One row less needs a payload.
 pub(super) fn release(db: &Connection, row: i64) -> Result<(), Error> {
     db.prepare_cached("UPDATE inbox_publications SET wanted = wanted - 1 WHERE row = ?1")?.execute([row])?;
+    forget_unwanted(db, row)
+}
+
+fn forget_unwanted(db: &Connection, row: i64) -> Result<(), Error> {
     db.prepare_cached("DELETE FROM inbox_publications WHERE row = ?1 AND wanted = 0")?.execute([row])?;
     Ok(())
 }

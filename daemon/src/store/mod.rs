@@ -21,9 +21,12 @@
 //! | `names` | what publishers call their publications, so that none is stored twice |
 //! | `scheduled` | what is to be published later |
 //! | `history` | what stands in the logs, without payloads |
+//! | `places` | where in a log a sequence or a time is |
+//! | `resets` | subscriptions that go on from elsewhere, on both sides |
 //! | `backup` | a copy of the file, and what it takes to work with one again |
 //! | `epochs` | what was published before and after the database was put back |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
+//! | `ordered` | what waits, by the keys that are handled in order |
 //! | `outcomes`, `traces` | what receivers did with what came; what led to what |
 //! | `steps` | what a delivery consists of |
 //! | `backlogs` | what waits of each of our subscriptions, and since when |
@@ -53,10 +56,13 @@ mod keys;
 pub mod merkle;
 mod migrate;
 mod names;
+mod ordered;
 mod outcomes;
 mod peers;
+mod places;
 mod publications;
 mod remotes;
+mod resets;
 mod retention;
 mod room;
 mod scheduled;
@@ -87,10 +93,12 @@ pub use kept::Received;
 pub use keys::RetiredKey;
 pub use migrate::{Migrated, Migration, migrate};
 pub use names::Name;
+pub use ordered::{Unsorted, WhichWaiting};
 pub use outcomes::{LastTry, Outcome};
 pub use peers::{Peer, PeerRemoved};
 pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};
+pub use resets::{Jump, Pending};
 pub use retention::Trimmed;
 pub use room::Disk;
 pub use scheduled::Scheduled;

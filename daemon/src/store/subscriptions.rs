@@ -4,6 +4,7 @@ use coattail::filter::Filter;
 use coattail::id::{IssuerHash, SubscriptionId, TokenId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::secret::Secret;
+use coattail::wire::Place;
 use coattail::wire::peer::Reached;
 use rusqlite::{OptionalExtension as _, Row, params};
 
@@ -51,6 +52,8 @@ pub struct SubscriptionState {
     pub last_error: Option<String>,
     /// Whether the owner wants nothing to be delivered for now.
     pub paused: bool,
+    /// After what the subscriber is to go on: the owner wants it, and the subscriber has not been told.
+    pub moving: Option<Place>,
 }
 
 /// A subscription of a lane, as far as a round of deliveries needs it: the token is needed by a dial only.
@@ -66,6 +69,8 @@ pub struct Member {
     pub lag: u64,
     /// As in [`SubscriptionState`].
     pub paused: bool,
+    /// As in [`SubscriptionState`].
+    pub moving: Option<Place>,
 }
 
 /// How far a subscriber has got.
@@ -73,6 +78,9 @@ pub struct Member {
 pub struct Advance {
     /// Which subscription.
     pub subscription: SubscriptionId,
+    /// Where its cursor was when that was sent: if it is elsewhere now, it was set there since, and stays. `None`:
+    /// wherever it is.
+    pub from: Option<u64>,
     /// Up to which sequence it has stored what is for it.
     pub to: u64,
     /// How many of the sequences on the way were not for it.
@@ -84,7 +92,7 @@ pub struct Advance {
 /// All of it was stored.
 impl From<(SubscriptionId, u64)> for Advance {
     fn from((subscription, to): (SubscriptionId, u64)) -> Self {
-        Self { subscription, to, skipped: 0, expired: 0 }
+        Self { subscription, from: None, to, skipped: 0, expired: 0 }
     }
 }
 
@@ -103,7 +111,12 @@ impl Store {
     /// Stores a subscription, which begins after the last publication of the log, and returns that sequence. There is
     /// one per action, subscriber and receiver.
     pub async fn add_subscription(&self, subscription: Subscription) -> Result<u64, Error> {
-        self.write(move |group| insert(group, &subscription)).await
+        self.write(move |group| insert(group, &subscription, None)).await
+    }
+
+    /// As [`add_subscription`](Self::add_subscription), but it begins after this sequence, if the log reaches so far.
+    pub async fn add_subscription_after(&self, subscription: Subscription, after: u64) -> Result<u64, Error> {
+        self.write(move |group| insert(group, &subscription, Some(after))).await
     }
 
     /// One subscription.
@@ -126,12 +139,12 @@ impl Store {
         self.states("subscriptions.issuer = ?1", Some(issuer.to_string())).await
     }
 
-    /// Who is subscribed to what; or of those only who lacks something.
+    /// Who is subscribed to what; or of those only who lacks something, or is to be told something.
     pub async fn readers(&self, behind: bool) -> Result<Vec<Reader>, Error> {
         self.read(move |db| {
             let query = "SELECT DISTINCT issuer, subscriptions.action AS action, filter
                          FROM subscriptions LEFT JOIN logs ON logs.action = subscriptions.action
-                         WHERE NOT ?1 OR cursor < head";
+                         WHERE NOT ?1 OR cursor < head OR move_sequence IS NOT NULL";
             let reader = |row: &Row<'_>| {
                 let filter = parsed_if_any(row, "filter")?;
                 Ok(Reader { subscriber: parsed(row, "issuer")?, action: parsed(row, "action")?, filter })
@@ -150,7 +163,7 @@ impl Store {
     ) -> Result<Vec<Member>, Error> {
         self.read(move |db| {
             let query = format!(
-                "SELECT subscriptions.id, cursor, paused, {PROGRESS}
+                "SELECT subscriptions.id, cursor, paused, move_epoch, move_sequence, {PROGRESS}
                  FROM subscriptions LEFT JOIN logs ON logs.action = subscriptions.action
                  WHERE subscriptions.issuer = ?1 AND subscriptions.action = ?2 AND subscriptions.filter IS ?3
                  ORDER BY created, subscriptions.id"
@@ -163,8 +176,8 @@ impl Store {
     }
 
     /// Moves cursors forward to what subscribers have stored; never backwards and never beyond the log. Those that
-    /// have ended meanwhile are passed over. Clears the last error. Lazily: what was stored is recognised if it is sent
-    /// again.
+    /// have ended or were set elsewhere meanwhile are passed over. Clears the last error. Lazily: what was stored is
+    /// recognised if it is sent again.
     pub async fn advance_cursors<A>(&self, stored: Vec<A>) -> Result<(), Error>
     where
         A: Into<Advance> + Send + 'static,
@@ -249,7 +262,7 @@ impl Store {
     }
 }
 
-fn insert(group: &mut Group<'_>, subscription: &Subscription) -> Result<u64, Error> {
+fn insert(group: &mut Group<'_>, subscription: &Subscription, after: Option<u64>) -> Result<u64, Error> {
     let Subscription { id, issuer, jwt, action, receiver, filter, authentication_token, created } = subscription;
     let db = group.db();
     let (id, issuer) = (id.to_string(), issuer.to_string());
@@ -257,8 +270,9 @@ fn insert(group: &mut Group<'_>, subscription: &Subscription) -> Result<u64, Err
     if db.prepare_cached(known)?.exists(params![id, action.as_str(), issuer, receiver.as_str()])? {
         return Err(Error::Exists("the subscription"));
     }
-    // With what this group appended before: the subscription begins after it.
-    let cursor = group.appends.head(db, action)?;
+    // With what this group appended before: unless it says otherwise, the subscription begins after it.
+    let head = group.appends.head(db, action)?;
+    let cursor = after.map_or(head, |after| after.min(head));
     db.prepare_cached(
         "INSERT INTO subscriptions (id, issuer, jwt, action, receiver, authentication_token, cursor, created, filter)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -283,7 +297,7 @@ fn insert(group: &mut Group<'_>, subscription: &Subscription) -> Result<u64, Err
 }
 
 fn advance(group: &mut Group<'_>, advance: Advance) -> Result<(), Error> {
-    let Advance { subscription: id, to: stored, skipped, expired } = advance;
+    let Advance { subscription: id, from, to: stored, skipped, expired } = advance;
     let db = group.db();
     let place = "SELECT cursor, head, oldest, last_error IS NOT NULL AS failed
                  FROM subscriptions JOIN logs USING (action) WHERE subscriptions.id = ?1";
@@ -292,7 +306,8 @@ fn advance(group: &mut Group<'_>, advance: Advance) -> Result<(), Error> {
     });
     let Some((cursor, head, oldest, failed)) = place.optional()? else { return Ok(()) };
     let moved = stored.min(head).max(cursor);
-    if moved == cursor && !failed {
+    let is_elsewhere = from.is_some_and(|from| from != cursor);
+    if is_elsewhere || (moved == cursor && !failed) {
         return Ok(());
     }
     db.prepare_cached("UPDATE subscriptions SET cursor = ?2, last_error = NULL WHERE id = ?1")?
@@ -345,6 +360,7 @@ fn member(row: &Row<'_>) -> rusqlite::Result<Member> {
         epoch: row.get("epoch")?,
         lag: unsigned(row, "lag")?,
         paused: row.get("paused")?,
+        moving: moving(row)?,
     })
 }
 
@@ -357,7 +373,13 @@ fn state(row: &Row<'_>) -> rusqlite::Result<SubscriptionState> {
         ahead: unsigned(row, "ahead")?,
         last_error: row.get("last_error")?,
         paused: row.get("paused")?,
+        moving: moving(row)?,
     })
+}
+
+fn moving(row: &Row<'_>) -> rusqlite::Result<Option<Place>> {
+    let epoch: Option<i64> = row.get("move_epoch")?;
+    epoch.map(|epoch| Ok(Place { epoch, sequence: unsigned(row, "move_sequence")? })).transpose()
 }
 
 pub(super) fn subscription(row: &Row<'_>) -> rusqlite::Result<Subscription> {
@@ -381,7 +403,6 @@ const PROGRESS: &str = "coalesce(head - max(cursor, oldest - 1), 0) AS lag,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coattail::wire::Place;
 
     use crate::store::Database;
     use crate::store::testing::{Fixture, action, draft, issuer, signer, store, subscription, token};
@@ -412,7 +433,7 @@ mod tests {
         }
         let state = store.subscription(late.id).await.unwrap().unwrap();
         assert_eq!((state.cursor, state.lag, state.subscription), (5, 0, late));
-        let member = Member { id: early.id, cursor: 5, epoch: state.epoch, lag: 0, paused: false };
+        let member = Member { id: early.id, cursor: 5, epoch: state.epoch, lag: 0, paused: false, moving: None };
         assert_eq!(store.members(early.issuer, action("a"), None).await.unwrap(), [member]);
         assert_eq!(store.members(early.issuer, action("b"), None).await.unwrap(), []);
     }
@@ -449,7 +470,10 @@ mod tests {
         let one = Subscription { filter: Some("/n".parse().unwrap()), ..subscription("them", "a", token) };
         store.add_subscription(one.clone()).await.unwrap();
         store.append_all((0..5).map(|_| draft("a", "1")).collect()).await.unwrap();
-        store.advance_cursors(vec![Advance { subscription: one.id, to: 5, skipped: 3, expired: 1 }]).await.unwrap();
+        store
+            .advance_cursors(vec![Advance { subscription: one.id, from: Some(0), to: 5, skipped: 3, expired: 1 }])
+            .await
+            .unwrap();
         let state = store.subscription(one.id).await.unwrap().unwrap();
         assert_eq!((state.cursor, state.subscription), (5, one.clone()));
         let counts = async || store.counts().await.map(|counts| (counts.delivered, counts.expired)).unwrap();

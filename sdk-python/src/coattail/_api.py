@@ -158,12 +158,25 @@ class Coattail(_Api):
         """Show one peer."""
         return read(Peer, self._ask("peers.show", {"peer": peer}))
 
-    def subscribe(self, peer: str, action: str, receiver: str, *, where: str | None = None) -> Subscription:
+    def subscribe(
+        self,
+        peer: str,
+        action: str,
+        receiver: str,
+        *,
+        where: str | None = None,
+        begin: str | dict[str, int] = "now",
+    ) -> Subscription:
         """Subscribe a receiver of this instance to an action of a peer.
 
         `where` is a condition such as `/kind == "disk"`: the peer sends what is so, and nothing else.
+        It begins with what is published next (`"now"`), with the first that is kept (`"start"`), with
+        one of the log (`{"sequence": 12}`), or with the first since a time, in milliseconds since
+        1970-01-01 UTC (`{"time": 1795163624772}`).
         """
         params = _given(peer=peer, action=action, receiver=receiver, filter=where)
+        if begin != "now":
+            params["from"] = begin
         return read(Subscription, self._ask("actions.subscribe", params))
 
     def unsubscribe(self, peer: str, action: str, receiver: str) -> Unsubscribed:
@@ -277,13 +290,24 @@ class AsyncCoattail(_Api):
         return read(Peer, await self._ask("peers.show", {"peer": peer}))
 
     async def subscribe(
-        self, peer: str, action: str, receiver: str, *, where: str | None = None
+        self,
+        peer: str,
+        action: str,
+        receiver: str,
+        *,
+        where: str | None = None,
+        begin: str | dict[str, int] = "now",
     ) -> Subscription:
         """Subscribe a receiver of this instance to an action of a peer.
 
         `where` is a condition such as `/kind == "disk"`: the peer sends what is so, and nothing else.
+        It begins with what is published next (`"now"`), with the first that is kept (`"start"`), with
+        one of the log (`{"sequence": 12}`), or with the first since a time, in milliseconds since
+        1970-01-01 UTC (`{"time": 1795163624772}`).
         """
         params = _given(peer=peer, action=action, receiver=receiver, filter=where)
+        if begin != "now":
+            params["from"] = begin
         return read(Subscription, await self._ask("actions.subscribe", params))
 
     async def unsubscribe(self, peer: str, action: str, receiver: str) -> Unsubscribed:

@@ -85,6 +85,8 @@ class Subscription:
     cursor: int | None = None
     #: Which publications; None for all.
     filter: str | None = None
+    #: How many there are already; `None` if the peer is too old to begin anywhere but now.
+    waiting: int | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ use crate::name::{ActionName, InvalidName, ReceiverName};
 use crate::rpc::Session;
 use crate::wire::host::{self, Entry, Peer, Subscriber, Subscription, Unsubscribed};
 use crate::wire::peer::Published;
+use crate::wire::places::Beginning;
 use crate::wire::{ErrorCode, Failure, Method, Raw};
 
 /// The Coattail API, on this instance or [`at`](Self::at) a peer. Cheap to clone.
@@ -104,7 +105,20 @@ impl Coattail {
     /// Subscribes a receiver of this instance to an action of a peer.
     pub async fn subscribe(&self, peer: PeerId, action: &str, receiver: &str) -> Result<Subscription> {
         let (action, receiver, filter) = (action_name(action)?, receiver_name(receiver)?, None);
-        self.ask(host::Subscribe { peer, action, receiver, filter }).await
+        self.ask(host::Subscribe { peer, action, receiver, from: Beginning::Now, filter }).await
+    }
+
+    /// As [`subscribe`](Self::subscribe), beginning with what was published before. A peer of an older version begins now
+    /// all the same, and then the answer has no [`waiting`](Subscription::waiting).
+    pub async fn subscribe_from(
+        &self,
+        peer: PeerId,
+        action: &str,
+        receiver: &str,
+        from: Beginning,
+    ) -> Result<Subscription> {
+        let (action, receiver, filter) = (action_name(action)?, receiver_name(receiver)?, None);
+        self.ask(host::Subscribe { peer, action, receiver, from, filter }).await
     }
 
     /// As [`subscribe`](Self::subscribe), to those of its publications that a filter lets through. The peer looks at it.
@@ -116,7 +130,7 @@ impl Coattail {
         filter: Filter,
     ) -> Result<Subscription> {
         let (action, receiver, filter) = (action_name(action)?, receiver_name(receiver)?, Some(filter));
-        self.ask(host::Subscribe { peer, action, receiver, filter }).await
+        self.ask(host::Subscribe { peer, action, receiver, from: Beginning::Now, filter }).await
     }
 
     /// Ends a subscription of this instance.

@@ -7,9 +7,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::peer::Published;
+use super::places::Beginning;
 use super::plugin::Kind;
 use super::raw::{Raw, present};
-use super::subscriptions::Flow;
+use super::subscriptions::{Flow, Oldest};
 use super::{Done, ErrorCode, Failure, method};
 use crate::address::PeerAddress;
 use crate::filter::Filter;
@@ -246,6 +247,9 @@ pub struct Subscribe {
     pub action: ActionName,
     /// Who handles them here.
     pub receiver: ReceiverName,
+    /// Where to begin.
+    #[serde(default, skip_serializing_if = "Beginning::is_now")]
+    pub from: Beginning,
     /// Which of them; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
@@ -269,6 +273,13 @@ pub struct Subscription {
     /// The sequence after which publications are delivered, as the publisher told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<u64>,
+    /// How many publications there are after that, which are delivered now. Absent if the peer does not know
+    /// [`from`](Subscribe::from): then it begins with what is published from now on, whatever was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u64>,
+    /// The first that the peer still has, if what was asked for reaches further back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Oldest>,
 }
 
 /// Ends a subscription of this instance. At the peer it ends now, or when the peer can be reached again.
@@ -362,6 +373,9 @@ pub struct Subscriber {
     pub cursor: u64,
     /// How many publications it is behind.
     pub lag: u64,
+    /// The sequence after which it goes on, by the order of this instance's owner, once the subscriber has been told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_to: Option<u64>,
     /// How many it has stored that are not in the log here any more: this database was restored from a backup.
     #[serde(default, skip_serializing_if = "super::raw::is_zero")]
     pub ahead: u64,

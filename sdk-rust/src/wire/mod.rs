@@ -6,7 +6,7 @@
 //!
 //! | module | from | to |
 //! |---|---|---|
-//! | [`peer`] | a daemon | another daemon |
+//! | [`peer`], [`places`] | a daemon | another daemon |
 //! | [`fate`] | a daemon | another daemon: what has become of a publication |
 //! | [`plugin`] | the daemon | a worker of a plugin |
 //! | [`host`], [`jobs`] | a worker, or the command line | the daemon: the Coattail API |
@@ -28,6 +28,7 @@ pub mod fate;
 pub mod host;
 pub mod jobs;
 pub mod peer;
+pub mod places;
 pub mod plugin;
 pub mod plugins;
 mod publication;

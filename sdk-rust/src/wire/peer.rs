@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::host::Level;
+use super::places::{Beginning, Begun};
 use super::raw::{Raw, present};
 use super::{Done, Place, Publication, Span, method};
 use crate::address::PeerAddress;
@@ -302,6 +303,9 @@ pub struct Subscribe {
     pub action: ActionName,
     /// Who handles them at the caller.
     pub receiver: ReceiverName,
+    /// Where to begin.
+    #[serde(default, skip_serializing_if = "Beginning::is_now")]
+    pub from: Beginning,
     /// Which of them; absent: all. The other side repeats it in [`IssueSubscription`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
@@ -318,6 +322,10 @@ pub struct Subscribed {
     /// The epoch of that place.
     #[serde(default)]
     pub epoch: i64,
+    /// What will be delivered first. Absent from publishers that do not know [`from`](Subscribe::from): with those every
+    /// subscription begins now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Begun>,
 }
 
 /// Publisher to subscriber, only while it handles [`Subscribe`] of this very session, action and receiver:

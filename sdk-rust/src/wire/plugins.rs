@@ -8,6 +8,7 @@ use super::host::PluginState;
 use super::method;
 use super::plugin::Kind;
 use super::raw::{Raw, present};
+use crate::pointer::Pointer;
 
 /// Shows one plugin of this instance whole.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -87,6 +88,14 @@ pub struct PluginLimits {
     pub max_calls: Option<u64>,
     /// Milliseconds that loading it may take.
     pub start_ms: u64,
+    /// Of a receiver: how many milliseconds to wait after each failed call, before it is called again for the same
+    /// publication. After the last of them that is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<Vec<u64>>,
+    /// Of a receiver: what of a publication tells those apart that it handles in order from those that it handles at once.
+    /// Absent: it handles all in order, one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_key: Option<Pointer>,
 }
 
 /// A process of a plugin.

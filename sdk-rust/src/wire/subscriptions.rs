@@ -5,9 +5,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::method;
+use super::places::Beginning;
 use crate::filter::Filter;
 use crate::id::{IssuerHash, PeerId, SubscriptionId};
 use crate::name::{ActionName, ReceiverName};
+use crate::pointer::Pointer;
 
 /// Lists what this instance is subscribed to, and what became of what came with it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -41,6 +43,10 @@ pub struct HeldSubscription {
     /// How many came too late for the receiver: their time was over.
     #[serde(default)]
     pub expired: u64,
+    /// What of a publication tells those apart that the receiver handles in order from those that it handles at once, as
+    /// its sidecar says. Absent: it handles all in order, or it cannot be run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_key: Option<Pointer>,
     /// How it goes.
     pub state: Flow,
     /// Since when the first that waits does so (RFC 3339).
@@ -124,6 +130,62 @@ pub struct Pausing {
     pub id: SubscriptionId,
     /// Whether it is paused.
     pub paused: bool,
+}
+
+/// Has a subscription of ours go on from elsewhere in the publisher's log, who is asked where that is. What lies beyond is
+/// delivered and handled, again if it was before; what lies before and waits is handled no more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResetSubscription {
+    /// Which one.
+    pub subscription: SubscriptionId,
+    /// Where to go on.
+    pub from: Beginning,
+    /// Only tells what would be handled again, or skipped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+method!(ResetSubscription, "subscriptions.reset", Resetting);
+
+/// Has a subscription that a remote instance holds here go on from elsewhere, as soon as the subscriber can be told. What
+/// it has stored and not handled stays.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResetSubscriber {
+    /// Which one.
+    pub subscription: SubscriptionId,
+    /// Where to go on.
+    pub from: Beginning,
+    /// Only tells what would be delivered again, or skipped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+method!(ResetSubscriber, "subscribers.reset", Resetting);
+
+/// From where a subscription goes on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Resetting {
+    /// Which one.
+    pub id: SubscriptionId,
+    /// After this sequence.
+    pub after: u64,
+    /// How many publications that the subscriber had stored come again; fewer, if some of them were not for it.
+    pub again: u64,
+    /// How many that it had not handled, or not got, do not come any more; likewise.
+    pub skipped: u64,
+    /// The first that is still kept, if what was asked for reaches further back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Oldest>,
+    /// Whether the other side knows; if not, it learns of it when the two meet again.
+    pub told: bool,
+}
+
+/// The first publication that a publisher still has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Oldest {
+    /// Its place in the log.
+    pub sequence: u64,
+    /// When it was published (RFC 3339); absent if it has not been, since nothing is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
 }
 
 /// A subscription of this instance of which a publication has waited for more than an hour: its receiver is missing, or

@@ -8,6 +8,7 @@ use coattail::rpc::Session;
 use coattail::wire::control::Status;
 use coattail::wire::host::Subscribe;
 use coattail::wire::peer::Publish;
+use coattail::wire::places::Beginning;
 use coattail::wire::subscriptions::PauseSubscription;
 use coattail_tests::cluster::add_peer;
 use coattail_tests::instance::binary;
@@ -164,6 +165,7 @@ async fn subscribe(session: &Session, subscriber: &Instance, peer: &str, action:
         action: name(action),
         receiver: ReceiverName::new(&receiver).expect("a valid name"),
         filter: None,
+        from: Beginning::Now,
     };
     let subscription = session.call(&subscribe).await.expect("it is subscribed");
     session.call(&PauseSubscription { subscription: subscription.id }).await.expect("it is paused");

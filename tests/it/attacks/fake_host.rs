@@ -17,21 +17,21 @@ use crate::raw_peer::{prove, rand_nonce};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Listens without TLS. The keys are a peer's identity and what it signs its tokens with.
-pub(super) struct FakeHost {
-    pub(super) keys: Identity,
-    pub(super) token: TokenId,
+pub(crate) struct FakeHost {
+    pub(crate) keys: Identity,
+    pub(crate) token: TokenId,
     signer: TokenKey,
     listener: TcpListener,
 }
 
 impl FakeHost {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         Self { keys: Identity::generate(), token: TokenId::new(), signer: Identity::generate().into(), listener }
     }
 
     /// A token that leads here and boasts of all rights.
-    pub(super) fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         let all = ["*".to_owned()];
         let port = self.listener.local_addr().expect("it listens").port();
         let claims = Claims {
@@ -47,7 +47,7 @@ impl FakeHost {
     }
 
     /// Who dials next.
-    pub(super) fn accept(&self) -> Guest {
+    pub(crate) fn accept(&self) -> Guest {
         let (stream, _) = self.listener.accept().expect("somebody dials");
         stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
         let reader = BufReader::new(stream.try_clone().expect("a second handle"));
@@ -56,7 +56,7 @@ impl FakeHost {
 
     /// Who dials next, let in.
     #[track_caller]
-    pub(super) fn let_in(&self) -> Guest {
+    pub(crate) fn let_in(&self) -> Guest {
         let mut guest = self.accept();
         let hello = guest.line().expect("a hello");
         guest.answer(&hello, &self.welcome(&hello));
@@ -69,7 +69,7 @@ impl FakeHost {
     }
 
     /// The right answer to a hello.
-    pub(super) fn welcome(&self, hello: &Value) -> Value {
+    pub(crate) fn welcome(&self, hello: &Value) -> Value {
         let theirs = STANDARD.decode(hello["params"]["nonce"].as_str().expect("a nonce")).expect("base64");
         let client = IssuerHash::of_public_key(hello["params"]["identity"].as_str().expect("a key"));
         let nonce = rand_nonce();
@@ -80,7 +80,7 @@ impl FakeHost {
 }
 
 /// Who has dialled a [`FakeHost`].
-pub(super) struct Guest {
+pub(crate) struct Guest {
     stream: TcpStream,
     reader: BufReader<TcpStream>,
 }
@@ -88,7 +88,7 @@ pub(super) struct Guest {
 impl Guest {
     /// What it says next; nothing once it has gone.
     #[track_caller]
-    pub(super) fn line(&mut self) -> Option<Value> {
+    pub(crate) fn line(&mut self) -> Option<Value> {
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
             Ok(0) => None,
@@ -98,13 +98,13 @@ impl Guest {
         }
     }
 
-    pub(super) fn answer(&mut self, request: &Value, result: &Value) {
+    pub(crate) fn answer(&mut self, request: &Value, result: &Value) {
         self.write(&json!({"jsonrpc": "2.0", "id": request["id"], "result": result}));
     }
 
     /// Asks for something, and returns the whole answer; nothing if it goes away.
     #[track_caller]
-    pub(super) fn ask(&mut self, method: &str, params: &Value) -> Option<Value> {
+    pub(crate) fn ask(&mut self, method: &str, params: &Value) -> Option<Value> {
         self.write(&json!({"jsonrpc": "2.0", "id": 4711, "method": method, "params": params}));
         loop {
             let answer = self.line()?;
@@ -114,7 +114,7 @@ impl Guest {
         }
     }
 
-    fn write(&mut self, frame: &Value) {
+    pub(crate) fn write(&mut self, frame: &Value) {
         // It may have gone already.
         let _ = self.stream.write_all(format!("{frame}\n").as_bytes());
     }

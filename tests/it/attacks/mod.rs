@@ -2,7 +2,7 @@
 //! tokens, frames and handshakes that were made up, recorded or passed on, and every call in every state of a session.
 
 pub(crate) mod channel;
-mod fake_host;
+pub(crate) mod fake_host;
 mod frames;
 mod old_faults;
 mod replay;

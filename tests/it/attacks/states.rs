@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use coattail::wire::{ErrorCode, Method, peer as wire};
+use coattail::wire::{ErrorCode, Method, peer as wire, places};
 use coattail_daemon::keys::Identity;
 use coattail_daemon::tokens::{Validity, validation};
 use coattail_tests::{Cluster, Instance, plugin, until};
@@ -37,8 +37,11 @@ fn calls(subscription: &str) -> Vec<(&'static str, &'static str, Value)> {
             json!({"action": "echo", "receiver": "keep", "validation_token": "x", "authentication_token": NOBODY}),
         ),
         ("attach", wire::Attach::NAME, json!({"subscriptions": [subscription]})),
+        ("locate", places::Locate::NAME, json!({"subscription": subscription, "from": "start"})),
+        ("reset", places::Reset::NAME, json!({"subscription": subscription, "epoch": 0, "sequence": 0})),
         ("end", wire::Unsubscribe::NAME, json!({"subscription": subscription})),
         ("deliver", wire::Deliver::NAME, json!({"to": to, "publications": [planted]})),
+        ("move", places::Move::NAME, json!({"subscription": subscription, "epoch": 0, "sequence": 0})),
         ("hello", wire::Hello::NAME, hello(&Identity::generate(), &rand_nonce())),
         ("authenticate", wire::Authenticate::NAME, json!({"token": "x", "proof": "AAAA"})),
         // Last, since it takes a subscription away.
@@ -110,7 +113,7 @@ fn every_call_with_every_kind_of_token_that_opens_a_session() {
             &["list actions", "perform", "publish", "perform and publish", "subscribe"],
         ),
         // Last, since what it may do takes it away.
-        ("subscription", subscribed.trim().to_owned(), &["list receivers", "deliver", "revoke"]),
+        ("subscription", subscribed.trim().to_owned(), &["list receivers", "deliver", "move", "revoke"]),
     ];
     for (kind, token, allowed) in &table {
         let keys = if *kind == "subscription" { keys_of(publisher) } else { Identity::generate() };

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use coattail::wire::{
-    ErrorCode, Method, control, dead_letters, dev, doctor, fate, host, jobs, peer, plugin, plugins, publications,
-    subscriptions, trace,
+    ErrorCode, Method, control, dead_letters, dev, doctor, fate, host, jobs, peer, places, plugin, plugins,
+    publications, subscriptions, trace,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -48,6 +48,7 @@ fn checks() -> Vec<Check> {
     };
     // In files of their own, on the same wires.
     checks.extend([
+        check::<places::Locate>("peer"), check::<places::Reset>("peer"), check::<places::Move>("peer"),
         check::<doctor::Doctor>("control"), check::<plugins::ShowPlugin>("control"),
         check::<plugins::ReloadPlugins>("control"), check::<jobs::StartJob>("host"), check::<jobs::ListJobs>("host"),
         check::<jobs::ShowJob>("host"), check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"),
@@ -60,7 +61,8 @@ fn checks() -> Vec<Check> {
         check::<dead_letters::DropDeadLetters>("control"),
         check::<subscriptions::ListSubscriptions>("control"), check::<subscriptions::PauseSubscription>("control"),
         check::<subscriptions::ResumeSubscription>("control"), check::<subscriptions::PauseSubscriber>("control"),
-        check::<subscriptions::ResumeSubscriber>("control"),
+        check::<subscriptions::ResumeSubscriber>("control"), check::<subscriptions::ResetSubscription>("control"),
+        check::<subscriptions::ResetSubscriber>("control"),
         check::<dev::TestPlugin>("control"), check::<dev::ReadReceived>("control"),
         check::<dev::PluginFiles>("control"), check::<dev::WatchPlugins>("control"), check::<dev::Given>("control"),
     ]);
@@ -114,6 +116,7 @@ fn every_method_has_an_example() {
     for (file, wire) in [
         ("peer", "peer"),
         ("fate", "peer"),
+        ("places", "peer"),
         ("plugin", "plugin"),
         ("host", "host"),
         ("jobs", "host"),

@@ -16,7 +16,7 @@ const VISIBLE: &[&str] = &["pub ", "pub(crate) ", "pub(super) "];
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("cli/src/commands/mod.rs", "pub(crate) fn run(", "each command to its file"),
     ("daemon/src/api/mod.rs", "fn fact<", "how each table asks who is calling"),
-    ("daemon/src/publications/subscribe/mod.rs", "const STEP_LIMIT", "the same for both sides"),
+    ("daemon/src/publications/subscribe/mod.rs", "pub(super) const STEP_LIMIT", "the same for both sides"),
     ("daemon/src/transport/mod.rs", "pub(crate) type Stream", "what each file makes or takes"),
     ("daemon/src/transport/mod.rs", "pub(crate) struct Connection", "what each file makes or takes"),
     ("sdk-rust/src/wire/mod.rs", "pub trait Method", "what the methods in each file are"),

@@ -27,9 +27,7 @@ impl Line {
     /// The line for a plugin. It is the one of before if that is as long: what had `concurrency: 1` keeps it while it
     /// is reloaded.
     pub(super) fn of(spec: &Spec, settings: &Settings, before: Option<&Arc<Self>>) -> Arc<Self> {
-        let each = spec.manifest.concurrency.unwrap_or(settings.concurrency);
-        let workers = if spec.plain { 1 } else { spec.manifest.max.unwrap_or(1) };
-        let at_once = each.saturating_mul(workers).min(Semaphore::MAX_PERMITS / 2);
+        let at_once = spec.at_once(settings).min(Semaphore::MAX_PERMITS / 2);
         let queue = spec.manifest.queue.unwrap_or(settings.queue).min(Semaphore::MAX_PERMITS / 2);
         match before.filter(|before| (before.at_once, before.queue) == (at_once, queue)) {
             Some(before) => before.clone(),

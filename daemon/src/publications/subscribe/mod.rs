@@ -12,9 +12,10 @@ mod publisher;
 mod subscriber;
 
 pub(crate) use publisher::PublisherSide;
+pub(super) use publisher::{is_owner, not_found};
 pub(crate) use subscriber::SubscriberSide;
 
 use std::time::Duration;
 
 /// How long the other side may take to answer a step.
-const STEP_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const STEP_LIMIT: Duration = Duration::from_secs(10);

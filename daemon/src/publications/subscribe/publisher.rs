@@ -6,6 +6,7 @@ use coattail::kill_point;
 use coattail::rpc::Session;
 use coattail::wire::host::{RevokeSubscriber, Subscriber, Unsubscribed};
 use coattail::wire::peer::{Attach, Attached, IssueSubscription, Revoke, Subscribe, Subscribed};
+use coattail::wire::places::Beginning;
 use coattail::wire::plugin::Kind;
 use coattail::wire::subscriptions::{Flow, Pausing};
 use coattail::wire::{ErrorCode, Failure};
@@ -52,11 +53,13 @@ impl PublisherSide {
         session: &Session,
         request: Subscribe,
     ) -> Result<Subscribed, Failure> {
-        let Subscribe { action, receiver, filter } = request;
+        let Subscribe { action, receiver, from, filter } = request;
         let authentication_token = caller.token().ok_or_else(|| {
             Failure::new(ErrorCode::NotPermitted, "only the side that dialled can subscribe on a session")
         })?;
         self.plugins.check(Kind::Action, action.as_str())?;
+        // Before anything is stored: it may not be there.
+        let located = self.store.locate(action.clone(), from).await?;
         let existing = self.store.subscriptions_of(caller.issuer()).await?;
         // The subscriber no longer holds this one, or it would not ask: it was not heard when it ended it.
         let stale = existing.iter().map(|state| &state.subscription);
@@ -109,12 +112,16 @@ impl PublisherSide {
         }
         let lane = LaneKey::of(&subscription);
         kill_point!("subscribe.before-store");
-        let cursor = self.store.add_subscription(subscription).await?;
+        let cursor = match from {
+            // Later than what was located: with what is published from this very moment on.
+            Beginning::Now => self.store.add_subscription(subscription).await?,
+            _ => self.store.add_subscription_after(subscription, located.place.sequence).await?,
+        };
         kill_point!("subscribe.stored");
         let epoch = self.store.place(action.clone(), cursor).await?.epoch;
         tracing::info!(subscription = %claims.id, subscriber = %caller.issuer(), %action, "subscribed");
         self.delivery.attach_one(session, claims.id, lane);
-        Ok(Subscribed { subscription: claims.id, cursor, epoch })
+        Ok(Subscribed { subscription: claims.id, cursor, epoch, begun: Some(located.begun) })
     }
 
     /// The subscriber is here and wants its publications over this session. Says what it can forget.
@@ -251,7 +258,7 @@ impl PublisherSide {
     }
 
     async fn describe(&self, state: SubscriptionState) -> Result<Subscriber, Failure> {
-        let SubscriptionState { subscription, cursor, lag, ahead, last_error, paused, epoch: _ } = state;
+        let SubscriptionState { subscription, cursor, lag, ahead, last_error, paused, moving, epoch: _ } = state;
         let next_attempt = self.delivery.next_attempt(subscription.id);
         let flow = match &last_error {
             _ if paused => Flow::Paused,
@@ -278,6 +285,7 @@ impl PublisherSide {
             cursor,
             lag,
             ahead,
+            reset_to: moving.map(|place| place.sequence),
             lag_seconds: None,
             state: flow,
             next_attempt: next_attempt.filter(|_| flow == Flow::Failing).map(|next| next.to_string()),
@@ -287,7 +295,11 @@ impl PublisherSide {
 }
 
 /// Whether the caller may do something with a subscription, as its owner.
-fn is_owner(caller: &Caller, subscription: &Subscription, operation: fn(Owner) -> Operation<'static>) -> bool {
+pub(in crate::publications) fn is_owner(
+    caller: &Caller,
+    subscription: &Subscription,
+    operation: fn(Owner) -> Operation<'static>,
+) -> bool {
     let owner = Owner { authentication_token: subscription.authentication_token, subscriber: subscription.issuer };
     let now = jiff::Timestamp::now();
     let is_valid = |claims: &Claims| claims.validity.check(now).is_ok();
@@ -295,7 +307,7 @@ fn is_owner(caller: &Caller, subscription: &Subscription, operation: fn(Owner) -
     claims.is_some_and(|claims| authorize(claims, &caller.evidence, &operation(owner)).is_ok())
 }
 
-fn not_found(id: SubscriptionId) -> Failure {
+pub(in crate::publications) fn not_found(id: SubscriptionId) -> Failure {
     Failure::new(ErrorCode::NotFound, format!("there is no subscription {id}"))
         .hint("`coattail subscribers list` shows them")
 }

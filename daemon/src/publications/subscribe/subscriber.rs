@@ -14,6 +14,7 @@ use super::STEP_LIMIT;
 use jiff::Timestamp;
 
 use crate::plugins::Plugins;
+use crate::publications::subscriptions::oldest;
 use crate::publications::{Links, Unconfirmed};
 use crate::session::{Caller, Sessions};
 use crate::store::{Held, IssuedToken, Peer, Store, Validation};
@@ -76,7 +77,7 @@ impl SubscriberSide {
 
     /// Subscribes a receiver of this instance to an action of a peer.
     pub(crate) async fn subscribe(&self, request: Subscribe) -> Result<Subscription, Failure> {
-        let Subscribe { peer, action, receiver, filter } = request;
+        let Subscribe { peer, action, receiver, from, filter } = request;
         let Inner { store, sessions, plugins, links, .. } = &*self.inner;
         plugins.check(Kind::Receiver, receiver.as_str())?;
         if let Some(held) = store.find_held(peer, action.clone(), receiver.clone()).await? {
@@ -97,21 +98,28 @@ impl SubscriberSide {
             receiver: receiver.clone(),
             filter: filter.clone(),
         })?;
-        let request = peer::Subscribe { action: action.clone(), receiver: receiver.clone(), filter: filter.clone() };
+        let request =
+            peer::Subscribe { action: action.clone(), receiver: receiver.clone(), from, filter: filter.clone() };
         let answer = {
             let _asking = Asking { side: self, unconfirmed: &unconfirmed };
             session.call_within(2 * STEP_LIMIT, &request).await
         };
         match answer {
             Ok(subscribed) => {
-                let peer::Subscribed { subscription: id, cursor, epoch } = subscribed;
+                let peer::Subscribed { subscription: id, cursor, epoch, begun } = subscribed;
                 // Of what was issued for this: a publisher speaks for no other subscription.
                 if unconfirmed.get().is_some_and(|issued| issued.id() == id) {
                     kill_point!("subscribe.answered");
                     store.begin_at(id, Place { epoch, sequence: cursor }).await?;
                     kill_point!("subscribe.begun");
                 }
-                Ok(Subscription { id, peer, action, receiver, filter, cursor: Some(cursor) })
+                if begun.is_none() && !from.is_now() {
+                    tracing::warn!(subscription = %id, %peer, %action,
+                        "the publisher is of a version that does not know where to begin: it begins with what is published from now on");
+                }
+                let oldest = begun.and_then(|begun| begun.oldest).map(oldest);
+                let waiting = begun.map(|begun| begun.waiting);
+                Ok(Subscription { id, peer, action, receiver, filter, cursor: Some(cursor), waiting, oldest })
             }
             Err(failure) => {
                 // A token that was issued all the same is of no use. If the publisher has stored it although we did
