@@ -103,7 +103,7 @@ fn check_counts(output: &Output) {
     let counts = |published: u64, delivered: u64, stored: u64| {
         json!({
             "published": published, "delivered": delivered, "undelivered": 0,
-            "stored": stored, "handled": stored, "waiting": 0, "dead": 0, "missed": 0,
+            "stored": stored, "handled": stored, "waiting": 0, "dead": 0, "missed": 0, "expired": 0, "looped": 0,
         })
     };
     for (at, expected) in [counts(20, 60, 0), counts(20, 20, 40), counts(0, 0, 40)].into_iter().enumerate() {

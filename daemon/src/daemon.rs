@@ -24,8 +24,8 @@ use crate::own_keys::{InstanceKeys, own_identities};
 use crate::parts::Parts;
 use crate::plugins::{self, Host, Journals, Plugins};
 use crate::publications::{
-    Causes, DeadLetters, Delivery, History, Inbox, Links, Publisher, PublisherSide, ReceiverSettings, Schedule,
-    SubscriberSide, Subscriptions, signer,
+    Causes, DeadLetters, Delivery, History, Inbox, Links, Publisher, PublisherSide, Reaches, ReceiverSettings,
+    Schedule, SubscriberSide, Subscriptions, Traces, signer,
 };
 use crate::session::{OwnKeys, SessionSettings, Sessions};
 use crate::store::{Database, Store};
@@ -147,12 +147,14 @@ impl Daemon {
             frame: limits.frame,
             handshake: limits.handshake,
             in_flight: limits.calls_per_session,
+            ping: limits.ping,
         };
         let keys = OwnKeys { identity: identity.clone(), rotations, issuers: issuers.to_vec(), verifying };
         let (audit, rates) = (Audit::new(store.clone()), CallRates::new(&limits));
         let sessions = Sessions::new(keys, store.clone(), audit.clone(), rates, settings);
-        let delivery = Delivery::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
-        let links = Links::new(store.clone(), sessions.clone(), RetrySchedule::dialing());
+        let reaching = RetrySchedule::dialing(limits.reconnect);
+        let delivery = Delivery::new(store.clone(), sessions.clone(), reaching.clone());
+        let links = Links::new(store.clone(), sessions.clone(), reaching);
         let publishing =
             Publisher::new(store.clone(), delivery.clone(), u8::try_from(limits.hops).unwrap_or(u8::MAX), limits.frame);
         let causes = Causes::default();
@@ -196,7 +198,15 @@ impl Daemon {
         };
         let renew = CancellationToken::new();
         let receivers = ReceiverSettings { timeout: limits.local_call, retry: config.receiver_retry.clone() };
-        let inbox = Inbox::new(store.clone(), sessions.clone(), plugins.clone(), causes.clone(), receivers);
+        let inbox = Inbox::new(
+            store.clone(),
+            sessions.clone(),
+            plugins.clone(),
+            causes.clone(),
+            links.clone(),
+            &limits,
+            receivers,
+        );
         let publisher =
             PublisherSide::new(identity.clone(), store.clone(), sessions.clone(), delivery.clone(), plugins.clone());
         let schedule = Schedule::new(store.clone(), delivery.clone(), publishing.clone());
@@ -216,6 +226,8 @@ impl Daemon {
             calls: Calls::default(),
             jobs: jobs.clone(),
             history,
+            reaches: Reaches::new(store.clone(), delivery.clone(), publisher.clone()),
+            traces: Traces::new(identity.issuer(), store.clone(), sessions.clone(), publisher.clone()),
             schedule,
             dead_letters: DeadLetters::new(store.clone(), inbox.clone()),
             subscriptions: Subscriptions::new(store.clone(), inbox.clone()),
@@ -325,7 +337,7 @@ impl Daemon {
         let announcer = Announcer {
             store: self.parts.store.clone(),
             sessions: self.parts.sessions.clone(),
-            retry: RetrySchedule::dialing(),
+            retry: RetrySchedule::dialing(self.config.limits.reconnect),
         };
         self.tracker.spawn(announcer.run(self.cancel.clone()));
         // Starts what is to be warm.

@@ -62,12 +62,13 @@ impl Door {
         remote: SocketAddr,
         guest: Guest,
     ) -> impl Future<Output = ()> + use<> {
-        let (wrapping, deadline) = (listener.wrap(stream, remote), Instant::now() + self.handshake);
+        // Apart, and so is what follows: a session does not carry for as long as it lives what its beginning needed.
+        let (wrapping, deadline) = (Box::pin(listener.wrap(stream, remote)), Instant::now() + self.handshake);
         let (sessions, audit) = (self.sessions.clone(), self.audit.clone());
         async move {
             let refuse = |reason| audit.record(Fact::refused(CONNECT, reason).source(remote.ip()));
             match guest.evicted().run_until_cancelled(timeout_at(deadline, wrapping)).await {
-                Some(Ok(Ok(connection))) => sessions.accept(connection, guest, deadline).await,
+                Some(Ok(Ok(connection))) => Box::pin(sessions.accept(connection, guest, deadline)).await,
                 Some(Ok(Err(error))) => {
                     tracing::debug!(%remote, %error, "a connection did not come to be");
                     // Who hangs up is a probe of some kind, or has thought better of it.

@@ -14,7 +14,7 @@ use crate::config::Limits;
 use crate::feeds::Feeds;
 use crate::plugins::{Journals, Plugins};
 use crate::publications::{
-    Causes, DeadLetters, History, Inbox, PublisherSide, Schedule, SubscriberSide, Subscriptions, stuck,
+    Causes, DeadLetters, History, Inbox, PublisherSide, Reaches, Schedule, SubscriberSide, Subscriptions, Traces, stuck,
 };
 use crate::session::Sessions;
 use crate::store::{self, Store};
@@ -35,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) jobs: Jobs,
     pub(crate) causes: Causes,
     pub(crate) history: History,
+    pub(crate) reaches: Reaches,
+    pub(crate) traces: Traces,
     pub(crate) schedule: Schedule,
     pub(crate) inbox: Inbox,
     pub(crate) dead_letters: DeadLetters,

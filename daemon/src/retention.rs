@@ -11,7 +11,7 @@ use crate::store::Store;
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Removes what is past its retention, until it is cancelled: publications (who has not had them is told of the gap),
-/// the audit, and jobs that have ended.
+/// what became of what was received, the audit, and jobs that have ended.
 pub(crate) async fn run(store: Store, jobs: Jobs, limits: Limits, cancel: CancellationToken) {
     // At once, too: much may have come past it while the service was away.
     let mut every = tokio::time::interval(EVERY);
@@ -42,6 +42,7 @@ async fn trim(store: &Store, limits: &Limits) -> Result<(), crate::store::Error>
             }
         }
     }
+    while store.trim_outcomes(before(limits.retention), limits.outcomes).await? {}
     while store.trim_audit(before(limits.audit), limits.audit_entries).await? {}
     Ok(())
 }

@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn s9_a_secret_is_shown_to_a_wire_alone() {
         let token = Secret::from("hunter2");
-        let login = Authenticate { token: token.clone(), proof: "AAAA".to_owned() };
+        let login = Authenticate { token: token.clone(), proof: "AAAA".to_owned(), frame: None };
         let messages = [format!("{token:?}"), format!("{login:?}"), format!("{:#?}", AddPeer { token })];
         assert!(messages.iter().all(|text| text.contains("Secret(..)") && !text.contains("hunter2")), "{messages:?}");
         let written = serde_json::to_string(&login).expect("plain data");

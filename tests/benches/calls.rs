@@ -53,6 +53,7 @@ pub(crate) fn direct(effort: &Effort) -> Section {
                             publish: false,
                             timeout_ms: None,
                             key: None,
+                            cause: None,
                             start_timeout_ms: None,
                             follow: false,
                         };

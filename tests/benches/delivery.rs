@@ -53,6 +53,19 @@ pub(crate) fn measure(effort: &Effort) -> Section {
 }
 
 async fn publications(effort: &Effort, cluster: &Cluster, language: &str, count: usize) -> Row {
+    let (rounds, last) = starts(effort, cluster, language, count).await;
+    let mut row = quantiles(format!("{count} × {language}"), &rounds);
+    row.cells.push(Cell::times(last.iter().map(|round| round.quantile(0.5))));
+    row
+}
+
+/// Rounds of all receivers, and of the last one of each publication. The receivers are there already.
+pub(crate) async fn starts(
+    effort: &Effort,
+    cluster: &Cluster,
+    language: &str,
+    count: usize,
+) -> (Vec<Round>, Vec<Round>) {
     let action = format!("{language}-{count}");
     cluster.publisher.plugin(&format!("actions/{action}.sh"), plugin::ECHO_SH);
     let subscriber = control(&cluster.subscriber).await;
@@ -76,13 +89,11 @@ async fn publications(effort: &Effort, cluster: &Cluster, language: &str, count:
         last.push(Round::new(slowest, start.elapsed()));
         rounds.push(Round::new(all.concat(), start.elapsed()));
     }
-    let mut row = quantiles(format!("{count} × {language}"), &rounds);
-    row.cells.push(Cell::times(last.iter().map(|round| round.quantile(0.5))));
-    row
+    (rounds, last)
 }
 
 /// Publishes, and hears from the receivers.
-struct Stamps {
+pub(crate) struct Stamps {
     publisher: Session,
     subscriber: Session,
     publish: Publish,
@@ -93,7 +104,7 @@ struct Stamps {
 }
 
 impl Stamps {
-    async fn new(publisher: Session, subscriber: Session, action: String, count: usize) -> Self {
+    pub(crate) async fn new(publisher: Session, subscriber: Session, action: String, count: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("stamps");
         let socket = UnixDatagram::bind(&path).expect("a socket can be made");
@@ -106,7 +117,7 @@ impl Stamps {
     }
 
     /// Returns how long it was until each receiver started.
-    async fn publish(&mut self) -> Vec<Duration> {
+    pub(crate) async fn publish(&mut self) -> Vec<Duration> {
         let now = SystemTime::now();
         self.publisher.call(&self.publish).await.expect("it is accepted");
         let mut times = Vec::new();

@@ -17,6 +17,7 @@ use crate::calls::{input, name};
 use crate::effort::Effort;
 use crate::load::{Round, client};
 use crate::peer::Dialer;
+use crate::process::cpu;
 use crate::report::{Cell, Row, Section};
 
 /// From one measured call to the next: half of what its token may do.
@@ -158,15 +159,7 @@ async fn perform(session: &Session) -> bool {
         start_timeout_ms: None,
         follow: false,
         key: None,
+        cause: None,
     };
     session.call(&perform).await.is_ok()
-}
-
-/// The time that a process has had a core for.
-fn cpu(process: &str) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
-    // The name, in parentheses, may hold anything; user and system time are the 12th and 13th behind it.
-    let (_, fields) = stat.rsplit_once(')').expect("a name");
-    let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
-    Duration::from_millis(ticks.sum::<u64>() * 10)
 }

@@ -37,7 +37,11 @@ impl Round {
         self.elapsed.div_f64(self.times.len() as f64)
     }
 
-    fn per_second(&self) -> f64 {
+    pub(crate) fn count(&self) -> usize {
+        self.times.len()
+    }
+
+    pub(crate) fn per_second(&self) -> f64 {
         self.times.len() as f64 / self.elapsed.as_secs_f64()
     }
 }

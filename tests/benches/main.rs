@@ -18,8 +18,11 @@ mod memory;
 mod peer;
 mod pipe;
 mod plugins;
+mod pressure;
+mod process;
 mod publish;
 mod report;
+mod rivals;
 mod startup;
 
 use std::fs;
@@ -35,7 +38,7 @@ const END: &str = "<!-- measured: end -->\n";
 
 type Measure = fn(&Effort) -> Section;
 
-const SECTIONS: [(&str, Measure); 12] = [
+const SECTIONS: [(&str, Measure); 20] = [
     ("Floors", floor::measure),
     ("Remote perform", calls::remote),
     ("Remote perform, without the caller's daemon", calls::direct),
@@ -46,11 +49,22 @@ const SECTIONS: [(&str, Measure); 12] = [
     ("Fairness", fairness::measure),
     ("Publish", publish::measure),
     ("Delivery", delivery::measure),
+    ("Back-pressure", pressure::measure),
     ("Start-up", startup::measure),
     ("Memory", memory::measure),
+    ("Goals: remote perform", rivals::perform),
+    ("Goals: publish", rivals::publish),
+    ("Goals: fan-out", rivals::fan_out),
+    ("Goals: delivery", rivals::delivery),
+    ("Goals: peers and subscriptions", rivals::scale),
+    ("Goals: commands and start", rivals::commands),
+    ("Growth", rivals::growth),
 ];
 
 fn main() {
+    if rivals::play() {
+        return;
+    }
     // Cargo passes `--bench`.
     let (options, words): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
     let is_quick = options.iter().any(|option| option == "--quick");

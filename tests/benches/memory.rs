@@ -1,23 +1,22 @@
 //! What a daemon holds.
 
-use std::fs;
 use std::time::Duration;
 
 use coattail::rpc::Session;
 use coattail::wire::control::Status;
-use coattail_tests::Instance;
 use tokio::task::JoinSet;
 
 use crate::effort::Effort;
 use crate::load::{client, control, unlimited};
 use crate::peer::Dialer;
+use crate::process::{Usage, used};
 use crate::report::{Cell, Row, Section};
 
 /// Handshakes at once: fewer than a daemon lets wait.
 const HANDSHAKES: usize = 32;
 
 pub(crate) fn measure(effort: &Effort) -> Section {
-    let rounds: Vec<Vec<Usage>> = (0..effort.rounds.min(3)).map(|_| client(one_daemon(effort))).collect();
+    let rounds: Vec<Vec<Usage>> = (0..effort.rounds.min(3)).map(|_| client(held(effort.sessions))).collect();
     let row = |what: String, usage: &dyn Fn(&[Usage]) -> Usage| Row {
         what,
         cells: vec![
@@ -44,19 +43,13 @@ pub(crate) fn measure(effort: &Effort) -> Section {
     }
 }
 
-/// Bytes of memory.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Usage {
-    pub(crate) resident: f64,
-    pub(crate) anonymous: f64,
-}
-
-async fn one_daemon(effort: &Effort) -> Vec<Usage> {
+/// What a fresh daemon holds with so many sessions, one number after the other.
+pub(crate) async fn held(counts: &[usize]) -> Vec<Usage> {
     let instance = unlimited("memory");
     let dialer = Dialer::new(&instance);
     let status = control(&instance).await;
     let (mut usage, mut open) = (Vec::new(), Vec::new());
-    for &sessions in effort.sessions {
+    for &sessions in counts {
         while open.len() < sessions {
             let batch: JoinSet<Session> = (open.len()..sessions)
                 .take(HANDSHAKES)
@@ -70,17 +63,8 @@ async fn one_daemon(effort: &Effort) -> Vec<Usage> {
         while status.call(&Status {}).await.expect("the service runs").sessions < sessions as u64 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        usage.push(used(&instance));
+        usage.push(used(&instance.pid().to_string()));
     }
     assert!(open.iter().all(|session| !session.is_closed()), "every session is still open");
     usage
-}
-
-pub(crate) fn used(instance: &Instance) -> Usage {
-    let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", instance.pid())).expect("it runs, and is ours");
-    let bytes = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel counts it");
-        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1024.0
-    };
-    Usage { resident: bytes("Rss:"), anonymous: bytes("Anonymous:") }
 }

@@ -38,17 +38,11 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     pub(crate) fn new(instance: &Instance) -> Self {
-        let issue = ["token", "issue", "--quiet", "--print-raw-token", "--performable", "[\"*\"]"];
+        let grants = ["--performable", "[\"*\"]", "--publishable", "[\"*\"]"];
+        let issue = [&["token", "issue", "--quiet", "--print-raw-token"][..], &grants].concat();
         let token = instance.run(&issue).ok().stdout.trim().to_owned();
         let claims = inspect(&token).expect("a token").into_claims();
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("TLS 1.3 is there")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone))
-            .with_no_client_auth();
-        let tls = TlsConnector::from(Arc::new(config));
-        Self { port: instance.port(), token: token.into(), id: claims.id, issuer: claims.issuer, tls }
+        Self { port: instance.port(), token: token.into(), id: claims.id, issuer: claims.issuer, tls: anyone() }
     }
 
     /// An authenticated session. It ends with the client.
@@ -86,9 +80,23 @@ impl Dialer {
             self.id.to_string().as_bytes(),
         ]);
         let proof = STANDARD.encode(identity.sign(DOMAIN, &transcript));
-        session.call(&Authenticate { token: self.token.to_string().into(), proof }).await.expect("it lets us in");
+        session
+            .call(&Authenticate { token: self.token.to_string().into(), proof, frame: None })
+            .await
+            .expect("it lets us in");
         session
     }
+}
+
+/// TLS 1.3 with whoever answers.
+pub(crate) fn anyone() -> TlsConnector {
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("TLS 1.3 is there")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone))
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
 }
 
 /// Each part behind its length, in one byte.

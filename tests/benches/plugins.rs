@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::calls::{input, name};
 use crate::effort::Effort;
 use crate::load::{self, Round, blocking_round, client, control, unlimited};
-use crate::memory::used;
 use crate::pipe::Bare;
+use crate::process::used;
 use crate::report::{Cell, Row, Section};
 
 /// The least that a worker in Python can do: what its SDK is compared with.
@@ -248,11 +248,11 @@ fn memory(effort: &Effort) -> Row {
             };
             // The first one also pays for what all of them share.
             perform(0).await;
-            let before = used(&instance).anonymous;
+            let before = used(&instance.pid().to_string()).anonymous;
             for worker in 1..=WORKERS {
                 perform(worker).await;
             }
-            (used(&instance).anonymous - before) / WORKERS as f64
+            (used(&instance.pid().to_string()).anonymous - before) / WORKERS as f64
         })
     });
     let each = Cell::bytes(each.collect::<Vec<_>>().into_iter());

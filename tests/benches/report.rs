@@ -12,14 +12,14 @@ pub(crate) struct Section {
     pub(crate) rows: Vec<Row>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) cells: Vec<Cell>,
 }
 
 /// One number of every round, or words.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Cell {
     /// Sorted.
     Numbers(Vec<f64>, Unit),
@@ -60,7 +60,7 @@ impl Cell {
         Self::Words(words.into())
     }
 
-    fn new(values: impl Iterator<Item = f64>, unit: Unit) -> Self {
+    pub(crate) fn new(values: impl Iterator<Item = f64>, unit: Unit) -> Self {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         Self::Numbers(values, unit)

@@ -43,7 +43,7 @@ fn nothing() -> Command {
     Command::new("true")
 }
 
-fn until_it_ends(mut command: Command) -> Duration {
+pub(crate) fn until_it_ends(mut command: Command) -> Duration {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let start = Instant::now();
     let status = command.status().expect("it can be started");
@@ -52,7 +52,7 @@ fn until_it_ends(mut command: Command) -> Duration {
     time
 }
 
-fn until_it_is_ready(instance: &Instance) -> Duration {
+pub(crate) fn until_it_is_ready(instance: &Instance) -> Duration {
     let mut command = instance.command(&["service", "start", "--instance", &instance.folder().display().to_string()]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let start = Instant::now();

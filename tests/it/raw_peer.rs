@@ -188,9 +188,9 @@ pub(crate) fn rand_nonce() -> [u8; 32] {
 }
 
 /// The begin of `limits:` of a service that bears a grudge against nobody: whoever attacks it here and whoever uses it
-/// have one address.
+/// have one address. And it waits for those who answer by hand.
 pub(crate) const PATIENT: &str = "limits:\n  penalty: 1ms\n  connections_per_address: 65536\n  \
-    connections_per_second_per_address: 1000000\n  connection_burst_per_address: 1000000\n";
+    connections_per_second_per_address: 1000000\n  connection_burst_per_address: 1000000\n  ping: 5m\n";
 
 /// A service without TLS, so that every byte can be written by hand. The settings are further `limits`.
 pub(crate) fn plain_service(name: &str, settings: &str) -> Instance {

@@ -61,6 +61,23 @@ fn a_loop_of_two_instances_stops_by_itself() {
         other.log().lines().find(|line| line.contains("refused to publish")).map(str::to_owned)
     });
     assert!(line.contains(&format!("came through {} hops, {HOPS} are allowed", HOPS + 1)), "{line}");
+    // Told once, however often the receiver is called for it, and counted.
+    other.plugin("receivers/pass-on.js", &format!("{PASS_ON_JS}// Changed, so that it is tried anew.\n"));
+    other.run(&["dead-letters", "replay", "--all", "--yes"]);
+    let refused = other.log().lines().filter(|line| line.contains("refused to publish")).count();
+    assert_eq!(refused, 1, "{}", other.log());
+    assert!(other.counts()["looped"].as_u64() >= Some(1), "{}", other.counts());
+    let status = other.run(&["service", "status"]).ok();
+    assert!(status.stderr.contains("had come through too many others"), "{status:#?}");
+    let doctor = other.run(&["doctor"]);
+    assert!(doctor.stdout.contains("loop at next"), "{doctor:#?}");
+    // The whole of it is one trace, from its beginning to where it ends.
+    let first = one.json(&["publications", "list"])[0]["id"].as_str().expect("an id").to_owned();
+    let trace = one.run(&["trace", &first]).ok().stdout;
+    assert_eq!(trace.matches("next ").count(), 5, "{trace}");
+    let last = other.json(&["publications", "list"])[1]["id"].as_str().expect("an id").to_owned();
+    let trace = other.run(&["trace", &last]).ok().stdout;
+    assert_eq!(trace.matches("next: refused, 4 publications had led to it: a loop?").count(), 1, "{trace}");
     let published = |instance: &Instance| instance.counts()["published"].as_u64();
     assert_eq!((published(one), published(other)), (Some(3), Some(2)));
     // The receiver was told: its publication is a dead letter, or handled, but nothing is left waiting.

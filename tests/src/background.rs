@@ -1,6 +1,6 @@
 //! A command that goes on while the test does something else.
 
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -52,6 +52,14 @@ impl Background {
             // Not reaped yet, so the number is still its own.
             kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it is ours");
         }
+    }
+
+    /// What it writes to stdout, from here on; [`finish`](Self::finish) then lacks it.
+    ///
+    /// # Panics
+    /// If it was asked for before.
+    pub fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("asked for once")
     }
 
     /// Waits for its end.

@@ -39,6 +39,8 @@ pub struct Instance {
     port: u16,
     service: Option<Service>,
     env: Vec<(String, String)>,
+    /// What stands before the command that starts its service.
+    entering: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl Instance {
         // As the program will tell it, also where the temporary folder is a link.
         let folder = home.path().canonicalize().expect("it exists").join(name);
         let port = free_port();
-        let instance = Self { _home: home, folder, port, service: None, env: Vec::new() };
+        let instance = Self { _home: home, folder, port, service: None, env: Vec::new(), entering: Vec::new() };
         let path = instance.folder.display().to_string();
         let _ = instance.run_outside(&["new", &path, "--port", &port.to_string()]).ok();
         instance
@@ -119,6 +121,11 @@ impl Instance {
         let port = free_port();
         self.reconfigure(&format!("port: {}", self.port), &format!("port: {port}"));
         self.port = port;
+    }
+
+    /// Has its service run elsewhere from its next start on: `entering` is a command that starts the one behind it.
+    pub fn move_into(&mut self, entering: Vec<String>) {
+        self.entering = entering;
     }
 
     /// Puts a file into `actions/` or `receivers/`; executable unless its name ends in `.js` or `.py`.
@@ -185,9 +192,20 @@ impl Instance {
     }
 
     /// The program with these arguments, in the environment of this instance.
-    #[expect(clippy::disallowed_methods, reason = "the program under test is started here")]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        self.command_after(&[], arguments)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the program under test is started here")]
+    fn command_after(&self, entering: &[String], arguments: &[&str]) -> Command {
+        let mut command = match entering {
+            [] => Command::new(program()),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program());
+                command
+            }
+        };
         command.args(arguments);
         command.env("XDG_RUNTIME_DIR", self.folder.parent().expect("a home"));
         for name in ["COATTAIL_OUTPUT", "COATTAIL_INSTANCE", "COATTAIL_LOG", "CLICOLOR_FORCE"] {
@@ -222,7 +240,7 @@ impl Instance {
         assert!(self.service.is_none(), "the service runs already");
         let folder = self.folder.display().to_string();
         let mut child = self
-            .command(&["service", "start", "--instance", &folder])
+            .command_after(&self.entering, &["service", "start", "--instance", &folder])
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -28,7 +28,11 @@ pub(crate) enum ActionCommand {
     /// Perform an action and print its result
     #[command(after_help = "Examples:\n  coattail action perform 'My Action' -d '{\"n\": 1}'\n  \
                             coattail action perform backup -d @input.json --peer ID --notify\n  \
-                            coattail action perform backup --detach --idempotency-key monday")]
+                            coattail action perform backup --notify --wait=30s\n  \
+                            coattail action perform backup --detach --idempotency-key monday\n\n\
+                            With --wait the result comes at once. What ends is the waiting: exit status 0 when all \
+                            have stored it, 75 when\nsome have not at the end of DURATION, or are paused, 130 after \
+                            Ctrl-C. The publication stays, and is delivered on.")]
     Perform(PerformAction),
     /// Run the present files of an action or a receiver once, or fixture by fixture
     #[command(after_help = "Examples:\n  coattail action test Greet --data '{\"name\": \"Ada\"}'\n  \
@@ -42,7 +46,7 @@ pub(crate) enum ActionCommand {
     /// Publish a value for an action without performing it
     #[command(after_help = "Examples:\n  coattail action publish backup -d '{\"n\": 1}'\n  \
                             coattail action publish backup -d @report.json --id 2026-11-20\n  \
-                            coattail action publish backup --batch reports.jsonl\n  \
+                            coattail action publish backup --batch reports.jsonl --wait=1m\n  \
                             coattail action publish backup -d '\"weekly\"' --in 5m")]
     Publish(PublishAction),
     /// Subscribe a receiver of this instance to an action of a peer
@@ -164,6 +168,10 @@ pub(crate) struct PerformAction {
     /// Publish the result
     #[arg(short, long)]
     pub(crate) notify: bool,
+    /// Then wait until all who are subscribed have stored it, so long at the most [default: until Ctrl-C]
+    #[arg(long, value_name = "DURATION", require_equals = true, value_parser = parse_wait, requires = "notify",
+        conflicts_with = "detach")]
+    pub(crate) wait: Option<Option<Duration>>,
     /// At this peer [default: at this instance]
     #[arg(short, long, value_name = "ID", add = ArgValueCompleter::new(candidates::peers))]
     pub(crate) peer: Option<String>,
@@ -221,6 +229,11 @@ pub(crate) struct PublishAction {
     /// Publish it at this time, such as 2026-11-20T18:00:00Z
     #[arg(long, value_name = "TIME", conflicts_with_all = ["delay", "batch", "peer", "id"])]
     pub(crate) at: Option<jiff::Timestamp>,
+    /// Then wait until all who are subscribed have stored it, so long at the most [default: until Ctrl-C]. Of a batch,
+    /// the last
+    #[arg(long, value_name = "DURATION", require_equals = true, value_parser = parse_wait,
+        conflicts_with_all = ["delay", "at"])]
+    pub(crate) wait: Option<Option<Duration>>,
     /// What you call it: the same is stored once, however often it is published with the same id. Line 7 of a batch is
     /// called ID/7
     #[arg(long, value_name = "TEXT")]

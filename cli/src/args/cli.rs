@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use super::{
     ActionCommand, Audit, Backup, Completions, DataCommand, DeadLettersCommand, Deferred, Demo, Dev, JobCommand,
     KeysCommand, Log, Man, PeerCommand, Progress, PublicationsCommand, Record, Restore, RetryAfter, ServiceCommand,
-    SubscribersCommand, SubscriptionsCommand, TlsCommand, TokenCommand, ValidationCommand,
+    SubscribersCommand, SubscriptionsCommand, TlsCommand, TokenCommand, Trace, ValidationCommand,
 };
 
 /// Where the options stand in `--help` that every command takes.
@@ -78,6 +78,13 @@ pub(crate) enum Command {
     /// What receivers of this instance did not take
     #[command(subcommand, arg_required_else_help = true)]
     DeadLetters(Deferred<DeadLettersCommand>),
+    /// Show what led to a publication and what it has led to, across instances
+    #[command(after_help = "Examples:\n  coattail trace 01a1f817-1144-7283-ae4b-ddeb814a812e\n  \
+                            coattail trace 01a1f817-1144 --json\n\n\
+                            Times are offsets from the first publication shown; those of other instances are by \
+                            their clocks.\nOthers tell of what this instance may subscribe to, and of what it has \
+                            delivered to them: the rest is `not allowed`.")]
+    Trace(Trace),
     /// Tokens that this instance issued
     #[command(subcommand, arg_required_else_help = true)]
     Token(Deferred<TokenCommand>),

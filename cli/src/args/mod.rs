@@ -46,7 +46,7 @@ pub(crate) use keys::{KeysCommand, TlsCommand};
 pub(crate) use man::Man;
 pub(crate) use peer::{AddPeer, PeerCommand, SetAddress};
 pub(crate) use publications::{
-    ListPublications, PublicationsCommand, ShowPublication, TailPublications, VerifyPublications,
+    ListPublications, PublicationsCommand, ShowPublication, TailPublications, Trace, VerifyPublications,
 };
 pub(crate) use said::{Log, Progress, RetryAfter};
 pub(crate) use service::{ServiceCommand, StartService, StopService};

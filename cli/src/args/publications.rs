@@ -69,6 +69,14 @@ pub(crate) struct TailPublications {
     pub(crate) lines: u32,
 }
 
+/// `coattail trace`
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    /// The publication: its id, or what that begins with (8 characters or more)
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
 /// `coattail publications verify`
 #[derive(Debug, Args)]
 pub(crate) struct VerifyPublications {

@@ -5,17 +5,18 @@ use coattail::wire::host::{
 };
 use coattail::wire::jobs::StartJob;
 use coattail::wire::peer::Published;
-use coattail::wire::publications::SchedulePublication;
+use coattail::wire::publications::{Reached, SchedulePublication};
 use coattail::wire::{ErrorCode, Failure};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::job::{self, milliseconds};
+use super::reach::Reach;
 use super::{create, follow, input, logs, performed, plugin, test, types};
 use crate::args::{self, ActionCommand, Lines, PerformAction, PublishAction, SubscribeAction, UnsubscribeAction};
 use crate::context::Context;
 use crate::error::{ExitStatus, because};
-use crate::output::{Field, Record, Row, yes_no};
+use crate::output::{Field, Format, Record, Row, yes_no};
 
 pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatus, Failure> {
     match command {
@@ -26,7 +27,7 @@ pub(super) fn run(context: &Context, command: ActionCommand) -> Result<ExitStatu
         ActionCommand::Perform(args) => return perform(context, args),
         ActionCommand::Test(args) => return test::run(context, &args),
         ActionCommand::Logs(args) => logs::run(context, &args)?,
-        ActionCommand::Publish(args) => publish(context, args)?,
+        ActionCommand::Publish(args) => return publish(context, args),
         ActionCommand::Subscribe(args) => subscribe(context, args)?,
         ActionCommand::Unsubscribe(args) => unsubscribe(context, args)?,
         ActionCommand::Types(args) => types::run(context, &args)?,
@@ -95,42 +96,87 @@ fn perform(context: &Context, args: PerformAction) -> Result<ExitStatus, Failure
         let call = StartJob { peer, action, input, publish, timeout_ms, start_timeout_ms, key, parent };
         return job::start(context, &call);
     }
+    let wait = args.wait.map(|limit| Reach::new(context, peer, action.clone(), limit)).transpose()?;
     let (call, follow) = (Some(CallId::new()), follow::is_wanted(context, args.follow));
     let call = Perform { call, peer, action, input, publish, timeout_ms, start_timeout_ms, follow, key, parent };
     let performed: Performed = context.talk(async |daemon| {
         let deadline = follow::listen(daemon, context, args.timeout);
         daemon.session().call_until(&deadline, &call).await
     })?;
-    performed::answer(&context.printer, &performed)
+    performed::answer(context, &performed, wait.as_ref())
 }
 
-impl Record for Published {
+/// Something that was published, and how far it has got if that was waited for.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    published: Published,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reach: Option<Reached>,
+}
+
+impl From<Published> for Shown {
+    fn from(published: Published) -> Self {
+        Self { published, reach: None }
+    }
+}
+
+impl Record for Shown {
     fn fields(&self) -> Vec<Field> {
-        let mut fields = vec![("id", self.id.to_string()), ("sequence", self.sequence.to_string())];
-        if self.duplicate {
+        let Published { id, sequence, duplicate } = self.published;
+        let mut fields = vec![("id", id.to_string()), ("sequence", sequence.to_string())];
+        if duplicate {
             fields.push(("duplicate", yes_no(true)));
         }
         fields
     }
 }
 
-fn publish(context: &Context, args: PublishAction) -> Result<(), Failure> {
-    if let Some(lines) = &args.batch {
-        return publish_batch(context, lines, &args);
-    }
-    let (ttl_ms, to) = (ttl_ms(&args), args.to.clone());
+fn publish(context: &Context, args: PublishAction) -> Result<ExitStatus, Failure> {
     let peer = context.peer(args.peer.as_deref())?;
-    let input = input::read_json(args.data.as_ref().expect("clap asks for one of the two"))?;
-    if let Some(due_ms) = due(&args) {
-        let (action, parent) = (args.action.get(), context.parent_call());
-        let call = SchedulePublication { action, input, due_ms, ttl_ms, to, parent };
-        let scheduled = context.talk(async |daemon| daemon.call(&call).await)?;
-        return context.printer.record(&scheduled);
+    if args.delay.is_some() || args.at.is_some() {
+        return schedule(context, args);
     }
-    let (action, id, parent) = (args.action.get(), args.id, context.parent_call());
-    let call = Publish { peer, action, input, id, ttl_ms, to, parent };
+    let action = args.action.get();
+    let wait = args.wait.map(|limit| Reach::new(context, peer, action.clone(), limit)).transpose()?;
+    if let Some(lines) = &args.batch {
+        let published = publish_batch(context, lines, &args)?;
+        return conclude(context, published, wait, |shown| context.printer.list(shown, "there was nothing to publish"));
+    }
+    let input = input::read_json(args.data.as_ref().expect("clap asks for one of the two"))?;
+    let (ttl_ms, to, parent) = (ttl_ms(&args), args.to.clone(), context.parent_call());
+    let call = Publish { peer, action, input, id: args.id, ttl_ms, to, parent };
     let published = context.talk(async |daemon| daemon.call(&call).await)?;
-    context.printer.record(&published)
+    conclude(context, vec![published], wait, |shown| shown.iter().try_for_each(|shown| context.printer.record(shown)))
+}
+
+/// Answers with what was published, and waits until the last has reached the subscribers if that is wanted. To programs
+/// it is one answer, at the end.
+fn conclude(
+    context: &Context,
+    published: Vec<Published>,
+    wait: Option<Reach<'_>>,
+    print: impl Fn(&[Shown]) -> Result<(), Failure>,
+) -> Result<ExitStatus, Failure> {
+    let mut shown: Vec<Shown> = published.into_iter().map(Shown::from).collect();
+    let Some((wait, last)) = wait.zip(shown.last_mut()) else {
+        print(&shown)?;
+        return Ok(ExitStatus::Done);
+    };
+    let is_one_answer = context.printer.format() == Format::Json;
+    let id = last.published.id;
+    if !is_one_answer {
+        print(&shown)?;
+    }
+    let waited = wait.wait(id);
+    if is_one_answer {
+        shown
+            .iter_mut()
+            .filter(|shown| shown.published.id == id)
+            .for_each(|last| last.reach = waited.reached().cloned());
+        print(&shown)?;
+    }
+    Ok(waited.conclude(context))
 }
 
 /// For how long somebody wants it.
@@ -138,21 +184,28 @@ fn ttl_ms(args: &PublishAction) -> Option<u64> {
     args.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// When to publish it, if not now.
-fn due(args: &PublishAction) -> Option<i64> {
+fn schedule(context: &Context, args: PublishAction) -> Result<ExitStatus, Failure> {
     let after = |delay| Timestamp::now().as_millisecond().saturating_add(i64::try_from(delay).unwrap_or(i64::MAX));
-    args.at.map(Timestamp::as_millisecond).or_else(|| args.delay.map(|delay| after(delay.as_millis())))
+    let due_ms = args.at.map(Timestamp::as_millisecond).or_else(|| args.delay.map(|delay| after(delay.as_millis())));
+    let due_ms = due_ms.expect("it was asked for");
+    let input = input::read_json(args.data.as_ref().expect("clap asks for it"))?;
+    let (ttl_ms, to, parent) = (ttl_ms(&args), args.to.clone(), context.parent_call());
+    let call = SchedulePublication { action: args.action.get(), input, due_ms, ttl_ms, to, parent };
+    let scheduled = context.talk(async |daemon| daemon.call(&call).await)?;
+    context.printer.record(&scheduled)?;
+    Ok(ExitStatus::Done)
 }
 
-impl Row for Published {
+impl Row for Shown {
     const COLUMNS: &'static [&'static str] = &["id", "sequence", "duplicate"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.id.to_string(), self.sequence.to_string(), yes_no(self.duplicate)]
+        let Published { id, sequence, duplicate } = self.published;
+        vec![id.to_string(), sequence.to_string(), yes_no(duplicate)]
     }
 }
 
-fn publish_batch(context: &Context, lines: &Lines, args: &PublishAction) -> Result<(), Failure> {
+fn publish_batch(context: &Context, lines: &Lines, args: &PublishAction) -> Result<Vec<Published>, Failure> {
     let item = |(number, input)| {
         let id = args.id.as_ref().map(|id| format!("{id}/{number}").parse()).transpose();
         let too_long = |error| because(ErrorCode::Usage, format!("the id of line {number} cannot be used"), error);
@@ -161,8 +214,7 @@ fn publish_batch(context: &Context, lines: &Lines, args: &PublishAction) -> Resu
     let publications = (1..).zip(input::read_lines(lines)?).map(item).collect::<Result<_, Failure>>()?;
     let (action, ttl_ms, to) = (args.action.get(), ttl_ms(args), args.to.clone());
     let call = PublishBatch { action, publications, ttl_ms, to, parent: context.parent_call() };
-    let published = context.talk(async |daemon| daemon.call(&call).await)?;
-    context.printer.list(&published, "there was nothing to publish")
+    context.talk(async |daemon| daemon.call(&call).await)
 }
 
 impl Record for Subscription {

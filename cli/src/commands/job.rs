@@ -133,7 +133,7 @@ fn result(context: &Context, id: CallId) -> Result<ExitStatus, Failure> {
         return Ok(conclude(context, &job));
     }
     let Job { result, publication, publication_error, .. } = job;
-    performed::answer(&context.printer, &Performed { call: id, result, publication, publication_error })
+    performed::answer(context, &Performed { call: id, result, publication, publication_error }, None)
 }
 
 /// What a program that waited for a job exits with.

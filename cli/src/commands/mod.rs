@@ -25,6 +25,7 @@ mod peer;
 mod performed;
 mod plugin;
 mod publications;
+mod reach;
 mod record;
 mod said;
 mod service;
@@ -32,6 +33,7 @@ mod subscribers;
 mod subscriptions;
 mod test;
 mod token;
+mod trace;
 mod types;
 mod validation;
 mod version;
@@ -55,6 +57,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Subscribers(Deferred(command)) => subscribers::run(context, command),
         Command::Subscriptions(Deferred(command)) => subscriptions::run(context, command),
         Command::DeadLetters(Deferred(command)) => dead_letters::run(context, command),
+        Command::Trace(args) => trace::run(context, args).map(|()| ExitStatus::Done),
         Command::Token(Deferred(command)) => token::run(context, command),
         Command::Validation(Deferred(command)) => validation::run(context, command),
         Command::Keys(Deferred(command)) => keys::run(context, &command),

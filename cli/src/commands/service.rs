@@ -214,6 +214,13 @@ fn warn(context: &Context, running: &Running) {
             when(since)
         ));
     }
+    if let Some(looped @ 1..) = running.counts.as_ref().map(|counts| counts.looped) {
+        context.printer.note(&format!(
+            "{}: {looped} publications were refused, since they had come through too many others; `coattail doctor` shows \
+             the last, `coattail trace` how they came about",
+            running.instance
+        ));
+    }
     if running.counts.as_ref().is_some_and(|counts| counts.dead > 0) {
         context.printer.note(&format!("{}: `coattail dead-letters list` shows what was given up", running.instance));
     }

@@ -65,7 +65,7 @@ impl Row for HeldSubscription {
 
     fn tone(&self) -> Option<&'static str> {
         match self.state {
-            Flow::Failing => Some("31"),
+            Flow::Failing | Flow::Full => Some("31"),
             Flow::Paused | Flow::Ended => Some("33"),
             Flow::Running => None,
         }

@@ -26,7 +26,7 @@ impl Color {
         if self.0 { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    #[cfg(test)]
+    /// Never.
     pub(crate) const OFF: Self = Self(false);
     #[cfg(test)]
     pub(crate) const ON: Self = Self(true);

@@ -34,6 +34,8 @@ impl Spinner {
         let clear = ClearOnDrop(&self.0);
         let turn = async {
             sleep(DELAY).await;
+            // It may have been shown, and finished, before.
+            self.0.reset();
             self.0.set_draw_target(ProgressDrawTarget::stderr());
             self.0.enable_steady_tick(TICK);
             std::future::pending().await

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use coattail::id::{CallId, PeerId};
 use coattail::name::ActionName;
 use coattail::rpc::{Deadline, Session};
+use coattail::wire::fate::{Reach, Reaching};
 use coattail::wire::host::Entry;
 use coattail::wire::peer::{Cancel, ListActions, ListReceivers, Perform, Performed, Publish, Published};
 use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure, Raw};
 
 use crate::feeds::{Feeds, Sink, Speaker};
+use crate::publications::Cause;
 use crate::session::Sessions;
 use crate::store::{self, Store};
 
@@ -40,6 +42,8 @@ pub(crate) struct RemoteCall {
     pub(crate) timeout: Option<Duration>,
     /// How long until a worker there has to have begun with it.
     pub(crate) start_timeout: Option<Duration>,
+    /// What was being handled when it was asked for.
+    pub(crate) cause: Option<Cause>,
     /// Who follows it from its beginning.
     pub(crate) follower: Option<Sink>,
 }
@@ -52,7 +56,7 @@ impl Remote {
 
     /// Performs an action of a peer. Dropping the future cancels the call there.
     pub(crate) async fn perform(&self, peer: PeerId, call: RemoteCall) -> Result<Performed, Failure> {
-        let RemoteCall { call, action, input, publish, timeout, start_timeout, follower } = call;
+        let RemoteCall { call, action, input, publish, timeout, start_timeout, cause, follower } = call;
         let timeout = timeout.unwrap_or(self.timeout);
         let to_dial = start_timeout.unwrap_or(timeout).min(timeout);
         let (begin, dialled) = (Instant::now(), tokio::time::timeout(to_dial, self.session(peer)).await);
@@ -67,7 +71,8 @@ impl Remote {
         // Before the request is sent: what comes back then finds it open.
         let _feed = self.feeds.open(call, Speaker::Peer(session.clone()), deadline.clone(), follower)?;
         let guard = CancelOnDrop { session: &session, call, armed: true };
-        let request = Perform { call, action, input, publish, timeout_ms, start_timeout_ms, follow, key: None };
+        let (key, cause) = (None, cause.map(Cause::told));
+        let request = Perform { call, action, input, publish, timeout_ms, start_timeout_ms, follow, key, cause };
         let answer = session.call_until(&deadline, &request).await;
         guard.disarm(&answer);
         answer
@@ -76,6 +81,12 @@ impl Remote {
     /// Publishes a value for an action of a peer.
     pub(crate) async fn publish(&self, peer: PeerId, publish: &Publish) -> Result<Published, Failure> {
         self.session(peer).await?.call_within(self.timeout, publish).await
+    }
+
+    /// How far a publication at a peer has got; waits there for news of it.
+    pub(crate) async fn reach(&self, peer: PeerId, reach: &Reach) -> Result<Reaching, Failure> {
+        let wait = Duration::from_millis(reach.wait_ms.unwrap_or(0));
+        self.session(peer).await?.call_within(self.timeout.saturating_add(wait), reach).await
     }
 
     /// What a peer offers to us.

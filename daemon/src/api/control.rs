@@ -7,11 +7,13 @@ use coattail::wire::control::{
     ShowValidation, Status, Stop,
 };
 use coattail::wire::doctor::Doctor;
+use coattail::wire::fate::{Reach, Reaching};
 use coattail::wire::plugins::{ReloadPlugins, ShowPlugin};
 use coattail::wire::publications::{
-    ListPublications, ListScheduled, SchedulePublication, ShowPublication, TailPublications, UnschedulePublication,
-    VerifyPublications,
+    ListPublications, ListScheduled, Reached, SchedulePublication, ShowPublication, TailPublications,
+    UnschedulePublication, VerifyPublications, WatchReach,
 };
+use coattail::wire::trace::TracePublication;
 use coattail::wire::{Done, Method as _};
 
 use super::dead_letters::dead_letters_service;
@@ -115,6 +117,16 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
         .on(parts, |parts: Arc<Parts>, _, request: ListPublications| async move { parts.history.list(request).await })
         .on(parts, |parts: Arc<Parts>, _, request: ShowPublication| async move { parts.history.show(request).await })
         .on(parts, |parts: Arc<Parts>, _, request: TailPublications| async move { parts.history.tail(request).await })
+        .on(parts, |parts: Arc<Parts>, _, request: WatchReach| async move {
+            let WatchReach { peer, action, publication, seen, wait_ms, who } = request;
+            let reach = Reach { action, publication, seen, wait_ms };
+            match peer {
+                None if who => parts.reaches.who(&reach).await,
+                None => parts.reaches.watch(&reach).await.map(without_names),
+                Some(peer) => parts.remote.reach(peer, &reach).await.map(without_names),
+            }
+        })
+        .on(parts, |parts: Arc<Parts>, _, request: TracePublication| async move { parts.traces.trace(request).await })
         .on(parts, |parts: Arc<Parts>, _, request: SchedulePublication| async move {
             let SchedulePublication { action, input, due_ms, ttl_ms, to, parent } = request;
             let terms = terms(&parts, &action, None, ttl_ms, to).await?;
@@ -135,6 +147,10 @@ pub(crate) fn control_service(parts: &Arc<Parts>) -> Service {
         })
         .with(dead_letters_service(parts))
         .with(subscriptions_service(parts))
+}
+
+fn without_names(reaching: Reaching) -> Reached {
+    Reached { reaching, missing: Vec::new() }
 }
 
 /// Lines of a log that are shown unless it is said how many, and at the most: some MiB.

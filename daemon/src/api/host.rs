@@ -20,7 +20,7 @@ use crate::actions::{JobRequest, LocalCall, RemoteCall};
 use crate::audit::Fact;
 use crate::feeds::Sink;
 use crate::parts::Parts;
-use crate::publications::Terms;
+use crate::publications::{Cause, Terms};
 use crate::store::{JobResult, Name};
 
 /// The Coattail API, for workers and for the command line: they act with the rights of the instance.
@@ -45,7 +45,10 @@ pub(crate) fn host_service(parts: &Arc<Parts>) -> Service {
                     parts.actions.publish(action, input, terms, parts.causes.of(parent)).await
                 }
                 Some(_) if ttl_ms.is_some() || to.is_some() => Err(elsewhere()),
-                Some(peer) => parts.remote.publish(peer, &peer::Publish { action, input, id }).await,
+                Some(peer) => {
+                    let cause = parts.causes.of(parent).map(Cause::told);
+                    parts.remote.publish(peer, &peer::Publish { action, input, id, cause }).await
+                }
             }
         })
         .on(parts, |parts: Arc<Parts>, _, request: PublishBatch| async move {
@@ -134,7 +137,7 @@ async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Perfo
             parts.calls.run(session, call, parts.actions.perform(local)).await?
         }
         Some(peer) => {
-            let remote = RemoteCall { call, action, input, publish, timeout, start_timeout, follower };
+            let remote = RemoteCall { call, action, input, publish, timeout, start_timeout, cause, follower };
             parts.calls.run(session, call, parts.remote.perform(peer, remote)).await?
         }
     };

@@ -4,6 +4,7 @@ use std::time::Duration;
 use coattail::id::{CallId, SubscriptionId};
 use coattail::name::ActionName;
 use coattail::rpc::{Admission, Facts, Service, Session};
+use coattail::wire::fate::{Reach, Trace};
 use coattail::wire::peer::{
     Attach, Cancel, Deliver, IssueSubscription, ListActions, ListReceivers, Log, Perform, Performed, Ping, Progress,
     Publish, RemoteAction, Revoke, Subscribe, Unsubscribe, Whereabouts, Working,
@@ -20,7 +21,7 @@ use crate::audit::Fact;
 use crate::feeds::Sink;
 use crate::parts::Parts;
 use crate::plugins::LAST_OUTPUT;
-use crate::publications::Terms;
+use crate::publications::{Cause, Terms};
 use crate::session::Caller;
 use crate::store::{Asker, JobResult, Name};
 use crate::tokens::{Operation, authorize};
@@ -52,11 +53,22 @@ pub(crate) fn peer_service(parts: &Arc<Parts>) -> Service {
         })
         .on(parts, |parts, facts, request: Perform| async move { perform(&parts, &facts, request).await })
         .on(parts, |parts: Arc<Parts>, facts, request: Publish| async move {
-            let Publish { action, input, id } = request;
+            let Publish { action, input, id, cause } = request;
             let caller = allow(&parts, &facts, Publish::NAME, &action, &Operation::Publish(&action))?;
             // Each peer has names of its own, so that none can take those of another.
             let name = id.map(|name| Name { publisher: Some(caller.issuer()), name });
-            parts.actions.publish(action, input, Terms::named(name), None).await.map_err(for_a_peer)
+            parts.actions.publish(action, input, Terms::named(name), cause.map(Cause::from)).await.map_err(for_a_peer)
+        })
+        .on(parts, |parts: Arc<Parts>, facts, request: Reach| async move {
+            allow(&parts, &facts, Reach::NAME, &request.action, &Operation::Publish(&request.action))?;
+            parts.reaches.watch(&request).await
+        })
+        .on(parts, |parts: Arc<Parts>, facts, request: Trace| async move {
+            // Each thing that is told is asked for on its own: what the caller may subscribe to, what it has delivered.
+            let caller: Arc<Caller> = fact(&facts)?;
+            let grants = |action: &ActionName| decide(&caller, &Operation::Subscribe(action)).is_ok();
+            let traced = parts.traces.answer(&caller, grants, request).await;
+            audited(&parts, &caller, Trace::NAME, None, traced)
         })
         .on(parts, |parts: Arc<Parts>, facts, request: Subscribe| async move {
             let operation = Operation::Subscribe(&request.action);
@@ -194,7 +206,8 @@ async fn list_actions(parts: &Parts, caller: &Caller, schemas: bool) -> Vec<Remo
 }
 
 async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Performed, Failure> {
-    let Perform { call, action, input, publish, timeout_ms, start_timeout_ms, follow, key } = request;
+    let Perform { call, action, input, publish, timeout_ms, start_timeout_ms, follow, key, cause } = request;
+    let cause = cause.map(Cause::from);
     let operation = if publish { Operation::PerformAndPublish(&action) } else { Operation::Perform(&action) };
     let caller = allow(parts, facts, Perform::NAME, &action, &operation)?;
     let issuer = caller.issuer();
@@ -214,9 +227,10 @@ async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Perfo
             timeout,
             start_timeout: start_timeout.map(|wanted| wanted.min(parts.limits.job_patience)),
             key: Some(key),
-            cause: None,
+            cause,
         };
-        let asked = perform_keyed(parts, caller.session, call, request, (wire, follower)).await;
+        // Apart, so that calls without a key do not carry the room that it needs.
+        let asked = Box::pin(perform_keyed(parts, caller.session, call, request, (wire, follower))).await;
         let (_, done) = asked.map_err(for_a_peer)?;
         let JobResult { result, publication, publication_error } = done;
         return Ok(Performed { result, publication, publication_error });
@@ -230,7 +244,7 @@ async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Perfo
         timeout,
         start_timeout,
         follower: Some(follower),
-        cause: None,
+        cause,
         begin: None,
     };
     parts.calls.run(caller.session, call, parts.actions.perform(local)).await.map_err(for_a_peer)

@@ -62,6 +62,13 @@ limits! {
     sessions_per_token: usize = 256, at most 65_536, as count;
     /// From accepting a connection until it must have authenticated; enough for a bad satellite link.
     handshake: Duration = Duration::from_secs(10), at most MINUTE * 5, as time;
+    /// How long a peer may be silent before it is asked whether it is there; after three times as long the session is
+    /// given up, and dialled anew. Six to eight seconds: whatever ends a connection without a word, what is published
+    /// comes again within ten.
+    ping: Duration = Duration::from_secs(2), at most MINUTE * 60, as time;
+    /// The longest pause before a peer that could not be reached is tried again: short enough that a network which is
+    /// back is noticed within ten seconds, and no burden for one that is away for a week.
+    reconnect: Duration = Duration::from_secs(5), at most DAY, as time;
     /// A call to an action of this instance, from request to result.
     local_call: Duration = Duration::from_secs(60), at most DAY * 30, as time;
     /// A call to an action of a peer; shorter, since the network adds ways to hang.
@@ -79,6 +86,14 @@ limits! {
     retention: Duration = DAY.saturating_mul(7), at most DAY * 36_500, as time;
     /// Bytes of publications kept for one action; whichever of the two is reached first counts.
     retention_bytes: u64 = GIB as u64, at most 1 << 50, as bytes;
+    /// Publications that wait for the receiver of one subscription. Beyond that the publisher keeps the rest, within its
+    /// own retention.
+    inbox: u64 = 1_000_000, at most 1 << 40, as count;
+    /// Bytes of such publications; whichever of the two is reached first counts. As much as a publisher keeps.
+    inbox_bytes: u64 = GIB as u64, at most 1 << 50, as bytes;
+    /// What receivers did with publications that came, for `trace`, for as long as publications are kept; whichever of the
+    /// two is reached first counts. Some 300 bytes each.
+    outcomes: u64 = 100_000, at most 1_000_000_000, as count;
     /// Publications that cause publications: a loop stops after this many hops.
     hops: u32 = 16, at most 255, as count;
     /// What is under way when the service stops may take this long to finish.

@@ -26,9 +26,9 @@ impl RetrySchedule {
         Self::list([5, 30, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600].map(Duration::from_secs).to_vec())
     }
 
-    /// For reaching a peer: at once when it only restarted, and no burden when it is away for a week.
-    pub fn dialing() -> Self {
-        Self(Steps::Doubling { first: Duration::from_millis(100), most: Duration::from_secs(30) })
+    /// For reaching a peer: at once when it only restarted, and never longer than `most`.
+    pub fn dialing(most: Duration) -> Self {
+        Self(Steps::Doubling { first: Duration::from_millis(100), most })
     }
 
     /// For starting a worker that crashed.
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn dialing_doubles_to_a_bound_and_never_ends() {
-        let schedule = RetrySchedule::dialing();
+        let schedule = RetrySchedule::dialing(Duration::from_secs(30));
         for (attempt, millis) in
             [(0, 100), (1, 100), (2, 200), (5, 1600), (9, 25_600), (10, 30_000), (u32::MAX, 30_000)]
         {

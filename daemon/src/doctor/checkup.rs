@@ -16,7 +16,7 @@ pub(crate) async fn check(parts: &Parts) -> Vec<Finding> {
     findings.extend(tokens::check(&parts.store, now).await);
     findings.extend(peers::check(&parts.store, &parts.sessions, now).await);
     findings.extend(plugins::check(&parts.plugins).await);
-    findings.extend(receivers::check(&parts.store, now).await);
+    findings.extend(receivers::check(&parts.store, &parts.inbox, now).await);
     findings
 }
 

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coattail::id::CallId;
 use coattail::name::{ActionName, ReceiverName};
@@ -10,7 +10,7 @@ use coattail::wire::plugin::Kind;
 use coattail::wire::{ErrorCode, Failure};
 use futures::{StreamExt as _, stream};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -48,7 +48,7 @@ pub(super) struct Shared {
     // A std mutex: held for a look and an insert, and never over an await.
     pools: Mutex<HashMap<PluginId, Arc<Pool>>>,
     /// What was found, and the folder in which it was. Held as `pools` is.
-    known: Mutex<HashMap<PluginId, (Fingerprint, Arc<Spec>)>>,
+    known: Mutex<HashMap<PluginId, Arc<Known>>>,
     /// The calls under way.
     calls: TaskTracker,
     /// The processes, and what waits for their end.
@@ -61,6 +61,34 @@ pub(super) struct Shared {
     pub(super) closing: CancellationToken,
     /// Processes are killed.
     kill: CancellationToken,
+}
+
+/// What a plugin was when it was last looked for.
+struct Known {
+    folder: Fingerprint,
+    spec: Arc<Spec>,
+    /// Until when nobody looks again. A std mutex: held while somebody looks.
+    until: Mutex<Instant>,
+}
+
+impl Known {
+    fn new(folder: Fingerprint, spec: Arc<Spec>) -> Arc<Self> {
+        Arc::new(Self { folder, spec, until: Mutex::new(Instant::now()) })
+    }
+
+    /// Whether it is still that, a moment ago at the latest: of many calls at once not each looks at the files.
+    fn holds(&self) -> bool {
+        let started = Instant::now();
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        if started < *until {
+            return true;
+        }
+        let holds = self.folder.holds() && self.spec.fingerprint.holds();
+        if holds {
+            *until = Instant::now() + (SHARE * started.elapsed()).min(MOMENT);
+        }
+        holds
+    }
 }
 
 impl Plugins {
@@ -245,7 +273,9 @@ impl Plugins {
             (one, other) => one.or(other).unwrap_or(shared.settings.timeout),
         };
         let deadline = Deadline::new(limit);
-        let start = start_timeout.map(|limit| limit.min(deadline.limit())).map(|limit| (Instant::now() + limit, limit));
+        let start = start_timeout
+            .map(|limit| limit.min(deadline.limit()))
+            .map(|limit| (tokio::time::Instant::now() + limit, limit));
         let origin = Speaker::Plugin(id.kind, id.name.clone());
         // Dropped with this future: what is said after the answer is nobody's.
         let feed = shared.settings.feeds.open(call, origin, deadline.clone(), follower)?;
@@ -298,15 +328,15 @@ impl Shared {
     /// The plugin as its files are now. The whole folder is read only when it has changed, or a file of the plugin.
     pub(super) fn find(&self, id: &PluginId) -> Result<Arc<Spec>, Unusable> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        if let Some((_, spec)) = known.filter(|(folder, spec)| folder.holds() && spec.fingerprint.holds()) {
-            return Ok(spec);
+        if let Some(known) = known.filter(|known| known.holds()) {
+            return Ok(known.spec.clone());
         }
         // Order: first the look at the folder, then the reading, so that what is added in between is read next time.
         let folder = Fingerprint::of(&[&self.settings.folder(id.kind)]);
         let found = discover::find(&self.settings, id);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match &found {
-            Ok(spec) if folder.is_settled() => known.insert(id.clone(), (folder, spec.clone())),
+            Ok(spec) if folder.is_settled() => known.insert(id.clone(), Known::new(folder, spec.clone())),
             _ => known.remove(id),
         };
         found
@@ -358,6 +388,11 @@ pub(super) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }
+
+/// Of the time, looking at the files of a plugin may take one part in so many, but they are looked at again after this at
+/// the latest: sooner than anybody can change a file and call.
+const SHARE: u32 = 100;
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Lines of a call that are looked for at the end of a receiver's log, and among how many: others' calls may be there.
 const PRINTED: usize = 20;

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::{CallId, PublicationId};
+use coattail::wire::peer::CausedBy;
 use coattail::wire::{ErrorCode, Failure};
 
 /// The publication that is being handled, and how many led to whatever is made now.
@@ -18,6 +19,11 @@ impl Cause {
         Self { publication, hops: hops.saturating_add(1) }
     }
 
+    /// As it is told to a peer.
+    pub(crate) fn told(self) -> CausedBy {
+        CausedBy { publication: self.publication, hops: self.hops }
+    }
+
     /// Whether it has come too far: a loop stops by itself.
     pub(super) fn check(cause: Option<Self>, limit: u8) -> Result<(), Failure> {
         match cause {
@@ -28,6 +34,13 @@ impl Cause {
             .hint("look for receivers that publish what leads back to themselves")),
             _ => Ok(()),
         }
+    }
+}
+
+impl From<CausedBy> for Cause {
+    fn from(told: CausedBy) -> Self {
+        // Whatever a peer says, something has led to it.
+        Self { publication: told.publication, hops: told.hops.max(1) }
     }
 }
 

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use coattail::filter::Filter;
 use coattail::id::{IssuerHash, SubscriptionId};
@@ -8,14 +9,15 @@ use coattail::rpc::Session;
 use coattail::wire::Failure;
 use coattail::wire::peer::{Ahead, Reached};
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::lane::Lane;
+use super::lanes::{Lanes, Wake};
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
-use crate::store::{SetBack, Store, Subscription};
+use crate::store::{Reader, SetBack, Store, Subscription};
 
 /// Which lane: one subscriber's subscriptions to one action that want the same of it. They share it, so that a
 /// publication which several of them want is sent and stored once.
@@ -37,6 +39,12 @@ impl LaneKey {
     }
 }
 
+impl From<Reader> for LaneKey {
+    fn from(Reader { subscriber, action, filter }: Reader) -> Self {
+        Self { subscriber, action, filter }
+    }
+}
+
 /// Delivers what is published: keeps a lane for everyone who is subscribed, and wakes those that are behind. Cheap to
 /// clone.
 #[derive(Clone)]
@@ -52,16 +60,21 @@ struct Inner {
     state: Mutex<State>,
     /// Told whenever there is something new in a log.
     published: watch::Sender<()>,
+    /// Told whenever somebody has stored something, was paused or resumed, or has left.
+    moved: watch::Sender<()>,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
 
 #[derive(Default)]
 struct State {
-    lanes: HashMap<LaneKey, Arc<Notify>>,
+    lanes: Lanes,
     attached: HashMap<SubscriptionId, Session>,
-    /// When lanes that have failed try again.
-    next: HashMap<LaneKey, Timestamp>,
+    /// How often anything was attached, and when each of what is attached was.
+    visits: u64,
+    visited: HashMap<SubscriptionId, u64>,
+    /// When those that have failed are tried again.
+    next: HashMap<SubscriptionId, Timestamp>,
     /// False while the instance is opened by a command: then what is published waits for the service.
     running: bool,
 }
@@ -74,17 +87,22 @@ impl Delivery {
             retry,
             state: Mutex::default(),
             published: watch::Sender::default(),
+            moved: watch::Sender::default(),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Starts the lanes of everyone who is subscribed.
+    /// Starts the lanes of everyone who is subscribed and behind.
     pub(crate) async fn start(&self) -> Result<(), Failure> {
         self.state().running = true;
-        for state in self.inner.store.subscriptions().await? {
-            self.ensure_lane(LaneKey::of(&state.subscription));
+        // Order: first all are told of what is new from now on, then a look at who lacks something.
+        for key in self.inner.store.readers(false).await? {
+            self.state().lanes.add_resting(key.into());
+        }
+        for key in self.inner.store.readers(true).await? {
+            self.ensure_lane(key.into());
         }
         Ok(())
     }
@@ -92,16 +110,25 @@ impl Delivery {
     /// There is something new in the log of an action.
     pub(crate) fn wake(&self, action: &ActionName) {
         self.inner.published.send_replace(());
-        for (key, lane) in &self.state().lanes {
-            if key.action == *action {
-                lane.notify_one();
-            }
+        let resting = self.state().lanes.publish(action);
+        for key in resting {
+            self.ensure_lane(key);
         }
     }
 
     /// Tells from now on when there is something new in a log.
     pub(super) fn news(&self) -> watch::Receiver<()> {
         self.inner.published.subscribe()
+    }
+
+    /// Somebody has stored something, was paused or resumed, or has left.
+    pub(super) fn note_moved(&self) {
+        self.inner.moved.send_replace(());
+    }
+
+    /// Tells from now on when subscribers have moved.
+    pub(super) fn moves(&self) -> watch::Receiver<()> {
+        self.inner.moved.subscribe()
     }
 
     /// Cancelled when nothing is delivered any more, since the service stops.
@@ -115,12 +142,7 @@ impl Delivery {
         if !state.running {
             return;
         }
-        if let Some(lane) = state.lanes.get(&key) {
-            lane.notify_one();
-            return;
-        }
-        let wake = Arc::new(Notify::new());
-        state.lanes.insert(key.clone(), wake.clone());
+        let Some(wake) = state.lanes.begin(&key) else { return };
         drop(state);
         let lane = Lane {
             delivery: self.clone(),
@@ -138,7 +160,7 @@ impl Delivery {
         let mut state = self.state();
         state.attached.retain(|_, attached| !attached.is_same(session) && !attached.is_closed());
         for (id, _) in &subscriptions {
-            state.attached.insert(*id, session.clone());
+            state.attach(*id, session);
         }
         drop(state);
         for (_, key) in subscriptions {
@@ -174,7 +196,7 @@ impl Delivery {
 
     /// Adds one to those that are delivered over a session.
     pub(crate) fn attach_one(&self, session: &Session, id: SubscriptionId, key: LaneKey) {
-        self.state().attached.insert(id, session.clone());
+        self.state().attach(id, session);
         self.ensure_lane(key);
     }
 
@@ -183,34 +205,44 @@ impl Delivery {
         self.state().attached.get(&id).filter(|session| !session.is_closed()).cloned()
     }
 
-    /// When the lane of a subscriber tries again, if it waits for that.
-    pub(super) fn next_attempt(&self, key: &LaneKey) -> Option<Timestamp> {
-        self.state().next.get(key).copied()
+    /// Which of its visits it was when the subscriber last attached a subscription.
+    pub(super) fn visit(&self, id: SubscriptionId) -> u64 {
+        self.state().visited.get(&id).copied().unwrap_or_default()
     }
 
-    pub(super) fn note_next(&self, key: &LaneKey, next: Option<Timestamp>) {
-        let mut state = self.state();
-        match next {
-            Some(next) => state.next.insert(key.clone(), next),
-            None => state.next.remove(key),
-        };
+    /// When a subscription that has failed is tried again, if it waits for that.
+    pub(super) fn next_attempt(&self, id: SubscriptionId) -> Option<Timestamp> {
+        self.state().next.get(&id).copied()
+    }
+
+    pub(super) fn note_next(&self, id: SubscriptionId, delay: Duration) {
+        self.state().next.insert(id, Timestamp::now().saturating_add(delay).unwrap_or(Timestamp::MAX));
     }
 
     /// A subscription has ended: its lane looks again, and ends with the last of its subscriptions.
     pub(crate) fn detach(&self, id: SubscriptionId, key: &LaneKey) {
         let mut state = self.state();
         state.attached.remove(&id);
-        if let Some(lane) = state.lanes.get(key) {
-            lane.notify_one();
-        }
+        state.visited.remove(&id);
+        state.next.remove(&id);
+        state.lanes.tell(key);
+        drop(state);
+        self.note_moved();
     }
 
-    /// A lane has no subscription left. False if somebody has subscribed in this very moment.
-    pub(super) fn end_lane(&self, key: &LaneKey, wake: &Arc<Notify>) {
-        let mut state = self.state();
-        if state.lanes.get(key).is_some_and(|lane| Arc::ptr_eq(lane, wake)) {
-            state.lanes.remove(key);
-        }
+    /// A lane is about to look into its log.
+    pub(super) fn listen(&self, key: &LaneKey, wake: &Arc<Wake>) {
+        self.state().lanes.listen(key, wake);
+    }
+
+    /// A lane has found nothing to do. Returns whether it ends until there is something new.
+    pub(super) fn rest(&self, key: &LaneKey, wake: &Arc<Wake>) -> bool {
+        self.state().lanes.rest(key, wake)
+    }
+
+    /// A lane has no subscription left.
+    pub(super) fn end_lane(&self, key: &LaneKey, wake: &Arc<Wake>) {
+        self.state().lanes.end(key, wake);
     }
 
     /// Ends all lanes and waits for them. What they had sent and not heard of is sent again at the next start.
@@ -225,6 +257,14 @@ impl Delivery {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn attach(&mut self, id: SubscriptionId, session: &Session) {
+        self.visits += 1;
+        self.visited.insert(id, self.visits);
+        self.attached.insert(id, session.clone());
     }
 }
 

@@ -4,23 +4,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
 use coattail::kill_point;
-use coattail::wire::peer::{Addressee, Ahead, Deliver, Reached, Refused, Stored};
+use coattail::name::ActionName;
+use coattail::wire::peer::{Addressee, Ahead, Deliver, Gap, Reached, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication, Span};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cause::Causes;
+use super::links::Links;
+use super::room::Room;
 use super::runner::{ReceiverSettings, Runner};
 use super::signature::{Former, Verifier};
+use crate::config::Limits;
 use crate::plugins::Plugins;
 use crate::session::{Caller, Sessions};
-use crate::store::{InboxLane, Store, Taken};
-use crate::tokens::{Operation, authorize, inspect};
+use crate::store::{Held, InboxLane, IssuedToken, Store, Taken, Waiting};
+use crate::tokens::{Evidence, Operation, authorize, inspect};
 
 /// Publications in one delivery, at the most: what a lane of this version sends, with room for later ones.
 const MAX_BATCH: usize = 4096;
 
+/// Gaps of which one delivery may tell, and bytes of each reason: more is not logged.
+const MOST_GAPS: usize = 16;
+const MAX_REASON: usize = 256;
 /// Stretches between them that are skipped.
 const MAX_SPANS: usize = 4 * MAX_BATCH;
 
@@ -38,6 +45,8 @@ struct Inner {
     sessions: Sessions,
     plugins: Plugins,
     causes: Causes,
+    links: Links,
+    room: Room,
     settings: ReceiverSettings,
     // Held for map operations, never over an await.
     runners: Mutex<HashMap<SubscriptionId, Arc<Notify>>>,
@@ -53,13 +62,18 @@ impl Inbox {
         sessions: Sessions,
         plugins: Plugins,
         causes: Causes,
+        links: Links,
+        limits: &Limits,
         settings: ReceiverSettings,
     ) -> Self {
+        let room = Room::new(store.clone(), limits);
         let inner = Inner {
             store,
             sessions,
             plugins,
             causes,
+            links,
+            room,
             settings,
             runners: Mutex::default(),
             running: AtomicBool::new(false),
@@ -77,6 +91,7 @@ impl Inbox {
 
     /// Something waits that has not come with a delivery.
     pub(crate) async fn look_again(&self) -> Result<(), Failure> {
+        self.inner.room.forget();
         if !self.inner.running.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -86,10 +101,15 @@ impl Inbox {
         Ok(())
     }
 
-    /// Stores a delivery for those of its addressees that the caller may deliver to. Once this returns, it is on disk.
+    /// Whether there is no room for what comes for a subscription.
+    pub(crate) fn is_full(&self, id: SubscriptionId) -> bool {
+        self.inner.room.is_full(id)
+    }
+
+    /// Stores a delivery for those of its addressees that the caller may deliver to, and for whom there is room. Once this returns, it is on disk.
     pub(crate) async fn deliver(&self, caller: &Caller, delivery: Deliver) -> Result<Stored, Failure> {
         kill_point!("inbox.received");
-        let Deliver { to, mut publications, skipped } = delivery;
+        let Deliver { to, mut publications, gaps, skipped } = delivery;
         if publications.is_empty() && skipped.is_empty() {
             return Ok(Stored::default());
         }
@@ -103,32 +123,24 @@ impl Inbox {
         let (mut allowed, mut refused, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
         let tokens = self.inner.store.tokens_of(to.iter().map(|to| to.subscription).collect()).await?;
         for (addressee, token) in to.into_iter().zip(tokens) {
-            let refuse = |failure: Failure| refusal(addressee.subscription, failure);
-            match token {
-                None => refused.push(refuse(revoked())),
-                Some(token) => {
-                    // Our own row: nobody else has written it.
-                    let claims = inspect(token.jwt.reveal())?.into_claims();
-                    let Some(held) = token.held else {
-                        refused.push(refuse(revoked()));
+            match holds(token, &evidence, addressee.subscription, of.as_ref()) {
+                Ok(held) => {
+                    // What is skipped takes no room.
+                    if of.is_some()
+                        && let Err(full) = self.inner.room.check(addressee.subscription, held.peer).await?
+                    {
+                        refused.push(refusal(addressee.subscription, full));
                         continue;
-                    };
-                    let (subscription, receiver) = (addressee.subscription, &held.receiver);
-                    // Without a publication, the publisher speaks of the log that the token is for.
-                    let action = of.as_ref().unwrap_or(&held.action);
-                    match authorize(&claims, &evidence, &Operation::Deliver { subscription, action, receiver }) {
-                        Ok(()) => {
-                            lanes.push(InboxLane {
-                                subscription: addressee.subscription,
-                                publisher: caller.issuer(),
-                                action: held.action,
-                                receiver: held.receiver,
-                            });
-                            allowed.push(addressee);
-                        }
-                        Err(denied) => refused.push(refuse(denied.into())),
                     }
+                    lanes.push(InboxLane {
+                        subscription: addressee.subscription,
+                        publisher: caller.issuer(),
+                        action: held.action,
+                        receiver: held.receiver,
+                    });
+                    allowed.push(addressee);
                 }
+                Err(failure) => refused.push(refusal(addressee.subscription, failure)),
             }
         }
         if allowed.is_empty() {
@@ -140,6 +152,11 @@ impl Inbox {
             verifier.verify(former.key(publication.issuer).await?, publication)?;
             // Whoever published it is who delivers it, whatever the key was then.
             publication.issuer = caller.issuer();
+        }
+        for Gap { sequence, reason } in gaps.into_iter().take(MOST_GAPS) {
+            let (publisher, reason) = (caller.issuer(), &reason[..reason.floor_char_boundary(MAX_REASON)]);
+            let action = of.as_ref().map(ToString::to_string);
+            tracing::warn!(%publisher, action, sequence, reason, "a gap: a publication cannot be delivered here");
         }
         let mut stored = self.store(publications, skipped, allowed).await?;
         stored.refused.append(&mut refused);
@@ -156,13 +173,18 @@ impl Inbox {
         to: Vec<Addressee>,
     ) -> Result<Stored, Failure> {
         let has_skipped = !skipped.is_empty();
+        let sizes: Vec<_> =
+            publications.iter().map(|publication| Waiting::bytes_of(publication.payload.get())).collect();
         kill_point!("inbox.before-store");
         let taken = self.inner.store.store_delivery(publications, skipped, to).await?;
         kill_point!("inbox.stored");
         let (mut refused, mut behind, mut ahead) = (Vec::new(), Vec::new(), Vec::new());
         for (subscription, taken) in taken {
             match taken {
-                Taken::Stored { missed, gone, .. } => {
+                Taken::Stored { new, missed, gone, .. } => {
+                    // What is new are the last ones.
+                    let sizes = sizes.iter().rev().take(usize::try_from(new).unwrap_or(usize::MAX));
+                    self.inner.room.add(subscription, Waiting { count: signed(new), bytes: sizes.sum() });
                     if missed > 0 {
                         tracing::warn!(%subscription, missed, "a gap: the publisher no longer had these publications when it could deliver");
                     }
@@ -197,6 +219,8 @@ impl Inbox {
             store: self.inner.store.clone(),
             plugins: self.inner.plugins.clone(),
             causes: self.inner.causes.clone(),
+            links: self.inner.links.clone(),
+            room: self.inner.room.clone(),
             settings: self.inner.settings.clone(),
             lane,
             wake,
@@ -218,10 +242,36 @@ impl Inbox {
     }
 }
 
+/// What a subscription is for, if whoever has proven this may deliver publications of an action to it.
+pub(super) fn holds(
+    token: Option<IssuedToken>,
+    evidence: &Evidence,
+    subscription: SubscriptionId,
+    action: Option<&ActionName>,
+) -> Result<Held, Failure> {
+    let IssuedToken { jwt, held, .. } = token.ok_or_else(revoked)?;
+    let held = held.ok_or_else(revoked)?;
+    // Our own row: nobody else has written it.
+    let claims = inspect(jwt.reveal())?.into_claims();
+    // Without a publication, the publisher speaks of the log that the token is for.
+    let action = action.unwrap_or(&held.action);
+    authorize(&claims, evidence, &Operation::Deliver { subscription, action, receiver: &held.receiver })?;
+    Ok(held)
+}
+
 fn revoked() -> Failure {
     Failure::new(ErrorCode::TokenRevoked, "the subscription has ended")
 }
 
 fn refusal(subscription: SubscriptionId, failure: Failure) -> Refused {
-    Refused { subscription, code: failure.code.number(), message: failure.message }
+    Refused {
+        subscription,
+        code: failure.code.number(),
+        message: failure.message,
+        retry_after_ms: failure.retry_after_ms,
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,19 +1,22 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coattail::id::SubscriptionId;
 use coattail::kill_point;
 use coattail::rpc::Session;
-use coattail::wire::peer::{Addressee, Deliver, Stored};
+use coattail::wire::peer::{Addressee, Deliver, Gap, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Span};
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Delivery, LaneKey};
+use super::gaps::Gaps;
+use super::lanes::Wake;
+use super::turns::{Turn, Turns};
 use crate::config::RetrySchedule;
 use crate::session::Sessions;
-use crate::store::{Advance, Reader, Store, Stretch, SubscriptionState};
+use crate::store::{Advance, Member, Reader, Store, Stretch};
 
 /// Publications in one delivery, at the most.
 const BATCH: usize = 512;
@@ -24,6 +27,12 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// How often the log is looked at for one delivery, as long as nothing in it is for the subscriber: it moves on over a long
 /// run of what is for others with few messages, and is told now and then.
 const LOOKS: usize = 16;
+
+/// Subscriptions in one delivery, at the most; the others have the next turn.
+const ADDRESSEES: usize = 4096;
+
+/// So many always find room in a frame beside a publication: a published value has 64 KiB less than a frame.
+const FEW_ADDRESSEES: usize = 256;
 
 /// How long a subscriber may take to store a delivery. Its disk may be slow, and much may wait before it.
 const STORE_LIMIT: Duration = Duration::from_secs(30);
@@ -36,17 +45,34 @@ pub(super) struct Lane {
     pub(super) sessions: Sessions,
     pub(super) retry: RetrySchedule,
     pub(super) key: LaneKey,
-    pub(super) wake: Arc<Notify>,
+    pub(super) wake: Arc<Wake>,
 }
 
 /// What came of one round.
 enum Round {
     /// Something was sent; there may be more.
     Sent,
-    /// Every subscription has everything, or is paused.
+    /// Every subscription that does not wait has everything, or is paused.
     UpToDate,
+    /// Those whose turn it was have everything; others may lack something.
+    NextTurn,
     /// Nobody is subscribed any more.
     Deserted,
+}
+
+/// What a lane keeps in mind from round to round.
+struct Course {
+    /// Publications in the next delivery, at the most.
+    most: usize,
+    /// How much was in the last one.
+    sent: usize,
+    turns: Turns,
+    gaps: Gaps,
+    barren: Barren,
+    /// Subscriptions in the next delivery, at the most.
+    addressees: usize,
+    /// Whether what is skipped is told in a delivery of its own: the publication behind it is too large.
+    apart: bool,
 }
 
 impl Lane {
@@ -55,17 +81,27 @@ impl Lane {
     }
 
     async fn deliver(&self) {
-        let (mut failures, mut most, mut barren) = (0_u32, BATCH, Barren::default());
+        let (mut failures, mut course) = (0_u32, Course::default());
         loop {
-            let (mut used, mut count) = (None, most);
-            match self.round(&mut count, &mut barren, &mut used).await {
-                Ok(Round::Sent) => (failures, most) = (0, BATCH.min(most + 1)),
+            let mut used = None;
+            self.delivery.listen(&self.key, &self.wake);
+            match self.round(&mut course, &mut used).await {
+                Ok(Round::Sent) => (failures, course.most) = (0, BATCH.min(course.most + 1)),
+                Ok(Round::NextTurn) => course.turns.served([]),
                 Ok(Round::UpToDate) => {
                     failures = 0;
                     // A wake that came during the round is kept, so that nothing is overlooked.
-                    self.wake.notified().await;
+                    match course.turns.until() {
+                        Some(until) => _ = timeout_at(until.into(), self.wake.told()).await,
+                        // What it knows would be gone with it.
+                        None if !course.is_forgettable() => self.wake.told().await,
+                        None if self.delivery.rest(&self.key, &self.wake) => return,
+                        None => {}
+                    }
                 }
                 Ok(Round::Deserted) => return,
+                // Nothing was sent that has to be waited out.
+                Err(failure) if failure.code == ErrorCode::TooLarge && course.most > 1 => course.shrink(),
                 Err(failure) => {
                     failures = failures.saturating_add(1);
                     // Perhaps it was more than the subscriber takes in one frame, in the time it has, or on its disk.
@@ -73,14 +109,15 @@ impl Lane {
                         failure.code,
                         ErrorCode::TooLarge | ErrorCode::Lost | ErrorCode::TimedOut | ErrorCode::StorageFull
                     ) {
-                        most = (count / 2).max(1);
+                        course.shrink();
                     }
                     let asked = failure.retry_after_ms.map(Duration::from_millis);
                     let delay = self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT);
                     tracing::debug!(subscriber = %self.key.subscriber, action = %self.key.action, %failure, ?delay, "delivery failed");
-                    self.delivery.note_next(&self.key, Some(Timestamp::now() + delay));
+                    for member in self.members().await.unwrap_or_default() {
+                        self.delivery.note_next(member.id, delay);
+                    }
                     self.wait_out(delay, used).await;
-                    self.delivery.note_next(&self.key, None);
                 }
             }
         }
@@ -95,7 +132,7 @@ impl Lane {
             tokio::select! {
                 biased;
                 () = &mut over => return,
-                () = self.wake.notified() => {
+                () = self.wake.told() => {
                     let is_new = |now: Session| used.as_ref().is_none_or(|used| !used.is_same(&now));
                     let has_come = match self.members().await {
                         Ok(members) => members.is_empty() || self.attached(&members).is_some_and(is_new),
@@ -109,30 +146,22 @@ impl Lane {
         }
     }
 
-    async fn members(&self) -> Result<Vec<SubscriptionState>, Failure> {
-        let LaneKey { subscriber, action, filter } = &self.key;
-        let mut members = self.store.subscriptions_of(*subscriber).await?;
-        members.retain(|SubscriptionState { subscription, .. }| {
-            subscription.action == *action && subscription.filter == *filter
-        });
-        Ok(members)
+    async fn members(&self) -> Result<Vec<Member>, Failure> {
+        let LaneKey { subscriber, action, filter } = self.key.clone();
+        Ok(self.store.members(subscriber, action, filter).await?)
     }
 
-    fn attached(&self, members: &[SubscriptionState]) -> Option<Session> {
-        members.iter().find_map(|member| self.delivery.attached(member.subscription.id))
+    fn attached(&self, members: &[Member]) -> Option<Session> {
+        members.iter().find_map(|member| self.delivery.attached(member.id))
     }
 
-    /// Sends what comes next, up to `count`, and says how much that was.
-    async fn round(
-        &self,
-        count: &mut usize,
-        barren: &mut Barren,
-        used: &mut Option<Session>,
-    ) -> Result<Round, Failure> {
+    async fn round(&self, course: &mut Course, used: &mut Option<Session>) -> Result<Round, Failure> {
         let mut members = self.members().await?;
         let is_deserted = members.is_empty();
         members.retain(|member| !member.paused);
-        let Some(after) = members.iter().map(|member| barren.after(member.cursor)).min() else {
+        course.gaps.forget(members.iter().map(|member| member.cursor).min().unwrap_or_default());
+        let visits = |id| self.delivery.visit(id);
+        let Some(Turn { members, after, is_partial }) = course.turns.next(members, Instant::now(), visits) else {
             if !is_deserted {
                 return Ok(Round::UpToDate);
             }
@@ -148,33 +177,65 @@ impl Lane {
             self.delivery.ensure_lane(self.key.clone());
             return Ok(Round::Deserted);
         };
-        let Stretch { publications, skipped, expired, end, more: _ } = self.look(after, *count).await?;
-        *count = (*count).min(publications.len() + skipped.len());
+        if members.iter().all(|member| member.lag == 0) {
+            return Ok(if is_partial { Round::NextTurn } else { Round::UpToDate });
+        }
+        // First: whoever cannot be reached costs no look into the log.
+        let session = match self.session(&members, used).await {
+            Ok(session) => session,
+            Err(failure) => {
+                let ids = members.iter().filter(|member| member.lag > 0).map(|member| member.id).collect();
+                self.store.set_last_error(ids, failure.to_string()).await?;
+                self.give_up_if_refused(&members, &failure).await?;
+                return Err(failure);
+            }
+        };
+        let after = course.after(after);
+        let most = if course.turns.is_on_trial(&members) { 1 } else { course.most };
+        let stretch = self.look(after, most).await?;
+        let stretch = if course.apart { stretch.before_publications() } else { stretch };
+        let Stretch { publications, skipped, expired, end, more: _ } = stretch;
         if end == 0 {
-            return Ok(Round::UpToDate);
+            return Ok(if is_partial { Round::NextTurn } else { Round::UpToDate });
         }
         let to: Vec<Addressee> = members
             .iter()
             .filter(|member| member.cursor < end)
-            .map(|member| Addressee { subscription: member.subscription.id, after: member.cursor, epoch: member.epoch })
+            .take(course.addressees)
+            .map(|member| Addressee { subscription: member.id, after: member.cursor, epoch: member.epoch })
             .collect();
+        let (count, last) = (publications.len(), publications.last().map(|publication| publication.sequence));
+        course.sent = count + skipped.len();
+        let lowest = to.iter().map(|to| to.after).min().unwrap_or(end);
+        let gaps = course.gaps.between(lowest, end);
+        let delivery = Deliver { to: to.clone(), publications, gaps: gaps.clone(), skipped: skipped.clone() };
         kill_point!("delivery.before-send");
-        let last = publications.last().map(|publication| publication.sequence);
-        match self.send(&members, Deliver { to: to.clone(), publications, skipped: skipped.clone() }, used).await {
+        match session.call_within(STORE_LIMIT, &delivery).await {
             Ok(answer) => {
+                (course.addressees, course.apart) = (ADDRESSEES, false);
+                course.turns.served(to.iter().map(|to| to.subscription));
                 let end = if skipped.is_empty() || answer.skipped {
                     end
                 } else {
                     // It knows nothing of what is skipped, and has got as far as the last publication.
-                    barren.note(last.unwrap_or(after), end);
+                    course.barren.note(last.unwrap_or(after), end);
                     last.unwrap_or(0)
                 };
-                let moved = |to: &Addressee| moved(to, end, &skipped, &expired);
-                self.settle(to.iter().map(moved).collect(), answer).await
+                let moved = |to: &Addressee| moved(to, end, &skipped, &expired, &gaps);
+                self.settle(to.iter().map(moved).collect(), answer, &mut course.turns).await?;
+                Ok(Round::Sent)
             }
             Err(failure) => {
-                for addressee in &to {
-                    self.store.set_last_error(addressee.subscription, failure.to_string()).await?;
+                let ids: Vec<_> = to.iter().map(|to| to.subscription).collect();
+                self.store.set_last_error(ids, failure.to_string()).await?;
+                if failure.code == ErrorCode::TooLarge && course.gives_way(to.len(), last, &skipped) {
+                    return Ok(Round::Sent);
+                }
+                if let (ErrorCode::TooLarge, 1, Some(sequence)) = (failure.code, count, last) {
+                    tracing::error!(subscriber = %self.key.subscriber, action = %self.key.action, sequence, %failure,
+                        "a gap: the subscriber does not take a publication of this size");
+                    course.gaps.note(after, Gap { sequence, reason: failure.message });
+                    return Ok(Round::Sent);
                 }
                 self.give_up_if_refused(&members, &failure).await?;
                 Err(failure)
@@ -201,32 +262,32 @@ impl Lane {
         Ok(stretch)
     }
 
-    /// Over the session that the subscriber attached, else over one that we dial.
-    async fn send(
-        &self,
-        members: &[SubscriptionState],
-        delivery: Deliver,
-        used: &mut Option<Session>,
-    ) -> Result<Stored, Failure> {
+    /// The session that the subscriber attached, else one that we dial.
+    async fn session(&self, members: &[Member], used: &mut Option<Session>) -> Result<Session, Failure> {
         let session = match self.attached(members) {
             Some(session) => session,
             None => {
-                let first = members.first().expect("a lane without members has ended");
-                let target = self.sessions.target(&first.subscription.jwt, first.subscription.issuer).await?;
-                self.sessions.get_or_dial(&target).await?
+                let first = members.first().expect("there is nothing to send to nobody").id;
+                let gone = || Failure::new(ErrorCode::NotFound, "the subscription has just ended");
+                let first = self.store.subscription(first).await?.ok_or_else(gone)?.subscription;
+                self.sessions.get_or_dial(&self.sessions.target(&first.jwt, first.issuer).await?).await?
             }
         };
         *used = Some(session.clone());
-        session.call_within(STORE_LIMIT, &delivery).await
+        Ok(session)
     }
 
-    /// Moves the cursors of those that have stored it, and ends the subscriptions that are over at the subscriber.
-    async fn settle(&self, to: Vec<Advance>, answer: Stored) -> Result<Round, Failure> {
+    /// Moves the cursors of those that have stored it, has those wait that have not, and ends the subscriptions that are
+    /// over at the subscriber.
+    async fn settle(&self, to: Vec<Advance>, answer: Stored, turns: &mut Turns) -> Result<(), Failure> {
         let Stored { refused, mut behind, ahead, skipped: _ } = answer;
         let is_addressed = |id| to.iter().any(|to| to.subscription == id);
         let refused: Vec<_> = refused
             .into_iter()
-            .map(|refused| (refused.subscription, Failure::new(ErrorCode::from_number(refused.code), refused.message)))
+            .map(|Refused { subscription, code, message, retry_after_ms }| {
+                let failure = Failure::new(ErrorCode::from_number(code), message);
+                (subscription, Failure { retry_after_ms, ..failure })
+            })
             .collect();
         behind.retain(|behind| is_addressed(behind.subscription));
         let has_refused = |id| {
@@ -234,33 +295,38 @@ impl Lane {
         };
         let stored: Vec<_> = to.iter().copied().filter(|to| !has_refused(to.subscription)).collect();
         if !stored.is_empty() {
+            stored.iter().for_each(|stored| turns.stored(stored.subscription));
             kill_point!("delivery.answered");
             self.store.advance_cursors(stored).await?;
             kill_point!("delivery.cursor-moved");
+            self.delivery.note_moved();
         }
         for ahead in ahead.into_iter().filter(|ahead| is_addressed(ahead.subscription)) {
             self.delivery.note_ahead(self.key.subscriber, ahead).await?;
         }
         // As after a failure, with a pause: who never has what it was given costs no more than one that fails.
-        let mut failed = (!behind.is_empty())
+        let failed = (!behind.is_empty())
             .then(|| Failure::new(ErrorCode::Failed, "the subscriber lacks what it had stored, and gets it again"));
         self.delivery.set_back(self.key.subscriber, behind).await?;
         for (id, failure) in refused.iter().filter(|(id, _)| is_addressed(*id)) {
             if failure.code == ErrorCode::TokenRevoked {
                 self.end(*id, failure).await?;
             } else {
-                self.store.set_last_error(*id, failure.to_string()).await?;
-                failed = Some(failure.clone());
+                self.store.set_last_error(vec![*id], failure.to_string()).await?;
+                let asked = failure.retry_after_ms.map(Duration::from_millis);
+                let delay = turns.refused(*id, &self.retry, asked, self.delivery.visit(*id), Instant::now());
+                tracing::debug!(subscription = %id, %failure, ?delay, "a subscription did not take a delivery");
+                self.delivery.note_next(*id, delay);
             }
         }
-        failed.map_or(Ok(Round::Sent), Err)
+        failed.map_or(Ok(()), Err)
     }
 
     /// The token with which we dialled is not accepted: that one subscription is over. The others may still be good,
     /// and the next round dials with the next of them.
-    async fn give_up_if_refused(&self, members: &[SubscriptionState], failure: &Failure) -> Result<(), Failure> {
+    async fn give_up_if_refused(&self, members: &[Member], failure: &Failure) -> Result<(), Failure> {
         match members.first() {
-            Some(first) if failure.code == ErrorCode::TokenRevoked => self.end(first.subscription.id, failure).await,
+            Some(first) if failure.code == ErrorCode::TokenRevoked => self.end(first.id, failure).await,
             _ => Ok(()),
         }
     }
@@ -271,6 +337,40 @@ impl Lane {
         self.store.remove_subscription(id).await?;
         self.delivery.detach(id, &self.key);
         Ok(())
+    }
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        let (turns, gaps, barren) = (Turns::default(), Gaps::default(), Barren::default());
+        Self { most: BATCH, sent: BATCH, turns, gaps, barren, addressees: ADDRESSEES, apart: false }
+    }
+}
+
+impl Course {
+    /// From where on there may be something for a subscription that has got so far.
+    fn after(&self, cursor: u64) -> u64 {
+        self.gaps.after(self.barren.after(self.gaps.after(cursor)))
+    }
+
+    /// The last delivery was too much: the next has half of it.
+    fn shrink(&mut self) {
+        self.most = (self.most.min(self.sent) / 2).max(1);
+    }
+
+    /// Whether it would be found out again without being asked for.
+    fn is_forgettable(&self) -> bool {
+        self.gaps.is_empty() && self.barren == Barren::default()
+    }
+
+    /// Whether a delivery of one publication that is too large may be small enough without what is in it beside.
+    fn gives_way(&mut self, to: usize, last: Option<u64>, skipped: &[Span]) -> bool {
+        let before = (self.addressees, self.apart);
+        if to > FEW_ADDRESSEES {
+            self.addressees = FEW_ADDRESSEES;
+        }
+        self.apart |= skipped.iter().any(|span| last.is_some_and(|last| span.first < last));
+        before != (self.addressees, self.apart)
     }
 }
 
@@ -296,10 +396,12 @@ impl Barren {
 }
 
 /// How far a subscription gets with a delivery.
-fn moved(to: &Addressee, end: u64, skipped: &[Span], expired: &[u64]) -> Advance {
+fn moved(to: &Addressee, end: u64, skipped: &[Span], expired: &[u64], gaps: &[Gap]) -> Advance {
     let within = |span: &Span| (span.last.min(end) + 1).saturating_sub(span.first.max(to.after + 1));
     let expired = expired.iter().filter(|&&sequence| to.after < sequence && sequence <= end).count() as u64;
-    Advance { subscription: to.subscription, to: end, skipped: skipped.iter().map(within).sum(), expired }
+    let missed = gaps.iter().filter(|gap| to.after < gap.sequence && gap.sequence <= end).count() as u64;
+    let skipped = skipped.iter().map(within).sum::<u64>() + missed;
+    Advance { subscription: to.subscription, to: end, skipped, expired }
 }
 
 #[cfg(test)]
@@ -324,7 +426,7 @@ mod tests {
         let (skipped, expired) = ([span(2, 4), span(6, 9)], [3, 7]);
         for (after, end, counts) in [(0, 9, (7, 2)), (3, 9, (5, 1)), (7, 9, (2, 0)), (0, 5, (3, 1)), (0, 0, (0, 0))] {
             let to = Addressee { subscription: SubscriptionId::new(), after, epoch: 0 };
-            let moved = moved(&to, end, &skipped, &expired);
+            let moved = moved(&to, end, &skipped, &expired, &[]);
             assert_eq!((moved.skipped, moved.expired), counts, "from {after} to {end}");
         }
     }

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,10 +40,18 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    links: HashMap<PeerId, Arc<Notify>>,
+    links: HashMap<PeerId, Arc<Link>>,
     /// Stored here and perhaps not yet at the publisher, who would call them unknown.
     unconfirmed: HashSet<SubscriptionId>,
     running: bool,
+}
+
+/// What is said to the task that keeps one.
+struct Link {
+    changed: Notify,
+    /// Whether the publisher is to hear how far the subscriptions have got. Once on each session, and when that has
+    /// changed otherwise than by a delivery: told beside deliveries, it would be out of date.
+    places: AtomicBool,
 }
 
 impl Links {
@@ -80,16 +89,24 @@ impl Links {
             return;
         }
         if let Some(link) = state.links.get(&peer) {
-            link.notify_one();
+            link.places.store(true, Ordering::Release);
+            link.changed.notify_one();
             return;
         }
-        let changed = Arc::new(Notify::new());
-        state.links.insert(peer, changed.clone());
+        let link = Arc::new(Link { changed: Notify::new(), places: AtomicBool::new(true) });
+        state.links.insert(peer, link.clone());
         drop(state);
         let (links, cancel) = (self.clone(), self.inner.cancel.clone());
         self.inner.tracker.spawn(async move {
-            cancel.run_until_cancelled(links.keep(peer, changed)).await;
+            cancel.run_until_cancelled(links.keep(peer, &link)).await;
         });
+    }
+
+    /// There is room for what a publisher was told to keep: it goes on when it is attached to anew.
+    pub(super) fn go_on(&self, peer: PeerId) {
+        if let Some(link) = self.state().links.get(&peer) {
+            link.changed.notify_one();
+        }
     }
 
     /// Ends all links and waits for them.
@@ -104,16 +121,20 @@ impl Links {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn keep(&self, peer: PeerId, changed: Arc<Notify>) {
-        let mut failures = 0_u32;
+    async fn keep(&self, peer: PeerId, link: &Link) {
+        let (mut failures, changed) = (0_u32, &link.changed);
         loop {
-            match self.attach(peer, &changed).await {
+            let attached = self.attach(peer, link).await;
+            if !matches!(attached, Ok(Attachment::Changed)) {
+                link.places.store(true, Ordering::Release);
+            }
+            match attached {
                 Ok(Attachment::Changed) => failures = 0,
                 Ok(Attachment::Ended(lasted)) => {
                     // The first time at once: the publisher may only have restarted.
                     failures = if lasted < SHORT { failures.saturating_add(1) } else { 0 };
                     if failures > 1 {
-                        self.pause(failures, &changed).await;
+                        self.pause(failures, changed).await;
                     }
                 }
                 Ok(Attachment::Nothing) => {
@@ -127,7 +148,7 @@ impl Links {
                     } else {
                         tracing::debug!(%peer, %failure, failures, "cannot attach to a publisher");
                     }
-                    self.pause(failures, &changed).await;
+                    self.pause(failures, changed).await;
                 }
             }
         }
@@ -149,7 +170,9 @@ impl Links {
         }
     }
 
-    async fn attach(&self, peer: PeerId, changed: &Notify) -> Result<Attachment, Failure> {
+    async fn attach(&self, peer: PeerId, link: &Link) -> Result<Attachment, Failure> {
+        // Before the look at the rows, so that no change of them is overlooked.
+        let tells_places = link.places.swap(false, Ordering::AcqRel);
         let (store, sessions) = (&self.inner.store, &self.inner.sessions);
         let mut held = store.held_at(peer).await?;
         // After the look at the rows: what is confirmed meanwhile is known to the publisher.
@@ -167,7 +190,7 @@ impl Links {
         };
         let subscriptions: Vec<_> = held.iter().map(|held| held.id).collect();
         let reached = |held: &HeldSubscription| held.stored.map(|place| Reached { subscription: held.id, place });
-        let places = held.iter().filter_map(reached).collect();
+        let places = held.iter().filter(|_| tells_places).filter_map(reached).collect();
         let attach = Attach { subscriptions: subscriptions.clone(), places };
         kill_point!("attach.before-send");
         let attached = session.call_within(ATTACH_LIMIT, &attach).await?;
@@ -187,7 +210,7 @@ impl Links {
         let since = Instant::now();
         tokio::select! {
             () = session.closed() => Ok(Attachment::Ended(since.elapsed())),
-            () = changed.notified() => Ok(Attachment::Changed),
+            () = link.changed.notified() => Ok(Attachment::Changed),
         }
     }
 }

@@ -1,3 +1,6 @@
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use coattail::id::PublicationId;
 use coattail::kill_point;
 use coattail::name::ActionName;
@@ -10,7 +13,7 @@ use coattail::wire::{ErrorCode, Failure, Raw};
 use super::cause::Cause;
 use super::delivery::Delivery;
 use super::terms::{Terms, audience};
-use crate::store::{Appended, Audience, Draft, Store};
+use crate::store::{Appended, Audience, Draft, Looped, Store};
 
 /// Room in a frame for what surrounds a payload when it is delivered.
 const ENVELOPE: usize = 64 * 1024;
@@ -21,6 +24,9 @@ const PAYLOAD_DEPTH: usize = MAX_DEPTH - 8;
 /// Values that are published at once, at the most: other writes wait for them.
 const MOST_VALUES: usize = 10_000;
 
+/// Actions of which it is told that a loop has ended there.
+const MOST_TOLD: usize = 1_000;
+
 /// Makes values public: one row in the action's log. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Publisher {
@@ -28,12 +34,15 @@ pub(crate) struct Publisher {
     delivery: Delivery,
     hops: u8,
     max_payload: usize,
+    /// Of which actions it was told that a loop has ended there.
+    // A std mutex: never held over an await.
+    told: Arc<Mutex<HashSet<ActionName>>>,
 }
 
 impl Publisher {
     /// `frame` is how much fits into one message to a subscriber: what is larger could never be delivered.
     pub(crate) fn new(store: Store, delivery: Delivery, hops: u8, frame: usize) -> Self {
-        Self { store, delivery, hops, max_payload: frame.saturating_sub(ENVELOPE) }
+        Self { store, delivery, hops, max_payload: frame.saturating_sub(ENVELOPE), told: Arc::default() }
     }
 
     /// Once this returns, the publication is on disk, and will be delivered to everyone who is subscribed now. One of a
@@ -45,6 +54,7 @@ impl Publisher {
         terms: Terms,
         cause: Option<Cause>,
     ) -> Result<Published, Failure> {
+        self.check(&action, cause).await?;
         let draft = self.draft(&action, payload, terms, cause)?;
         kill_point!("publish.before-write");
         let appended = self.store.append(draft).await?;
@@ -64,6 +74,7 @@ impl Publisher {
             let message = format!("there are {} values, at most {MOST_VALUES} are published at once", values.len());
             return Err(Failure::new(ErrorCode::TooLarge, message).hint("publish them in several batches"));
         }
+        self.check(&action, cause).await?;
         let draft = |(at, (payload, terms))| {
             self.draft(&action, payload, terms, cause)
                 .map_err(|failure| Failure { message: format!("value {at}: {}", failure.message), ..failure })
@@ -86,7 +97,26 @@ impl Publisher {
         }
     }
 
-    /// Checks what is to be published. What it was caused by counts from now on, whenever it is published.
+    /// A loop stops by itself: what has come through too many hops is refused, counted, and told once.
+    pub(super) async fn check(&self, action: &ActionName, cause: Option<Cause>) -> Result<(), Failure> {
+        let Err(failure) = Cause::check(cause, self.hops) else { return Ok(()) };
+        if let Some(Cause { publication, hops }) = cause {
+            let time = jiff::Timestamp::now().as_millisecond();
+            self.store.note_loop(Looped { cause: publication, action: action.clone(), hops, time }).await?;
+            if self.is_news(action) {
+                tracing::warn!(%action, %publication, %failure,
+                    "refused to publish: a loop, or a waterfall that is too long; `coattail trace` shows it, and it is not told again");
+            }
+        }
+        Err(failure)
+    }
+
+    fn is_news(&self, action: &ActionName) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < MOST_TOLD && told.insert(action.clone())
+    }
+
+    /// Makes a row of what is to be published. What it was caused by counts from now on, whenever it is published.
     pub(super) fn draft(
         &self,
         action: &ActionName,
@@ -94,8 +124,6 @@ impl Publisher {
         terms: Terms,
         cause: Option<Cause>,
     ) -> Result<Draft, Failure> {
-        Cause::check(cause, self.hops)
-            .inspect_err(|failure| tracing::warn!(%action, %failure, "refused to publish"))?;
         // What is signed are these very bytes, and they travel in lines.
         let payload = one_line(payload);
         let size = payload.get().len();

@@ -11,9 +11,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::cause::{Cause, Causes};
+use super::links::Links;
+use super::room::Room;
 use crate::config::RetrySchedule;
 use crate::plugins::{LAST_OUTPUT, Plugins, ReceiveCall};
-use crate::store::{Error, FailedTry, InboxItem, InboxLane, Store};
+use crate::store::{Error, FailedTry, InboxItem, InboxLane, LastTry, Store, Waiting};
 
 /// How receivers are called.
 #[derive(Debug, Clone)]
@@ -32,6 +34,8 @@ pub(super) struct Runner {
     pub(super) store: Store,
     pub(super) plugins: Plugins,
     pub(super) causes: Causes,
+    pub(super) links: Links,
+    pub(super) room: Room,
     pub(super) settings: ReceiverSettings,
     pub(super) lane: InboxLane,
     pub(super) wake: Arc<Notify>,
@@ -82,19 +86,23 @@ impl Runner {
 
     async fn handle(&self, item: InboxItem, cancel: &CancellationToken) -> Result<(), Failure> {
         let (subscription, place) = (item.subscription, item.place);
-        let sequence = place.sequence;
+        let (sequence, bytes) = (place.sequence, Waiting::bytes_of(item.payload.get()));
         if item.expires.is_some_and(|expires| expires <= now()) {
             tracing::info!(receiver = %item.receiver, sequence, "a publication came too late for its receiver: its time is over");
-            return Ok(self.store.expire(subscription, place).await?);
+            let last = LastTry { attempt: item.attempts, began: now(), ended: now() };
+            self.note(cancel, || self.store.expire(subscription, place, last)).await?;
+            self.make_room(bytes);
+            return Ok(());
         }
-        let attempt = item.attempts + 1;
-        let receiver = item.receiver.clone();
+        let (attempt, receiver) = (item.attempts + 1, item.receiver.clone());
         let (call, began) = (CallId::new(), now());
         kill_point!("receiver.before-start");
         let Err(failure) = self.receive(call, item, attempt).await else {
             kill_point!("receiver.answered");
-            self.note(cancel, || self.store.finish(subscription, place)).await?;
+            let last = LastTry { attempt, began, ended: now() };
+            self.note(cancel, || self.store.finish(subscription, place, last)).await?;
             kill_point!("receiver.finished");
+            self.make_room(bytes);
             return Ok(());
         };
         kill_point!("receiver.failed");
@@ -119,9 +127,18 @@ impl Runner {
                 let bury = || self.store.bury(subscription, place, failed(&reason), output.clone(), now());
                 self.note(cancel, bury).await?;
                 kill_point!("receiver.given-up");
+                self.make_room(bytes);
             }
         }
         Ok(())
+    }
+
+    /// A publication waits no more. A publisher that was told to wait hears of the room by being attached to anew.
+    fn make_room(&self, bytes: i64) {
+        if let Some(peer) = self.room.free(self.lane.subscription, bytes) {
+            tracing::info!(subscription = %self.lane.subscription, "there is room in the inbox again");
+            self.links.go_on(peer);
+        }
     }
 
     /// Puts on disk what has become of a publication, also if the disk does not take it at once: to call the receiver

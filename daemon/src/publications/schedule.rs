@@ -46,6 +46,7 @@ impl Schedule {
         mut terms: Terms,
         cause: Option<Cause>,
     ) -> Result<Scheduled, Failure> {
+        self.publisher.check(&action, cause).await?;
         // It lives from when it is published.
         let ttl = terms.ttl_ms()?;
         terms.ttl = None;

@@ -19,7 +19,7 @@ impl Subscriptions {
     }
 
     pub(crate) async fn list(&self) -> Result<Vec<HeldSubscription>, Failure> {
-        Ok(self.store.backlogs().await?.into_iter().map(described).collect())
+        Ok(self.store.backlogs().await?.into_iter().map(|backlog| self.described(backlog)).collect())
     }
 
     /// Its receiver is not called any more, or again. A call that is under way ends as it ends.
@@ -34,35 +34,36 @@ impl Subscriptions {
         }
         Ok(Pausing { id, paused })
     }
-}
 
-fn described(backlog: Backlog) -> HeldSubscription {
-    let has_failed = backlog.first.as_ref().is_some_and(|first| first.attempts > 0);
-    let state = match backlog.peer {
-        _ if backlog.paused => Flow::Paused,
-        None => Flow::Ended,
-        Some(_) if has_failed => Flow::Failing,
-        Some(_) => Flow::Running,
-    };
-    let time = |millis| Timestamp::from_millisecond(millis).unwrap_or_default().to_string();
-    let first = backlog.first;
-    HeldSubscription {
-        id: backlog.subscription,
-        peer: backlog.peer,
-        issuer: backlog.publisher,
-        action: backlog.action,
-        receiver: backlog.receiver,
-        filter: backlog.filter,
-        sequence: backlog.stored.map(|stored| stored.sequence),
-        waiting: backlog.waiting,
-        dead: backlog.dead,
-        expired: backlog.expired,
-        state,
-        waiting_since: first.as_ref().map(|first| time(first.since)),
-        next_attempt: first
-            .as_ref()
-            .filter(|_| has_failed && state != Flow::Paused)
-            .map(|first| time(first.next_attempt)),
-        reason: first.and_then(|first| first.reason),
+    fn described(&self, backlog: Backlog) -> HeldSubscription {
+        let has_failed = backlog.first.as_ref().is_some_and(|first| first.attempts > 0);
+        let state = match backlog.peer {
+            _ if backlog.paused => Flow::Paused,
+            None => Flow::Ended,
+            Some(_) if self.inbox.is_full(backlog.subscription) => Flow::Full,
+            Some(_) if has_failed => Flow::Failing,
+            Some(_) => Flow::Running,
+        };
+        let time = |millis| Timestamp::from_millisecond(millis).unwrap_or_default().to_string();
+        let first = backlog.first;
+        HeldSubscription {
+            id: backlog.subscription,
+            peer: backlog.peer,
+            issuer: backlog.publisher,
+            action: backlog.action,
+            receiver: backlog.receiver,
+            filter: backlog.filter,
+            sequence: backlog.stored.map(|stored| stored.sequence),
+            waiting: backlog.waiting,
+            dead: backlog.dead,
+            expired: backlog.expired,
+            state,
+            waiting_since: first.as_ref().map(|first| time(first.since)),
+            next_attempt: first
+                .as_ref()
+                .filter(|_| has_failed && state != Flow::Paused)
+                .map(|first| time(first.next_attempt)),
+            reason: first.and_then(|first| first.reason),
+        }
     }
 }

@@ -49,7 +49,12 @@ struct Greeted {
 }
 
 /// Runs the connection until it ends. Bounded in time and memory until it is authenticated.
-pub(super) async fn accept(sessions: Sessions, connection: Connection, guest: Guest, deadline: Instant) {
+pub(super) fn accept(
+    sessions: Sessions,
+    connection: Connection,
+    guest: Guest,
+    deadline: Instant,
+) -> impl Future<Output = ()> {
     let Connection { stream, remote, channel } = connection;
     let (done, authenticated) = oneshot::channel();
     let doorkeeper = Arc::new(Doorkeeper {
@@ -69,6 +74,7 @@ pub(super) async fn accept(sessions: Sessions, connection: Connection, guest: Gu
             doorkeeper.authenticate(login).await
         });
     let settings = sessions.settings();
+    let handshake = settings.handshake;
     let limits = Limits {
         frame: coattail::rpc::Limit::new(settings.frame_before),
         in_flight: coattail::rpc::Limit::new(IN_FLIGHT_BEFORE),
@@ -78,36 +84,39 @@ pub(super) async fn accept(sessions: Sessions, connection: Connection, guest: Gu
     let (session, run) = Session::new(reader, writer, service, Stray::Close, limits, sessions.cancel().child_token());
     doorkeeper.session.set(session.clone()).expect("set once");
     let run = sessions.spawn(run);
-    let evicted = doorkeeper.guest.evicted();
-    let logged_in = async {
-        tokio::select! {
-            biased;
-            caller = authenticated => caller.ok(),
-            // Whoever is gone gives its place back at once.
-            () = session.closed() => None,
+    // What is above is not carried for as long as the session lives.
+    async move {
+        let evicted = doorkeeper.guest.evicted();
+        let logged_in = async {
+            tokio::select! {
+                biased;
+                caller = authenticated => caller.ok(),
+                // Whoever is gone gives its place back at once.
+                () = session.closed() => None,
+            }
+        };
+        match evicted.run_until_cancelled(timeout_at(deadline, logged_in)).await {
+            Some(Ok(Some(caller))) => {
+                sessions.enter(&session, &caller);
+                sessions.attend(&session, &caller).await;
+            }
+            Some(Ok(None)) => {}
+            Some(Err(_)) => {
+                doorkeeper.refuse(Authenticate::NAME, None, HandshakeError::TimedOut(handshake));
+                session.close();
+            }
+            None => {
+                sessions.audit().record(Fact::refused(Authenticate::NAME, "evicted").source(remote.ip()));
+                session.close();
+            }
         }
-    };
-    match evicted.run_until_cancelled(timeout_at(deadline, logged_in)).await {
-        Some(Ok(Some(caller))) => {
-            sessions.enter(&session, &caller);
-            sessions.attend(&session, &caller).await;
+        match run.await {
+            Ok(ended) => {
+                tracing::debug!(%remote, %ended, "a connection ended");
+                doorkeeper.judge(&ended);
+            }
+            Err(error) => tracing::error!(%remote, %error, "a session panicked"),
         }
-        Some(Ok(None)) => {}
-        Some(Err(_)) => {
-            doorkeeper.refuse(Authenticate::NAME, None, HandshakeError::TimedOut(settings.handshake));
-            session.close();
-        }
-        None => {
-            sessions.audit().record(Fact::refused(Authenticate::NAME, "evicted").source(remote.ip()));
-            session.close();
-        }
-    }
-    match run.await {
-        Ok(ended) => {
-            tracing::debug!(%remote, %ended, "a connection ended");
-            doorkeeper.judge(&ended);
-        }
-        Err(error) => tracing::error!(%remote, %error, "a session panicked"),
     }
 }
 
@@ -163,6 +172,7 @@ impl Doorkeeper {
             grants: claims.usage.grants(),
             server_time: jiff::Timestamp::now().as_millisecond(),
             whereabouts: self.sessions.whereabouts().cloned(),
+            frame: Some(self.sessions.settings().frame),
         };
         // If the answer is lost, so is the session, and the next one says it again.
         if answer.whereabouts.is_some() {
@@ -171,6 +181,9 @@ impl Doorkeeper {
         // Before the answer goes out, since the other side may call as soon as it has it.
         let settings = self.sessions.settings();
         session.raise_limits(settings.frame, settings.in_flight);
+        if let Some(frame) = login.frame {
+            session.set_longest(frame);
+        }
         session.serve(service.fact(caller.clone()).fact(session.clone()));
         // Before `done`: whoever is in is not evicted any more.
         self.guest.authenticated();

@@ -10,6 +10,7 @@ mod probe;
 mod proof;
 mod registry;
 mod target;
+mod vigil;
 mod whereabouts;
 
 pub(crate) use caller::Caller;

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use coattail::id::{IssuerHash, SessionId};
 use coattail::rpc::{Limit, Limits, Service, Session, Stray};
@@ -92,9 +91,12 @@ async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) ->
     let service = sessions.service().ok_or(HandshakeError::Stopping)?;
     session.serve(service.fact(caller.clone()).fact(session.clone()));
     session.raise_limits(settings.frame, settings.in_flight);
-    let login =
-        Authenticate { token: target.token.clone(), proof: encode(&transcript.prove_client(ours, target.token_id)) };
+    let proof = encode(&transcript.prove_client(ours, target.token_id));
+    let login = Authenticate { token: target.token.clone(), proof, frame: Some(settings.frame) };
     let answer = session.call(&login).await.map_err(|error| HandshakeError::Refused(error.into()))?;
+    if let Some(frame) = answer.frame {
+        session.set_longest(frame);
+    }
     let issuer = caller.issuer();
 
     sessions.enter(&session, &caller);
@@ -143,6 +145,3 @@ impl Drop for CloseOnDrop {
         }
     }
 }
-
-/// How often the other side of an open session is asked whether it still answers, and how long it may take.
-pub(super) const PING_EVERY: Duration = Duration::from_secs(15);

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use coattail::id::{IssuerHash, SessionId, TokenId, ValidationId};
-use coattail::rpc::{CallError, Service, Session};
+use coattail::rpc::{Service, Session};
 use coattail::secret::Secret;
 use coattail::wire::Failure;
-use coattail::wire::peer::{Ping, Rotation, Whereabouts};
+use coattail::wire::peer::{Rotation, Whereabouts};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use tokio::task::JoinHandle;
@@ -17,7 +17,6 @@ use tokio_util::task::TaskTracker;
 
 use super::caller::Caller;
 use super::handshake::HandshakeError;
-use super::open::PING_EVERY;
 use super::target::Target;
 use crate::admission::{CallRates, Guest};
 use crate::audit::Audit;
@@ -39,6 +38,8 @@ pub(crate) struct SessionSettings {
     pub(crate) handshake: Duration,
     /// Requests of one session that are worked on at once.
     pub(crate) in_flight: usize,
+    /// How long the other side may be silent before it is asked whether it is there.
+    pub(crate) ping: Duration,
 }
 
 /// The open sessions. Cheap to clone.
@@ -129,8 +130,13 @@ impl Sessions {
     }
 
     /// Runs a connection that was accepted, until it ends. It has to authenticate until the deadline.
-    pub(crate) async fn accept(&self, connection: Connection, guest: Guest, deadline: Instant) {
-        super::accept::accept(self.clone(), connection, guest, deadline).await;
+    pub(crate) fn accept(
+        &self,
+        connection: Connection,
+        guest: Guest,
+        deadline: Instant,
+    ) -> impl Future<Output = ()> + use<> {
+        super::accept::accept(self.clone(), connection, guest, deadline)
     }
 
     /// The session with a peer, dialled if there is none. Whoever asks at the same time shares one dial.
@@ -250,15 +256,12 @@ impl Sessions {
     }
 
     async fn validations(&self, key: &PublicIdentity) -> Result<Vec<ValidationId>, Failure> {
-        let store = &self.inner.store;
         let mut stored = Vec::new();
-        for id in store.validations_of_key(key.pem().to_owned()).await? {
+        for row in self.inner.store.validations_with_key(key.pem().to_owned()).await? {
             // One that cannot be read vouches for nothing, and concerns only itself (fault R8 of the original). Whose
             // it is, the row says: the token has the key from before that was replaced.
-            if let Some(row) = store.validation(id).await?
-                && let Ok(token) = validation::read_stored(&row.jwt)
-            {
-                stored.push((id, ValidationToken { key: key.clone(), ..token }));
+            if let Ok(token) = validation::read_stored(&row.jwt) {
+                stored.push((row.id, ValidationToken { key: key.clone(), ..token }));
             }
         }
         Ok(validation::proven(key, stored.iter().map(|(id, token)| (*id, token)), jiff::Timestamp::now()))
@@ -356,7 +359,7 @@ impl Sessions {
         }
     }
 
-    /// Keeps a session among the open ones until it ends, and asks now and then whether its other side still answers.
+    /// Keeps a session among the open ones until it ends, or its other side has been silent for too long.
     pub(super) async fn attend(&self, session: &Session, caller: &Arc<Caller>) {
         tracing::info!(session = %caller.session, peer = %caller.issuer(), from = ?caller.evidence.source, "session opened");
         // What was revoked while the session was being opened, a token or the key of a bearer, was not found among the
@@ -370,25 +373,7 @@ impl Sessions {
         if revoked || known.is_ok_and(|known| proven.iter().any(|id| !known.contains(id))) {
             session.close();
         }
-        loop {
-            tokio::select! {
-                biased;
-                () = session.closed() => break,
-                () = tokio::time::sleep(PING_EVERY) => {
-                    let heard = session.heard();
-                    // A refusal is an answer, too: whoever is busy with our calls must not lose them. The same holds if
-                    // the answer waits behind what else was sent: whoever is over its rate is read slowly.
-                    match tokio::time::timeout(PING_EVERY, session.call(&Ping {})).await {
-                        Ok(Ok(_) | Err(CallError::Refused(_))) => {}
-                        Err(_) if session.heard() > heard => {}
-                        _ => {
-                            tracing::debug!(session = %caller.session, "the other side no longer answers");
-                            session.close();
-                        }
-                    }
-                }
-            }
-        }
+        super::vigil::keep(session, caller.claims.is_none(), self.settings().ping).await;
         session.closed().await;
         self.live().open.remove(&caller.session);
         tracing::info!(session = %caller.session, peer = %caller.issuer(), "session ended");

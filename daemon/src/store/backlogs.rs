@@ -1,3 +1,5 @@
+use std::ops::AddAssign;
+
 use coattail::filter::Filter;
 use coattail::id::{IssuerHash, PeerId, SubscriptionId};
 use coattail::name::{ActionName, ReceiverName};
@@ -35,6 +37,29 @@ pub struct Backlog {
     pub first: Option<Front>,
     /// Whether the owner has paused it.
     pub paused: bool,
+}
+
+/// What waits for the receiver of one subscription, or how much more or less that is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many publications.
+    pub count: i64,
+    /// The bytes of their payloads, whether or not others need them, too.
+    pub bytes: i64,
+}
+
+impl AddAssign for Waiting {
+    fn add_assign(&mut self, more: Self) {
+        self.count += more.count;
+        self.bytes += more.bytes;
+    }
+}
+
+impl Waiting {
+    /// The bytes of one payload.
+    pub fn bytes_of(payload: &str) -> i64 {
+        i64::try_from(payload.len()).unwrap_or(i64::MAX)
+    }
 }
 
 /// The first publication that waits for a receiver.
@@ -80,6 +105,17 @@ impl Store {
                  ORDER BY s.subscription"
             );
             Ok(db.prepare_cached(&query)?.query_map([], backlog)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// How much waits for the receiver of a subscription. Counts rows.
+    pub async fn waiting_for(&self, subscription: SubscriptionId) -> Result<Waiting, Error> {
+        self.read(move |db| {
+            let query = "SELECT count(*) AS count, coalesce(sum(octet_length(p.payload)), 0) AS bytes
+                         FROM inbox i JOIN inbox_publications p ON p.row = i.publication WHERE i.subscription = ?1";
+            let waiting = |row: &Row<'_>| Ok(Waiting { count: row.get("count")?, bytes: row.get("bytes")? });
+            Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], waiting)?)
         })
         .await
     }

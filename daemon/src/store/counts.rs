@@ -15,17 +15,19 @@ pub(super) struct Tally {
     pub(super) dead: i64,
     pub(super) missed: i64,
     pub(super) expired: i64,
+    pub(super) looped: i64,
 }
 
 impl Tally {
     pub(super) fn write(&self, db: &Connection) -> Result<(), Error> {
         if *self != Self::default() {
-            let Self { published, delivered, stored, handled, waiting, dead, missed, expired } = self;
+            let Self { published, delivered, stored, handled, waiting, dead, missed, expired, looped } = self;
             db.prepare_cached(
                 "UPDATE counts SET published = published + ?1, delivered = delivered + ?2, stored = stored + ?3,
-                     handled = handled + ?4, waiting = waiting + ?5, dead = dead + ?6, missed = missed + ?7, expired = expired + ?8",
+                     handled = handled + ?4, waiting = waiting + ?5, dead = dead + ?6, missed = missed + ?7,
+                     expired = expired + ?8, looped = looped + ?9",
             )?
-            .execute([published, delivered, stored, handled, waiting, dead, missed, expired])?;
+            .execute([published, delivered, stored, handled, waiting, dead, missed, expired, looped])?;
         }
         Ok(())
     }
@@ -50,6 +52,7 @@ impl Store {
                     dead: unsigned(row, "dead")?,
                     missed: unsigned(row, "missed")?,
                     expired: unsigned(row, "expired")?,
+                    looped: unsigned(row, "looped")?,
                 })
             })?)
         })

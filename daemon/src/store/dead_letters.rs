@@ -1,12 +1,14 @@
 use coattail::id::{IssuerHash, PublicationId, SubscriptionId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::wire::dead_letters::DeadLetterId;
+use coattail::wire::fate::Handling;
 use coattail::wire::{Place, Raw};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 use super::columns::{parsed, payload, signed, unsigned};
 use super::inbox::{FailedTry, forget_if_drained, place, release, take_out, wait};
+use super::outcomes::{self, LastTry};
 use super::{Error, Store};
 
 /// A publication that was given up.
@@ -72,6 +74,8 @@ impl Store {
                      FROM inbox WHERE subscription = ?1 AND epoch = ?2 AND sequence = ?3",
                 )?
                 .execute(params![key, place.epoch, signed(place.sequence), attempt, began, now, reason, output])?;
+            let last = LastTry { attempt, began, ended: now };
+            outcomes::note(group.db(), subscription, place, Handling::Dead, last)?;
             take_out(group.db(), "DELETE FROM inbox", subscription, place)?;
             group.tally.waiting -= 1;
             group.tally.dead += 1;

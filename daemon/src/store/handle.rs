@@ -156,9 +156,28 @@ impl Store {
         F: FnOnce(&mut Group<'_>) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
+        self.queue(work, false).await
+    }
+
+    /// As [`write`](Self::write), but returns when its group is committed: it is on disk with the next that has to be.
+    /// It survives the end of this process. If the machine ends before, it is as if it had not been done: for what is
+    /// only done again then.
+    pub(super) async fn write_lazily<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        F: FnOnce(&mut Group<'_>) -> Result<T, Error> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.queue(work, true).await
+    }
+
+    async fn queue<T, F>(&self, work: F, is_lazy: bool) -> Result<T, Error>
+    where
+        F: FnOnce(&mut Group<'_>) -> Result<T, Error> + Send + 'static,
+        T: Send + 'static,
+    {
         let (waiting, answer) = oneshot::channel();
         let queue = self.queues()?.writes;
-        queue.send(Box::new(Job::new(work, waiting))).await.map_err(|_| Error::Closed)?;
+        queue.send(Box::new(Job::new(work, waiting, is_lazy))).await.map_err(|_| Error::Closed)?;
         drop(queue);
         self.noticed(answer.await.unwrap_or(Err(Error::Panicked)))
     }
@@ -253,6 +272,23 @@ mod tests {
             }
         }
         assert_eq!(store.counts().await.unwrap().published, 120);
+    }
+
+    #[tokio::test]
+    async fn a_lazy_write_waits_for_the_disk_only_with_others_that_do() {
+        let store = store();
+        let setting =
+            |group: &mut Group<'_>| Ok(group.db().query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))?);
+        let (normal, full) = (1, 2);
+        assert_eq!(store.write_lazily(setting).await.unwrap(), normal);
+        assert_eq!(store.write(setting).await.unwrap(), full);
+        assert_eq!(store.write_lazily(setting).await.unwrap(), normal);
+        // While the thread is busy, both come to wait, and share a group.
+        let (go, gone) = std::sync::mpsc::sync_channel::<()>(1);
+        let busy = store.write_lazily(move |_| gone.recv().map_err(|_| Error::Closed));
+        let go = async { go.send(()).unwrap() };
+        let (_, lazy, durable, ()) = tokio::join!(busy, store.write_lazily(setting), store.write(setting), go);
+        assert_eq!((lazy.unwrap(), durable.unwrap()), (full, full));
     }
 
     #[tokio::test]

@@ -1,7 +1,8 @@
 use std::collections::HashMap;
 
-use coattail::id::{IssuerHash, PublicationId};
+use coattail::id::{IssuerHash, PublicationId, SubscriptionId};
 use coattail::name::ActionName;
+use coattail::wire::fate::Reaching;
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::audience::Audience;
@@ -39,10 +40,11 @@ impl Store {
     pub async fn published(&self, action: Option<ActionName>, since: i64, limit: u32) -> Result<Vec<Listed>, Error> {
         let issuer = self.issuer();
         self.read(move |db| {
-            let columns = "SELECT publications.id, action, sequence, time, octet_length(payload) AS bytes, cause, hops,
-                 issuer, expires, audience FROM publications JOIN logs ON logs.id = log LEFT JOIN signed_groups ON signed_groups.id = signed_group";
+            let columns = LISTED;
             let mut newest = match action {
-                Some(_) => db.prepare_cached(&format!("{columns} WHERE action = ?1 ORDER BY sequence DESC LIMIT ?2"))?,
+                Some(_) => {
+                    db.prepare_cached(&format!("{columns} WHERE action = ?1 ORDER BY sequence DESC LIMIT ?2"))?
+                }
                 // Rows are numbered as they are appended.
                 None => {
                     db.prepare_cached(&format!("{columns} WHERE ?1 IS NULL ORDER BY publications.rowid DESC LIMIT ?2"))?
@@ -73,6 +75,45 @@ impl Store {
         .await
     }
 
+    /// How far a publication has got, of those who were subscribed when it was published; `None` if it is not kept in
+    /// this log.
+    pub async fn reaching(&self, action: ActionName, id: PublicationId) -> Result<Option<Reaching>, Error> {
+        let count = "SELECT count(*) AS subscribers, coalesce(sum(cursor >= sequence), 0) AS stored,
+                 coalesce(sum(cursor < sequence AND paused), 0) AS paused
+             FROM publications JOIN logs ON logs.id = log LEFT JOIN subscriptions USING (action)
+             WHERE publications.id = ?1 AND action = ?2 AND created <= time
+                 AND (audience IS NULL OR instr(' ' || audience || ' ', ' ' || subscriptions.issuer || ' '))";
+        self.read(move |db| {
+            let known =
+                "SELECT 1 FROM publications JOIN logs ON logs.id = log WHERE publications.id = ?1 AND action = ?2";
+            let key = params![id.to_string(), action.as_str()];
+            if !db.prepare_cached(known)?.exists(key)? {
+                return Ok(None);
+            }
+            let reaching = |row: &Row<'_>| {
+                let (subscribers, stored) = (unsigned(row, "subscribers")?, unsigned(row, "stored")?);
+                Ok(Reaching { subscribers, stored, paused: unsigned(row, "paused")? })
+            };
+            Ok(Some(db.prepare_cached(count)?.query_row(key, reaching)?))
+        })
+        .await
+    }
+
+    /// Who was subscribed when something was published and has not stored it, the first `limit`.
+    pub async fn lacking(&self, id: PublicationId, limit: u32) -> Result<Vec<SubscriptionId>, Error> {
+        let query = "SELECT subscriptions.id FROM publications JOIN logs ON logs.id = log
+                 JOIN subscriptions USING (action)
+             WHERE publications.id = ?1 AND cursor < sequence AND created <= time
+                 AND (audience IS NULL OR instr(' ' || audience || ' ', ' ' || subscriptions.issuer || ' '))
+             ORDER BY created, subscriptions.id LIMIT ?2";
+        self.read(move |db| {
+            let mut query = db.prepare_cached(query)?;
+            let lacking = query.query_map(params![id.to_string(), limit], |row| parsed(row, "id"))?;
+            Ok(lacking.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     /// To whom what comes after a sequence is addressed, up to another, as far as it is not for everyone.
     pub async fn audiences(&self, action: ActionName, after: u64, end: u64) -> Result<HashMap<u64, Audience>, Error> {
         let query = "SELECT sequence, audience FROM publications WHERE log = (SELECT id FROM logs WHERE action = ?1)
@@ -98,7 +139,11 @@ impl Store {
     }
 }
 
-fn read(issuer: IssuerHash, row: &Row<'_>) -> rusqlite::Result<Listed> {
+/// Publications without their payloads, for [`read`].
+pub(super) const LISTED: &str = "SELECT publications.id, action, sequence, time, octet_length(payload) AS bytes, cause,
+    hops, issuer, expires, audience FROM publications JOIN logs ON logs.id = log LEFT JOIN signed_groups ON signed_groups.id = signed_group";
+
+pub(super) fn read(issuer: IssuerHash, row: &Row<'_>) -> rusqlite::Result<Listed> {
     Ok(Listed {
         id: parsed(row, "id")?,
         action: parsed(row, "action")?,

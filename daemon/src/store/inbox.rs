@@ -1,11 +1,13 @@
 use coattail::id::{IssuerHash, PublicationId, SubscriptionId};
 use coattail::name::{ActionName, ReceiverName};
+use coattail::wire::fate::Handling;
 use coattail::wire::peer::Addressee;
 use coattail::wire::{Place, Publication, Raw, Span};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::{parsed, parsed_if_any, payload, signed, unsigned};
 use super::group::Group;
+use super::outcomes::{self, LastTry};
 use super::steps::{Step, steps};
 use super::{Error, Store};
 
@@ -109,9 +111,11 @@ impl Store {
         }
         self.write(move |group| {
             let delivery = steps(&publications, &skipped)?;
-            let mut rows = vec![None; publications.len()];
-            let take = |to: &Addressee| Ok((to.subscription, take(group, &delivery, &mut rows, to)?));
-            to.iter().map(take).collect()
+            let mut kept = vec![None; publications.len()];
+            let take = |to: &Addressee| Ok((to.subscription, take(group, &delivery, &mut kept, to)?));
+            let taken = to.iter().map(take).collect::<Result<_, Error>>()?;
+            kept.into_iter().flatten().try_for_each(|kept| count_more(group.db(), kept))?;
+            Ok(taken)
         })
         .await
     }
@@ -168,9 +172,11 @@ impl Store {
         .await
     }
 
-    /// The receiver has handled it: the row goes, and the payload with the last row that needs it.
-    pub async fn finish(&self, subscription: SubscriptionId, place: Place) -> Result<(), Error> {
-        self.write(move |group| {
+    /// The receiver has handled it: the row goes, and the payload with the last row that needs it. Lazily: only if the
+    /// machine ends in this moment is the receiver called again.
+    pub async fn finish(&self, subscription: SubscriptionId, place: Place, last: LastTry) -> Result<(), Error> {
+        self.write_lazily(move |group| {
+            outcomes::note(group.db(), subscription, place, Handling::Handled, last)?;
             let row = take_out(group.db(), "DELETE FROM inbox", subscription, place)?;
             release(group.db(), row)?;
             forget_if_drained(group.db(), subscription)?;
@@ -182,8 +188,9 @@ impl Store {
     }
 
     /// Its time was over before a receiver had it: the row goes as if it were handled, and is counted.
-    pub async fn expire(&self, subscription: SubscriptionId, place: Place) -> Result<(), Error> {
+    pub async fn expire(&self, subscription: SubscriptionId, place: Place, last: LastTry) -> Result<(), Error> {
         self.write(move |group| {
+            outcomes::note(group.db(), subscription, place, Handling::Expired, last)?;
             let db = group.db();
             let row = take_out(db, "DELETE FROM inbox", subscription, place)?;
             release(db, row)?;
@@ -241,11 +248,19 @@ pub(super) fn forget_if_drained(db: &Connection, subscription: SubscriptionId) -
     Ok(())
 }
 
-/// Stores what one subscription has not had. `rows` are the stored payloads, shared by all subscriptions.
+/// The row of a payload, and how many subscriptions want it beside the first: a row is written again as a whole when its
+/// count changes, so that is done once.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    row: i64,
+    more: i64,
+}
+
+/// Stores what one subscription has not had. `kept` are the stored payloads, shared by all subscriptions.
 fn take(
     group: &mut Group<'_>,
     delivery: &[Step<'_>],
-    rows: &mut [Option<i64>],
+    kept: &mut [Option<Kept>],
     to: &Addressee,
 ) -> Result<Taken, Error> {
     let db = group.db();
@@ -283,14 +298,16 @@ fn take(
         reached = place;
         let Step::Take(publication, at) = *step else { continue };
         new += 1;
-        let row = match rows[at] {
-            Some(stored) => stored,
-            None => {
+        let row = match &mut kept[at] {
+            Some(Kept { row, more }) => {
+                *more += 1;
+                *row
+            }
+            none => {
                 group.take_room(publication.payload.get().len() as u64)?;
-                *rows[at].insert(store(db, publication)?)
+                none.insert(Kept { row: store(db, publication)?, more: 0 }).row
             }
         };
-        db.prepare_cached("UPDATE inbox_publications SET wanted = wanted + 1 WHERE row = ?1")?.execute([row])?;
         wait(db, to.subscription, place, row, false)?;
     }
     if reached != began {
@@ -328,12 +345,13 @@ fn held_lane(db: &Connection, subscription: SubscriptionId) -> Result<Option<Inb
     Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], lane).optional()?)
 }
 
-/// The row of a payload, new or from an earlier delivery to another subscription.
+/// The row of a payload, new or from an earlier delivery to another subscription, which one more wants.
 fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
     let Publication { id, issuer, action, sequence, epoch, time, payload, cause, hops, expires, proof: _ } =
         publication;
     let (id, issuer, sequence) = (id.to_string(), issuer.to_string(), signed(*sequence));
-    let known = "SELECT row FROM inbox_publications WHERE issuer = ?1 AND action = ?2 AND sequence = ?3 AND id = ?4";
+    let known = "UPDATE inbox_publications SET wanted = wanted + 1
+                 WHERE issuer = ?1 AND action = ?2 AND sequence = ?3 AND id = ?4 RETURNING row";
     let known = db
         .prepare_cached(known)?
         .query_row(params![issuer, action.as_str(), sequence, id], |row| row.get(0))
@@ -343,7 +361,7 @@ fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
     }
     db.prepare_cached(
         "INSERT INTO inbox_publications (id, issuer, action, sequence, time, payload, cause, hops, epoch, expires, wanted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1)",
     )?
     .execute(params![
         id,
@@ -358,6 +376,14 @@ fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
         expires
     ])?;
     Ok(db.last_insert_rowid())
+}
+
+fn count_more(db: &Connection, Kept { row, more }: Kept) -> Result<(), Error> {
+    if more > 0 {
+        let query = "UPDATE inbox_publications SET wanted = wanted + ?2 WHERE row = ?1";
+        db.prepare_cached(query)?.execute([row, more])?;
+    }
+    Ok(())
 }
 
 pub(super) fn wait(
@@ -433,7 +459,7 @@ pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<InboxItem> {
 mod tests {
     use super::*;
     use crate::store::WhichDead;
-    use crate::store::testing::{at, failed, hold, publication, receiver, rows, store, to, with_waiting};
+    use crate::store::testing::{at, failed, hold, publication, receiver, rows, store, to, tried, with_waiting};
 
     fn stored(new: u64, duplicates: u64, missed: u64) -> Taken {
         Taken::Stored { new, duplicates, missed, gone: 0 }
@@ -449,7 +475,7 @@ mod tests {
         };
         assert_eq!(deliver(0..2, 0).await, stored(2, 0, 0));
         assert_eq!(deliver(0..2, 0).await, stored(0, 2, 0));
-        store.finish(id, at(1)).await.unwrap();
+        store.finish(id, at(1), tried()).await.unwrap();
         assert_eq!(deliver(0..3, 0).await, stored(1, 2, 0));
         assert_eq!(deliver(0..3, 3).await, stored(0, 0, 0));
         // The publisher believes that we have more.
@@ -482,7 +508,7 @@ mod tests {
         for (epoch, sequence) in [(7, 5), (7, 6), (8, 6), (8, 7)] {
             let place = store.next_waiting(id).await.unwrap().unwrap().place;
             assert_eq!(place, Place { epoch, sequence });
-            store.finish(id, place).await.unwrap();
+            store.finish(id, place, tried()).await.unwrap();
         }
         for (restored, told) in [(0, 0), (5, 1), (5, 0), (4, 0), (6, 1)] {
             assert_eq!(store.note_restored(vec![id], restored).await.unwrap().len(), told, "{restored}");
@@ -524,8 +550,8 @@ mod tests {
     #[tokio::test]
     async fn what_came_too_late_goes_and_is_counted() {
         let (store, id) = with_waiting(2).await;
-        store.expire(id, at(1)).await.unwrap();
-        assert!(matches!(store.expire(id, at(1)).await, Err(Error::Missing(_))));
+        store.expire(id, at(1), tried()).await.unwrap();
+        assert!(matches!(store.expire(id, at(1), tried()).await, Err(Error::Missing(_))));
         assert_eq!((rows(&store, "inbox").await, rows(&store, "inbox_publications").await), (1, 1));
         let counts = store.counts().await.unwrap();
         assert_eq!((counts.waiting, counts.handled, counts.expired), (1, 0, 1));
@@ -545,10 +571,10 @@ mod tests {
         store.store_delivery(publications, vec![], vec![to(three, 1)]).await.unwrap();
         assert_eq!((rows(&store, "inbox").await, rows(&store, "inbox_publications").await), (4, 2));
 
-        store.finish(one, at(2)).await.unwrap();
+        store.finish(one, at(2), tried()).await.unwrap();
         store.bury(two, at(2), failed(8, "no"), String::new(), 5).await.unwrap();
         assert_eq!(rows(&store, "inbox_publications").await, 2);
-        store.finish(three, at(2)).await.unwrap();
+        store.finish(three, at(2), tried()).await.unwrap();
         assert_eq!(store.drop_dead_letters(WhichDead::All, 9).await.unwrap(), 1);
         assert_eq!(rows(&store, "inbox_publications").await, 1);
     }
@@ -587,11 +613,11 @@ mod tests {
 
         for sequence in 1..=3 {
             assert_eq!(store.next_waiting(id).await.unwrap().unwrap().place.sequence, sequence);
-            store.finish(id, at(sequence)).await.unwrap();
+            store.finish(id, at(sequence), tried()).await.unwrap();
         }
         assert!(store.next_waiting(id).await.unwrap().is_none());
         assert!(store.subscriptions_with_waiting().await.unwrap().is_empty());
-        assert!(matches!(store.finish(id, at(3)).await, Err(Error::Missing(_))));
+        assert!(matches!(store.finish(id, at(3), tried()).await, Err(Error::Missing(_))));
         assert!(matches!(store.retry(id, at(3), failed(1, ""), 1).await, Err(Error::Missing(_))));
         assert_eq!(rows(&store, "inbox_publications").await, 0);
     }

@@ -88,13 +88,13 @@ const WANTED: &str = "row IN (
 
 #[cfg(test)]
 mod tests {
-    use crate::store::testing::{at, failed, receiver, with_waiting};
+    use crate::store::testing::{at, failed, receiver, tried, with_waiting};
 
     #[tokio::test]
     async fn what_waits_and_what_was_given_up_can_be_read() {
         let (store, id) = with_waiting(4).await;
         store.bury(id, at(1), failed(8, "rejected"), String::new(), 5).await.unwrap();
-        store.finish(id, at(2)).await.unwrap();
+        store.finish(id, at(2), tried()).await.unwrap();
         let read = async |after, count, bytes| {
             let received = store.received(receiver("r"), after, count, bytes).await.unwrap();
             received.into_iter().map(|one| one.sequence).collect::<Vec<_>>()

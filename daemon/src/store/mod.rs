@@ -24,6 +24,7 @@
 //! | `backup` | a copy of the file, and what it takes to work with one again |
 //! | `epochs` | what was published before and after the database was put back |
 //! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
+//! | `outcomes`, `traces` | what receivers did with what came; what led to what |
 //! | `steps` | what a delivery consists of |
 //! | `backlogs` | what waits of each of our subscriptions, and since when |
 //! | `jobs` | calls that outlive whoever asked for them |
@@ -52,6 +53,7 @@ mod keys;
 pub mod merkle;
 mod migrate;
 mod names;
+mod outcomes;
 mod peers;
 mod publications;
 mod remotes;
@@ -62,14 +64,15 @@ mod steps;
 mod stretch;
 mod subscriptions;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod thread;
 mod tokens;
+mod traces;
 mod validations;
 
 pub use audience::Audience;
 pub use audit::{AuditFact, AuditRow};
-pub use backlogs::{Backlog, Front, StuckLane};
+pub use backlogs::{Backlog, Front, StuckLane, Waiting};
 pub use backup::{adopt, copy_database};
 pub use database::Database;
 pub use dead_letters::{DeadLetter, WhichDead};
@@ -84,6 +87,7 @@ pub use kept::Received;
 pub use keys::RetiredKey;
 pub use migrate::{Migrated, Migration, migrate};
 pub use names::Name;
+pub use outcomes::{LastTry, Outcome};
 pub use peers::{Peer, PeerRemoved};
 pub use publications::{Appended, Draft, Head};
 pub use remotes::{Followed, Remote};
@@ -91,6 +95,7 @@ pub use retention::Trimmed;
 pub use room::Disk;
 pub use scheduled::Scheduled;
 pub use stretch::{Reader, Stretch};
-pub use subscriptions::{Advance, SetBack, Subscription, SubscriptionState};
+pub use subscriptions::{Advance, Member, SetBack, Subscription, SubscriptionState};
 pub use tokens::{Held, HeldSubscription, IssuedToken, Revoked};
+pub use traces::Looped;
 pub use validations::{Validation, ValidationRemoved};

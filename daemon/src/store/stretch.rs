@@ -10,7 +10,7 @@ use super::publications::{FROM_THE_LOG, published};
 use super::{Error, Store};
 
 /// For whom a log is read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reader {
     /// Whose log.
     pub action: ActionName,
@@ -88,6 +88,19 @@ impl Store {
 }
 
 impl Stretch {
+    /// What is skipped before the first publication, if there is any; else all of it.
+    #[must_use]
+    pub fn before_publications(mut self) -> Self {
+        let Some(first) = self.publications.first().map(|first| first.sequence) else { return self };
+        if self.skipped.first().is_none_or(|span| span.last > first) {
+            return self;
+        }
+        self.skipped.retain(|span| span.last < first);
+        self.expired.retain(|sequence| *sequence < first);
+        let end = self.skipped.last().map_or(self.end, |span| span.last);
+        Self { publications: Vec::new(), end, more: true, ..self }
+    }
+
     /// Adds what comes after it.
     pub fn append(&mut self, next: Self) {
         self.publications.extend(next.publications);

@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use super::columns::{parsed, parsed_if_any, signed, unsigned};
 use super::epochs::reach;
 use super::group::Group;
+use super::stretch::Reader;
 use super::{Error, Store};
 
 /// A subscription that a remote instance holds here.
@@ -49,6 +50,21 @@ pub struct SubscriptionState {
     /// Why the last delivery failed; `None` once one has succeeded.
     pub last_error: Option<String>,
     /// Whether the owner wants nothing to be delivered for now.
+    pub paused: bool,
+}
+
+/// A subscription of a lane, as far as a round of deliveries needs it: the token is needed by a dial only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Which one.
+    pub id: SubscriptionId,
+    /// As in [`SubscriptionState`].
+    pub cursor: u64,
+    /// The epoch of that sequence.
+    pub epoch: i64,
+    /// As in [`SubscriptionState`].
+    pub lag: u64,
+    /// As in [`SubscriptionState`].
     pub paused: bool,
 }
 
@@ -110,13 +126,50 @@ impl Store {
         self.states("subscriptions.issuer = ?1", Some(issuer.to_string())).await
     }
 
+    /// Who is subscribed to what; or of those only who lacks something.
+    pub async fn readers(&self, behind: bool) -> Result<Vec<Reader>, Error> {
+        self.read(move |db| {
+            let query = "SELECT DISTINCT issuer, subscriptions.action AS action, filter
+                         FROM subscriptions LEFT JOIN logs ON logs.action = subscriptions.action
+                         WHERE NOT ?1 OR cursor < head";
+            let reader = |row: &Row<'_>| {
+                let filter = parsed_if_any(row, "filter")?;
+                Ok(Reader { subscriber: parsed(row, "issuer")?, action: parsed(row, "action")?, filter })
+            };
+            Ok(db.prepare_cached(query)?.query_map([behind], reader)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Those of one subscriber to one action that want the same of it.
+    pub async fn members(
+        &self,
+        issuer: IssuerHash,
+        action: ActionName,
+        filter: Option<Filter>,
+    ) -> Result<Vec<Member>, Error> {
+        self.read(move |db| {
+            let query = format!(
+                "SELECT subscriptions.id, cursor, paused, {PROGRESS}
+                 FROM subscriptions LEFT JOIN logs ON logs.action = subscriptions.action
+                 WHERE subscriptions.issuer = ?1 AND subscriptions.action = ?2 AND subscriptions.filter IS ?3
+                 ORDER BY created, subscriptions.id"
+            );
+            let mut query = db.prepare_cached(&query)?;
+            let key = params![issuer.to_string(), action.as_str(), filter.as_ref().map(Filter::as_str)];
+            Ok(query.query_map(key, member)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     /// Moves cursors forward to what subscribers have stored; never backwards and never beyond the log. Those that
-    /// have ended meanwhile are passed over. Clears the last error.
+    /// have ended meanwhile are passed over. Clears the last error. Lazily: what was stored is recognised if it is sent
+    /// again.
     pub async fn advance_cursors<A>(&self, stored: Vec<A>) -> Result<(), Error>
     where
         A: Into<Advance> + Send + 'static,
     {
-        self.write(move |group| stored.into_iter().try_for_each(|one| advance(group, one.into()))).await
+        self.write_lazily(move |group| stored.into_iter().try_for_each(|one| advance(group, one.into()))).await
     }
 
     /// Moves cursors back to what subscribers say that they have, never forward. What a subscriber has and the log
@@ -167,22 +220,25 @@ impl Store {
         .await
     }
 
-    /// Keeps why the last delivery failed.
-    pub async fn set_last_error(&self, id: SubscriptionId, error: String) -> Result<(), Error> {
-        self.write(move |group| {
-            let query = "UPDATE subscriptions SET last_error = ?2 WHERE id = ?1";
-            group.db().prepare_cached(query)?.execute([id.to_string(), error])?;
+    /// Keeps why the last delivery to these failed. Lazily: after a crash it fails again.
+    pub async fn set_last_error(&self, ids: Vec<SubscriptionId>, error: String) -> Result<(), Error> {
+        self.write_lazily(move |group| {
+            let query = "UPDATE subscriptions SET last_error = ?2 WHERE id = ?1 AND last_error IS NOT ?2";
+            let mut query = group.db().prepare_cached(query)?;
+            ids.iter().try_for_each(|id| query.execute([&id.to_string(), &error]).map(drop))?;
             Ok(())
         })
         .await
     }
 
-    async fn states(&self, condition: &'static str, key: Option<String>) -> Result<Vec<SubscriptionState>, Error> {
+    pub(super) async fn states(
+        &self,
+        condition: &'static str,
+        key: Option<String>,
+    ) -> Result<Vec<SubscriptionState>, Error> {
         self.read(move |db| {
             let query = format!(
-                "SELECT subscriptions.*, coalesce(head - max(cursor, oldest - 1), 0) AS lag,
-                     coalesce((SELECT epoch FROM epochs WHERE epochs.log = logs.id AND first <= cursor
-                               ORDER BY first DESC LIMIT 1), 0) AS epoch
+                "SELECT subscriptions.*, {PROGRESS}
                  FROM subscriptions LEFT JOIN logs ON logs.action = subscriptions.action
                  WHERE {condition} ORDER BY created, subscriptions.id"
             );
@@ -282,6 +338,16 @@ fn set_back(group: &mut Group<'_>, reached: &Reached) -> Result<Option<SetBack>,
     Ok(Some(SetBack { subscription: id, by: cursor - now, ahead }))
 }
 
+fn member(row: &Row<'_>) -> rusqlite::Result<Member> {
+    Ok(Member {
+        id: parsed(row, "id")?,
+        cursor: unsigned(row, "cursor")?,
+        epoch: row.get("epoch")?,
+        lag: unsigned(row, "lag")?,
+        paused: row.get("paused")?,
+    })
+}
+
 fn state(row: &Row<'_>) -> rusqlite::Result<SubscriptionState> {
     Ok(SubscriptionState {
         subscription: subscription(row)?,
@@ -306,6 +372,11 @@ pub(super) fn subscription(row: &Row<'_>) -> rusqlite::Result<Subscription> {
         created: row.get("created")?,
     })
 }
+
+/// How far a subscription has got in its log, if that has begun.
+const PROGRESS: &str = "coalesce(head - max(cursor, oldest - 1), 0) AS lag,
+    coalesce((SELECT epoch FROM epochs WHERE epochs.log = logs.id AND first <= cursor
+              ORDER BY first DESC LIMIT 1), 0) AS epoch";
 
 #[cfg(test)]
 mod tests {
@@ -341,6 +412,35 @@ mod tests {
         }
         let state = store.subscription(late.id).await.unwrap().unwrap();
         assert_eq!((state.cursor, state.lag, state.subscription), (5, 0, late));
+        let member = Member { id: early.id, cursor: 5, epoch: state.epoch, lag: 0, paused: false };
+        assert_eq!(store.members(early.issuer, action("a"), None).await.unwrap(), [member]);
+        assert_eq!(store.members(early.issuer, action("b"), None).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn readers_are_told_apart_by_who_lacks_something() {
+        let (store, token) = store_with_token().await;
+        let filter: Option<Filter> = Some("/n".parse().unwrap());
+        for one in [
+            subscription("them", "a", token),
+            Subscription { receiver: "other".parse().unwrap(), ..subscription("them", "a", token) },
+            Subscription {
+                receiver: "third".parse().unwrap(),
+                filter: filter.clone(),
+                ..subscription("them", "a", token)
+            },
+            subscription("them", "never", token),
+        ] {
+            store.add_subscription(one).await.unwrap();
+        }
+        let one = |to, filter| Reader { subscriber: issuer("them"), action: action(to), filter };
+        let all = store.readers(false).await.unwrap();
+        assert_eq!(all.len(), 3, "{all:?}");
+        assert!(store.readers(true).await.unwrap().is_empty());
+        store.append(draft("a", "1")).await.unwrap();
+        let behind = store.readers(true).await.unwrap();
+        assert_eq!(behind.len(), 2, "{behind:?}");
+        assert!([one("a", None), one("a", filter)].iter().all(|one| behind.contains(one)));
     }
 
     #[tokio::test]
@@ -450,7 +550,7 @@ mod tests {
         let one = subscription("them", "a", token);
         store.add_subscription(one.clone()).await.unwrap();
         store.append(draft("a", "1")).await.unwrap();
-        store.set_last_error(one.id, "unreachable".to_owned()).await.unwrap();
+        store.set_last_error(vec![one.id], "unreachable".to_owned()).await.unwrap();
         let error = async || store.subscription(one.id).await.unwrap().unwrap().last_error;
         assert_eq!(error().await.as_deref(), Some("unreachable"));
         store.advance_cursors(vec![(one.id, 1)]).await.unwrap();

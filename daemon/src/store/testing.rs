@@ -9,13 +9,14 @@ use coattail::wire::peer::Addressee;
 use coattail::wire::{GroupProof, Place, Publication, Raw};
 
 use super::{
-    Database, Draft, FailedTry, Held, IssuedToken, Migration, Peer, Signer, Store, Subscription, Validation, migrate,
+    Database, Draft, FailedTry, Held, IssuedToken, LastTry, Migration, Peer, Signer, Store, Subscription, Validation,
+    migrate,
 };
 
 /// A store in a folder that goes when this is dropped.
-pub(super) struct Fixture {
-    pub(super) store: Store,
-    pub(super) path: PathBuf,
+pub(crate) struct Fixture {
+    pub(crate) store: Store,
+    pub(crate) path: PathBuf,
     _folder: tempfile::TempDir,
 }
 
@@ -27,7 +28,7 @@ impl std::ops::Deref for Fixture {
     }
 }
 
-pub(super) fn store() -> Fixture {
+pub(crate) fn store() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.db");
     migrate(&path, Migration::Latest).unwrap();
@@ -39,46 +40,46 @@ pub(super) fn store() -> Fixture {
 }
 
 /// Signs by repeating what it was given.
-pub(super) fn signer() -> Signer {
+pub(crate) fn signer() -> Signer {
     let sign = |size: u32, root: &[u8; 32]| [&size.to_be_bytes()[..], root].concat();
     Signer { issuer: issuer("us"), sign: Arc::new(sign) }
 }
 
-pub(super) fn issuer(name: &str) -> IssuerHash {
+pub(crate) fn issuer(name: &str) -> IssuerHash {
     IssuerHash::of_public_key(name)
 }
 
-pub(super) fn action(name: &str) -> ActionName {
+pub(crate) fn action(name: &str) -> ActionName {
     ActionName::new(name).unwrap()
 }
 
-pub(super) fn receiver(name: &str) -> ReceiverName {
+pub(crate) fn receiver(name: &str) -> ReceiverName {
     ReceiverName::new(name).unwrap()
 }
 
-pub(super) fn raw(json: &str) -> Raw {
+pub(crate) fn raw(json: &str) -> Raw {
     serde_json::from_str(json).unwrap()
 }
 
-pub(super) fn draft(log: &str, json: &str) -> Draft {
+pub(crate) fn draft(log: &str, json: &str) -> Draft {
     Draft::new(PublicationId::new(), action(log), raw(json), 1000)
 }
 
-pub(super) fn peer(name: &str) -> Peer {
+pub(crate) fn peer(name: &str) -> Peer {
     Peer { id: PeerId::new(), issuer: issuer(name), jwt: "token".to_owned().into(), added: 1 }
 }
 
-pub(super) fn validation(name: &str, peer: Option<PeerId>) -> Validation {
+pub(crate) fn validation(name: &str, peer: Option<PeerId>) -> Validation {
     let (jwt, public_key) = ("jwt".to_owned(), name.to_owned());
     Validation { id: ValidationId::new(), issuer: issuer(name), jwt, public_key, added: 1, peer }
 }
 
-pub(super) fn token(held: Option<Held>) -> IssuedToken {
+pub(crate) fn token(held: Option<Held>) -> IssuedToken {
     IssuedToken { id: TokenId::new(), jwt: "token".to_owned().into(), issued: 1, held }
 }
 
 /// A subscription here, made with a token.
-pub(super) fn subscription(of: &str, to: &str, with: TokenId) -> Subscription {
+pub(crate) fn subscription(of: &str, to: &str, with: TokenId) -> Subscription {
     Subscription {
         id: SubscriptionId::new(),
         issuer: issuer(of),
@@ -92,7 +93,7 @@ pub(super) fn subscription(of: &str, to: &str, with: TokenId) -> Subscription {
 }
 
 /// Subscribes our receiver to a log of a peer, which is added if it is new.
-pub(super) async fn hold(store: &Store, at: &str, to: &str, with: &str) -> SubscriptionId {
+pub(crate) async fn hold(store: &Store, at: &str, to: &str, with: &str) -> SubscriptionId {
     let peer = match store.peer_of_issuer(issuer(at)).await.unwrap() {
         Some(peer) => peer,
         None => {
@@ -110,7 +111,7 @@ pub(super) async fn hold(store: &Store, at: &str, to: &str, with: &str) -> Subsc
 }
 
 /// As it would come from a peer.
-pub(super) fn publication(from: &str, log: &str, sequence: u64) -> Publication {
+pub(crate) fn publication(from: &str, log: &str, sequence: u64) -> Publication {
     Publication {
         id: PublicationId::new(),
         issuer: issuer(from),
@@ -127,31 +128,36 @@ pub(super) fn publication(from: &str, log: &str, sequence: u64) -> Publication {
 }
 
 /// A place in a log without epochs.
-pub(super) fn at(sequence: u64) -> Place {
+pub(crate) fn at(sequence: u64) -> Place {
     Place { epoch: 0, sequence }
 }
 
 /// For a subscription that has got so far.
-pub(super) fn to(subscription: SubscriptionId, after: u64) -> Addressee {
+pub(crate) fn to(subscription: SubscriptionId, after: u64) -> Addressee {
     Addressee { subscription, after, epoch: 0 }
 }
 
 /// How many rows a table has.
-pub(super) async fn rows(store: &Store, table: &str) -> i64 {
+pub(crate) async fn rows(store: &Store, table: &str) -> i64 {
     let query = format!("SELECT count(*) FROM {table}");
     store.read(move |db| Ok(db.query_row(&query, [], |row| row.get(0))?)).await.unwrap()
 }
 
 /// A try that has failed.
-pub(super) fn failed(attempt: u32, reason: &str) -> FailedTry {
+pub(crate) fn failed(attempt: u32, reason: &str) -> FailedTry {
     FailedTry { attempt, began: 3, reason: reason.to_owned() }
 }
 
 /// A store with one subscription to log `a` of `them`, and its first publications.
-pub(super) async fn with_waiting(count: u64) -> (Fixture, SubscriptionId) {
+pub(crate) async fn with_waiting(count: u64) -> (Fixture, SubscriptionId) {
     let store = store();
     let id = hold(&store, "them", "a", "r").await;
     let publications = (1..=count).map(|n| publication("them", "a", n)).collect();
     store.store_delivery(publications, vec![], vec![to(id, 0)]).await.unwrap();
     (store, id)
+}
+
+/// A call of a receiver, after which its publication waits no more.
+pub(super) fn tried() -> LastTry {
+    LastTry { attempt: 1, began: 5, ended: 7 }
 }

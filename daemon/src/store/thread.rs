@@ -1,6 +1,7 @@
 //! The loops of the threads that own the connections.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ use super::room::Room;
 pub(super) trait Write: Send {
     /// Called once.
     fn run(&mut self, group: &mut Group<'_>);
+    /// Whether its answer need not wait for the disk.
+    fn is_lazy(&self) -> bool;
     /// Called once, whether or not it was run.
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
@@ -28,11 +31,12 @@ pub(super) struct Job<F, T> {
     work: Option<F>,
     result: Option<Result<T, Error>>,
     waiting: oneshot::Sender<Result<T, Error>>,
+    is_lazy: bool,
 }
 
 impl<F, T> Job<F, T> {
-    pub(super) fn new(work: F, waiting: oneshot::Sender<Result<T, Error>>) -> Self {
-        Self { work: Some(work), result: None, waiting }
+    pub(super) fn new(work: F, waiting: oneshot::Sender<Result<T, Error>>, is_lazy: bool) -> Self {
+        Self { work: Some(work), result: None, waiting, is_lazy }
     }
 }
 
@@ -45,6 +49,10 @@ where
         if let Some(work) = self.work.take() {
             self.result = Some(group.attempt(work));
         }
+    }
+
+    fn is_lazy(&self) -> bool {
+        self.is_lazy
     }
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {
@@ -61,11 +69,13 @@ where
 
 /// Runs writes until every sender is gone and the queue is empty.
 pub(super) fn write(desk: &Desk, queue: &mut mpsc::Receiver<Box<dyn Write>>) {
-    let mut group = Vec::with_capacity(GROUP_WRITES);
+    let mut waiting = Waiting { taken: VecDeque::with_capacity(GROUP_WRITES), queue };
+    let (mut group, mut durability) = (Vec::with_capacity(GROUP_WRITES), Durability::default());
     desk.connection.wal_hook(Some(note_pages));
-    while let Some(first) = queue.blocking_recv() {
+    while let Some(first) = waiting.first() {
         group.push(first);
-        let committed = desk.room.failure().and_then(|()| commit_together(desk, queue, &mut group));
+        let mut commit = || commit_together(desk, &mut durability, &mut waiting, &mut group);
+        let committed = desk.room.failure().and_then(|()| commit());
         let committed = committed.map_err(|error| desk.stopped_by(error));
         for write in group.drain(..) {
             write.answer(committed.clone());
@@ -141,19 +151,71 @@ fn checkpoint(desk: &Desk) {
 /// Nobody waits for a group to fill: it takes what has come while the group before was on its way to the disk.
 fn commit_together(
     desk: &Desk,
-    queue: &mut mpsc::Receiver<Box<dyn Write>>,
+    durability: &mut Durability,
+    waiting: &mut Waiting<'_>,
     writes: &mut Vec<Box<dyn Write>>,
 ) -> Result<(), Error> {
     desk.check_log()?;
+    let is_lazy = waiting.are_lazy() && writes[0].is_lazy();
+    durability.set(&desk.connection, is_lazy)?;
     let mut group = Group::begin(&desk.connection, &desk.room)?;
     writes[0].run(&mut group);
     while writes.len() < GROUP_WRITES && group.appends.bytes() < GROUP_BYTES && !group.is_lost() {
-        let Ok(mut next) = queue.try_recv() else { break };
+        let Some(mut next) = waiting.next(is_lazy) else { break };
         next.run(&mut group);
         writes.push(next);
     }
     kill_point!("store.written");
     group.commit(&desk.signer, desk.epoch)
+}
+
+/// What waits to be written, in the order in which it came.
+struct Waiting<'q> {
+    /// What was taken from the queue to be looked at.
+    taken: VecDeque<Box<dyn Write>>,
+    queue: &'q mut mpsc::Receiver<Box<dyn Write>>,
+}
+
+impl Waiting<'_> {
+    /// Waits for it.
+    fn first(&mut self) -> Option<Box<dyn Write>> {
+        self.taken.pop_front().or_else(|| self.queue.blocking_recv())
+    }
+
+    /// Whether nobody of those who wait now waits for the disk.
+    fn are_lazy(&mut self) -> bool {
+        while self.taken.len() < GROUP_WRITES
+            && let Ok(next) = self.queue.try_recv()
+        {
+            self.taken.push_back(next);
+        }
+        self.taken.iter().all(|write| write.is_lazy())
+    }
+
+    /// Who comes later may wait for the disk, and so does not join those who do not.
+    fn next(&mut self, is_lazy: bool) -> Option<Box<dyn Write>> {
+        let later = |queue: &mut mpsc::Receiver<_>| (!is_lazy).then(|| queue.try_recv().ok()).flatten();
+        self.taken.pop_front().or_else(|| later(self.queue))
+    }
+}
+
+/// Whether a commit waits until it is on disk. One that does not is on disk with the next one that does, since the
+/// write-ahead log is written in order, or with the next checkpoint; it survives the end of the process, but perhaps not
+/// that of the machine.
+#[derive(Debug, Default)]
+struct Durability {
+    /// What the connection is set to; it begins with waiting.
+    is_lazy: bool,
+}
+
+impl Durability {
+    fn set(&mut self, connection: &Connection, is_lazy: bool) -> Result<(), Error> {
+        if self.is_lazy != is_lazy {
+            connection.pragma_update(None, "synchronous", if is_lazy { "normal" } else { "full" })?;
+            self.is_lazy = is_lazy;
+        }
+        Ok(())
+    }
 }
 
 /// A question to a reading thread; it answers by itself.

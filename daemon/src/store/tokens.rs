@@ -214,7 +214,7 @@ fn token(row: &Row<'_>) -> rusqlite::Result<IssuedToken> {
 mod tests {
     use super::*;
     use crate::store::testing::{
-        action, at, hold, issuer, publication, receiver, rows, store, subscription, to, token,
+        action, at, hold, issuer, publication, receiver, rows, store, subscription, to, token, tried,
     };
 
     #[tokio::test]
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(refused, [(id, crate::store::Taken::Unknown)]);
         let waiting = store.next_waiting(id).await.unwrap().unwrap();
         assert_eq!((waiting.place, waiting.receiver), (at(1), receiver("r")));
-        store.finish(id, at(1)).await.unwrap();
+        store.finish(id, at(1), tried()).await.unwrap();
         assert_eq!(
             rows(&store, "inbox_cursors").await,
             0,

@@ -81,6 +81,16 @@ impl Store {
         .await
     }
 
+    /// As [`validations_of_key`](Self::validations_of_key), with all that is known of them.
+    pub async fn validations_with_key(&self, public_key: String) -> Result<Vec<Validation>, Error> {
+        let query = "SELECT * FROM validation_tokens WHERE public_key = ?1 ORDER BY added, id";
+        self.read(move |db| {
+            let mut query = db.prepare_cached(query)?;
+            Ok(query.query_map([public_key], validation)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     /// Forgets a validation token, ends our subscriptions that are bound to it, and revokes `tokens`: those that name
     /// no other bearer. In other tokens nobody satisfies that bearer any more.
     pub async fn remove_validation(&self, id: ValidationId, tokens: Vec<TokenId>) -> Result<ValidationRemoved, Error> {

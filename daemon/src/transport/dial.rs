@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use coattail::address::PeerAddress;
 use coattail::wire::{ErrorCode, Failure};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use rustls::pki_types::CertificateDer;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsConnector, TlsStream};
 use tokio_util::either::Either;
 
@@ -15,6 +17,10 @@ use super::{Channel, Connection, tcp};
 /// How long one address may take to accept a connection. A host that is up answers within a round trip; longer only
 /// delays the next address.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long an address is alone before the next one is tried beside it. A host that is up has answered by then; one that
+/// swallows everything must not hold up those that come after it.
+const HEAD_START: Duration = Duration::from_millis(500);
 
 /// How long TLS may take once connected.
 const TLS_LIMIT: Duration = Duration::from_secs(5);
@@ -69,16 +75,30 @@ pub(crate) struct Dialer {
     pub(crate) pins: Vec<CertificateDer<'static>>,
 }
 
-/// Follows the addresses in order, and returns the first connection. If there is none, the last error.
+/// Follows the addresses in order, each with a head start before the next, and returns the first connection. If there
+/// is none, the last error.
 pub(crate) async fn dial_first(dialer: &Dialer) -> Result<Connection, DialError> {
     let mut last = DialError::NoAddresses;
-    for address in &dialer.addresses {
-        match dial_pinned(address, &dialer.pins).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => last = error,
+    let mut dials = FuturesUnordered::new();
+    let mut addresses = dialer.addresses.iter();
+    loop {
+        match addresses.next() {
+            Some(address) => dials.push(dial_pinned(address, &dialer.pins)),
+            None if dials.is_empty() => return Err(last),
+            None => {}
+        }
+        let head_start =
+            async { if addresses.len() == 0 { std::future::pending().await } else { sleep(HEAD_START).await } };
+        tokio::select! {
+            biased;
+            // There is one at least: it was just added, or the function has returned.
+            Some(outcome) = dials.next() => match outcome {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = error,
+            },
+            () = head_start => {}
         }
     }
-    Err(last)
 }
 
 /// A peer that has renewed its certificate presents the one that we ask for, while it still has it.

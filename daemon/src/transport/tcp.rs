@@ -9,6 +9,10 @@ use tokio::net::{TcpSocket, TcpStream};
 /// The session asks on its own, and earlier; this catches what hangs before there is a session.
 const KEEPALIVE_SECONDS: u32 = 30;
 
+/// Milliseconds that what was sent may stay without an acknowledgement. A session that was given up closes at once; this
+/// is for what the kernel goes on sending then, to an address that nobody has any more.
+const UNACKNOWLEDGED_MS: u32 = 30_000;
+
 /// Connections that the kernel keeps for us until we accept them.
 const BACKLOG: u32 = 1024;
 
@@ -34,5 +38,6 @@ pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
     setsockopt(stream, sockopt::KeepAlive, &true)?;
     setsockopt(stream, sockopt::TcpKeepIdle, &KEEPALIVE_SECONDS)?;
     setsockopt(stream, sockopt::TcpKeepInterval, &KEEPALIVE_SECONDS)?;
+    setsockopt(stream, sockopt::TcpUserTimeout, &UNACKNOWLEDGED_MS)?;
     Ok(())
 }

@@ -110,19 +110,12 @@ pub fn is_frame(line: &str) -> bool {
 
 /// Whether a JSON text is nested deeper than so many levels.
 pub fn is_deeper_than(levels: usize, text: &str) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in text.bytes() {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
+    let bytes = text.as_bytes();
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
         match byte {
-            b'"' => in_string = true,
+            b'"' => at = end_of_string(bytes, at),
             b'{' | b'[' => {
                 depth += 1;
                 if depth > levels {
@@ -134,6 +127,19 @@ pub fn is_deeper_than(levels: usize, text: &str) -> bool {
         }
     }
     false
+}
+
+/// Where it goes on behind a string that begins here. Most of a text is in strings, so it is not read byte by byte.
+fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        match memchr::memchr2(b'"', b'\\', rest) {
+            Some(found) if rest[found] == b'"' => return at + found + 1,
+            // What is escaped is passed over with its backslash.
+            Some(found) => at += found + 2,
+            None => return bytes.len(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -189,6 +195,24 @@ mod tests {
         assert_eq!(classify(&deep(1_000_000)).err(), Some(NotAFrame::TooDeep));
         // Brackets inside a string do not nest.
         assert!(classify(&format!(r#"{{"jsonrpc":"2.0","method":"m","params":["\"{}"]}}"#, "[".repeat(500))).is_ok());
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_strings() {
+        for (text, depth) in [
+            ("1", 0),
+            ("[]", 1),
+            ("[[],[{}]]", 3),
+            (r#"["[[[["]"#, 1),
+            (r#"["\"[[["]"#, 1),
+            (r#"["\\",[[]]]"#, 3),
+            (r#"{"a\\\"[":"[","b":[]}"#, 2),
+            (r#"["[[[[[[["#, 1),
+            (r#"["[[\"#, 1),
+        ] {
+            assert!(depth == 0 || is_deeper_than(depth - 1, text), "{text}");
+            assert!(!is_deeper_than(depth, text), "{text}");
+        }
     }
 
     #[test]

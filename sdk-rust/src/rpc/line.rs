@@ -3,7 +3,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::BytesMut;
-use tokio_util::codec::Decoder;
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::io::AsyncRead;
+use tokio_util::codec::{Decoder, FramedRead};
 
 /// A limit that can be raised when the other side has authenticated. Its clones are one limit.
 #[derive(Debug, Clone)]
@@ -109,6 +111,24 @@ impl Decoder for LineCodec {
     }
 }
 
+/// The next line. Whoever waits for one holds little room for it: there may be thousands. Cancel-safe: what was read stays
+/// in the buffer.
+pub(super) async fn next_line<R>(lines: &mut FramedRead<R, LineCodec>) -> Option<Result<Line, LineError>>
+where
+    R: AsyncRead + Unpin,
+{
+    if let Some(line) = lines.next().now_or_never() {
+        return line;
+    }
+    if lines.read_buffer().is_empty() {
+        *lines.read_buffer_mut() = BytesMut::with_capacity(IDLE_ROOM);
+    }
+    lines.next().await
+}
+
+/// The room of whoever waits, in bytes: as much as a small frame.
+const IDLE_ROOM: usize = 512;
+
 /// The least room that is made, in bytes: most frames are smaller.
 const FIRST_ROOM: usize = 8 * 1024;
 
@@ -126,9 +146,6 @@ fn make_room(buffer: &mut BytesMut, most: usize) {
 
 #[cfg(test)]
 mod tests {
-    use futures::StreamExt as _;
-    use tokio_util::codec::FramedRead;
-
     use super::*;
 
     fn decode_all(input: &[u8], piece: usize, limit: usize) -> Result<Vec<Line>, LineError> {
@@ -171,6 +188,19 @@ mod tests {
         assert!(matches!(codec.decode(&mut buffer), Err(LineError::TooLong { limit: 64 })));
         // Exactly the limit is taken.
         assert_eq!(decode_all(&[[b'x'; 64].as_slice(), b"\n"].concat(), 7, 64).expect("one frame").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_line_holds_little_room() {
+        let (mut writer, reader) = tokio::io::duplex(64 * 1024);
+        let mut lines = FramedRead::new(reader, LineCodec::new(Limit::new(64 * 1024)));
+        for length in [10, 20_000, 10] {
+            let line = "x".repeat(length);
+            tokio::io::AsyncWriteExt::write_all(&mut writer, format!("{line}\n").as_bytes()).await.expect("room");
+            assert_eq!(next_line(&mut lines).await.expect("a line").expect("text"), Line::Text(line));
+            assert!(next_line(&mut lines).now_or_never().is_none(), "there is no other");
+            assert!(lines.read_buffer().capacity() <= IDLE_ROOM, "{} held", lines.read_buffer().capacity());
+        }
     }
 
     #[tokio::test]

@@ -8,9 +8,11 @@
 //! needs, and has a time limit of its own.
 
 mod deadline;
+mod encode;
 mod error;
 mod frame;
 mod gate;
+mod heard;
 mod line;
 mod memory;
 mod pending;

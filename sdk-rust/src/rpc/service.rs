@@ -43,14 +43,25 @@ impl fmt::Debug for Stray {
     }
 }
 
-/// What a handler may know of the connection that a call came through: values by their type.
+/// What a handler may know of the connection that a call came through: values by their type. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Facts(Extensions);
+pub struct Facts(Arc<Extensions>);
 
 impl Facts {
     /// The fact of this type.
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.0.get::<T>().cloned()
+    }
+
+    /// As they are carried to a handler: all in one, so that a call does not copy each.
+    fn carry(&self) -> Extensions {
+        let mut carried = Extensions::new();
+        carried.insert(self.clone());
+        carried
+    }
+
+    fn carried(by: &Extensions) -> Self {
+        by.get::<Self>().cloned().unwrap_or_default()
     }
 }
 
@@ -76,7 +87,11 @@ impl Service {
         module
             .register_async_method(M::NAME, move |params, context, facts| {
                 let handler = handler.clone();
-                async move { handler(context, Facts(facts), read_params(&params)?).await.map_err(ErrorObjectOwned::from) }
+                async move {
+                    handler(context, Facts::carried(&facts), read_params(&params)?)
+                        .await
+                        .map_err(ErrorObjectOwned::from)
+                }
             })
             .expect("the name is new in this module");
         self.methods.merge(module).expect("a method stands in a table once");
@@ -98,7 +113,7 @@ impl Service {
         let mut module = RpcModule::from_arc(context.clone());
         module
             .register_method(M::NAME, move |params, context, facts| {
-                handler(context, Facts(facts.clone()), read_params(&params)?).map_err(ErrorObjectOwned::from)
+                handler(context, Facts::carried(facts), read_params(&params)?).map_err(ErrorObjectOwned::from)
             })
             .expect("the name is new in this module");
         self.methods.merge(module).expect("a method stands in a table once");
@@ -118,7 +133,7 @@ impl Service {
     /// Tells the handlers something about the connection.
     #[must_use]
     pub fn fact<T: Clone + Send + Sync + 'static>(mut self, fact: T) -> Self {
-        self.facts.0.insert(fact);
+        Arc::make_mut(&mut self.facts.0).insert(fact);
         self
     }
 
@@ -152,10 +167,10 @@ impl Service {
         let params = Params::new(params.map(RawValue::get));
         match self.methods.method(method) {
             Some(MethodCallback::Sync(callback)) => {
-                Answer::Now(callback(id, params, max_response, self.facts.0.clone()).into_json())
+                Answer::Now(callback(id, params, max_response, self.facts.carry()).into_json())
             }
             Some(MethodCallback::Async(callback)) => Answer::Later(
-                callback(id.into_owned(), params.into_owned(), ConnectionId(0), max_response, self.facts.0.clone())
+                callback(id.into_owned(), params.into_owned(), ConnectionId(0), max_response, self.facts.carry())
                     .map(MethodResponse::into_json)
                     .boxed(),
             ),

@@ -2,7 +2,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
@@ -11,14 +10,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::deadline::Deadline;
+use super::encode::{encode, to_line};
 use super::error::{CallError, Ended};
 use super::frame::{Frame, NotAFrame, Waiting, classify, who_waits};
 use super::gate::Admission;
+use super::heard::Heard;
+use super::line::next_line;
 use super::pending::Pending;
 use super::service::{Answer, Service, Stray, refusal};
 use super::{Limit, Line, LineCodec, LineError};
-use crate::wire::raw::one_line;
-use crate::wire::{ErrorCode, Failure, Method, Raw};
+use crate::wire::{ErrorCode, Failure, Method};
 
 /// Frames that may wait to be written. The bytes are bounded apart, by [`Limits::outgoing`].
 const OUTGOING_FRAMES: usize = 256;
@@ -62,7 +63,9 @@ struct Shared {
     outgoing: mpsc::Sender<Outgoing>,
     budget: Arc<Semaphore>,
     limits: Limits,
-    heard: AtomicU64,
+    /// Bytes of a frame that the other side takes, as far as it has said so.
+    theirs: Limit,
+    heard: Arc<AtomicU64>,
     // Replaced when the other side has authenticated; never held over an await.
     service: RwLock<Arc<Service>>,
     cancel: CancellationToken,
@@ -97,7 +100,8 @@ impl Session {
             outgoing,
             budget: Arc::new(Semaphore::new(limits.outgoing)),
             limits,
-            heard: AtomicU64::new(0),
+            theirs: Limit::new(usize::MAX),
+            heard: Arc::default(),
             service: RwLock::new(Arc::new(service)),
             cancel,
             drain: CancellationToken::new(),
@@ -168,6 +172,11 @@ impl Session {
         self.shared.limits.in_flight.set(in_flight);
     }
 
+    /// The other side takes no longer frames than this: what is longer is refused here, instead of ending the session.
+    pub fn set_longest(&self, frame: usize) {
+        self.shared.theirs.set(frame);
+    }
+
     /// Takes no more requests, finishes those under way, then ends.
     pub fn drain(&self) {
         self.shared.drain.cancel();
@@ -188,8 +197,8 @@ impl Session {
         self.shared.ended.is_cancelled() || self.shared.cancel.is_cancelled()
     }
 
-    /// How many frames have come from the other side. Whoever is heard of is there, even if its answers wait behind what
-    /// else it has sent.
+    /// Grows with whatever comes from the other side. Whoever is heard of is there, even if its answers wait behind what
+    /// else it has sent, or come slowly.
     pub fn heard(&self) -> u64 {
         self.shared.heard.load(Ordering::Relaxed)
     }
@@ -209,8 +218,13 @@ impl Session {
 struct Gone;
 
 impl Shared {
+    /// Bytes of a frame that may be sent.
+    fn longest(&self) -> usize {
+        self.limits.frame.get().min(self.theirs.get())
+    }
+
     fn check_size(&self, method: &'static str, frame: &str) -> Result<(), CallError> {
-        let limit = self.limits.frame.get();
+        let limit = self.longest();
         if frame.len() > limit { Err(CallError::TooLarge { method, size: frame.len(), limit }) } else { Ok(()) }
     }
 
@@ -255,28 +269,6 @@ impl Shared {
     fn service(&self) -> Arc<Service> {
         self.service.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-fn encode<M: Method>(id: Option<u64>, params: &M) -> String {
-    #[derive(serde::Serialize)]
-    struct Request<'a, M> {
-        jsonrpc: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<u64>,
-        method: &'static str,
-        params: &'a M,
-    }
-    let request = Request { jsonrpc: "2.0", id, method: M::NAME, params };
-    let raw = serde_json::value::to_raw_value(&request).expect("parameters are plain data with string keys");
-    to_line(raw)
-}
-
-/// A frame is a line: what was passed on as it came may still hold line breaks.
-fn to_line(raw: Raw) -> String {
-    let raw = one_line(raw);
-    let mut line = String::with_capacity(raw.get().len() + 1);
-    line.push_str(raw.get());
-    line
 }
 
 async fn run<R, W>(shared: Arc<Shared>, reader: R, writer: W, queue: mpsc::Receiver<Outgoing>, stray: Stray) -> Ended
@@ -329,14 +321,15 @@ async fn read<R>(shared: &Arc<Shared>, reader: R, handlers: &TaskTracker, stray:
 where
     R: AsyncRead + Unpin,
 {
+    let reader = Heard { reader, heard: shared.heard.clone() };
     let mut frames = FramedRead::new(reader, LineCodec::new(shared.limits.frame.clone()));
     loop {
         let line = tokio::select! {
             biased;
             () = shared.cancel.cancelled() => return Ended::Cancelled,
             () = shared.drain.cancelled() => return Ended::Cancelled,
-            // `next` is cancel-safe: what was read stays in the buffer of `frames`.
-            line = frames.next() => match line {
+            // Cancel-safe: what was read stays in the buffer of `frames`.
+            line = next_line(&mut frames) => match line {
                 Some(Ok(line)) => line,
                 Some(Err(error)) => {
                     if matches!(stray, Stray::Close) && !matches!(error, LineError::Io(_) | LineError::Torn { .. }) {
@@ -372,7 +365,7 @@ where
                 });
                 let answer = match refused {
                     Some(failure) => Answer::Now(refusal(id, failure)),
-                    None => service.answer(id, &method, params, shared.limits.frame.get()),
+                    None => service.answer(id, &method, params, shared.longest()),
                 };
                 match answer {
                     Answer::Now(answer) => {
@@ -403,7 +396,7 @@ where
                 let Admission { refusal: refused, rest } = service.admit(Some(&method));
                 if refused.is_none()
                     && let Answer::Later(work) =
-                        service.answer(jsonrpsee::types::Id::Null, &method, params, shared.limits.frame.get())
+                        service.answer(jsonrpsee::types::Id::Null, &method, params, shared.longest())
                     && handlers.len() < shared.limits.in_flight.get()
                 {
                     let cancel = shared.cancel.clone();
@@ -457,9 +450,12 @@ async fn write<W>(
 where
     W: AsyncWrite + Unpin,
 {
-    let mut batch = Vec::with_capacity(WRITE_BATCH);
-    let mut bytes = Vec::new();
+    let (mut batch, mut bytes) = (Vec::new(), Vec::new());
     loop {
+        if queue.is_empty() {
+            // Whoever is idle holds nothing: there may be thousands of sessions.
+            (batch, bytes) = (Vec::new(), Vec::new());
+        }
         let count = tokio::select! {
             // Queue first: what is there is written before the stop is obeyed.
             biased;

@@ -74,6 +74,9 @@ pub struct Counts {
     /// How many were not delivered, or not given to a receiver, since their time was over.
     #[serde(default)]
     pub expired: u64,
+    /// Not published, since too many publications had led to it: receivers that publish what leads back to themselves.
+    #[serde(default)]
+    pub looped: u64,
 }
 
 /// Stops the service: refuse new work, finish what is under way for a bounded time, end.

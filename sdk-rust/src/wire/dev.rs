@@ -124,12 +124,7 @@ pub struct Given {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publication: Option<Source>,
     /// How many more were not told since the last one, because the session was too slow.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::raw::is_zero")]
     pub missed: u64,
 }
 method!(Given, "plugins.given", Done);
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}

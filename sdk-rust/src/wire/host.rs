@@ -363,7 +363,7 @@ pub struct Subscriber {
     /// How many publications it is behind.
     pub lag: u64,
     /// How many it has stored that are not in the log here any more: this database was restored from a backup.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::raw::is_zero")]
     pub ahead: u64,
     /// Whether it is attached to a session now.
     pub attached: bool,
@@ -379,10 +379,6 @@ pub struct Subscriber {
     /// When the next one is tried (RFC 3339), unless the subscriber comes by itself before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt: Option<String>,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// Ends a subscription that a remote instance holds here, and tells it now or when it comes back.

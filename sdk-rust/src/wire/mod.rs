@@ -7,6 +7,7 @@
 //! | module | from | to |
 //! |---|---|---|
 //! | [`peer`] | a daemon | another daemon |
+//! | [`fate`] | a daemon | another daemon: what has become of a publication |
 //! | [`plugin`] | the daemon | a worker of a plugin |
 //! | [`host`], [`jobs`] | a worker, or the command line | the daemon: the Coattail API |
 //! | [`control`] | the command line | the daemon: administration |
@@ -15,6 +16,7 @@
 //! | [`subscriptions`] | the command line | the daemon: how subscriptions go |
 //! | [`plugins`] | the command line | the daemon: how its plugins are |
 //! | [`publications`] | the command line | the daemon: what it has published |
+//! | [`trace`] | the command line | the daemon: what led to a publication, and what it led to |
 //! | [`dev`] | the command line | the daemon: for whoever writes plugins |
 
 pub mod control;
@@ -22,6 +24,7 @@ pub mod dead_letters;
 pub mod dev;
 pub mod doctor;
 mod error;
+pub mod fate;
 pub mod host;
 pub mod jobs;
 pub mod peer;
@@ -31,6 +34,7 @@ mod publication;
 pub mod publications;
 pub mod raw;
 pub mod subscriptions;
+pub mod trace;
 mod version;
 
 use serde::Serialize;

@@ -77,6 +77,9 @@ pub struct Authenticate {
     pub token: Secret,
     /// Signature by the caller's key over this channel, both nonces and the token's id; base64.
     pub proof: String,
+    /// Bytes of a frame that the caller takes from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<usize>,
 }
 method!(Authenticate, "session.authenticate", Authenticated);
 
@@ -92,6 +95,9 @@ pub struct Authenticated {
     /// Where the answering side may be reached from now on, whatever the token says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whereabouts: Option<Whereabouts>,
+    /// Bytes of a frame that the answering side takes from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<usize>,
 }
 
 /// Where the sender may be reached from now on, whatever the tokens that it issued say. Either side may say so.
@@ -186,8 +192,21 @@ pub struct Perform {
     /// is done twice. Such a call does not end with its connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
+    /// What was being handled when the caller asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CausedBy>,
 }
 method!(Perform, "actions.perform", Performed);
+
+/// The publication that was being handled when something was asked for. What is published because of it carries that on,
+/// so that a loop over calls stops, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CausedBy {
+    /// Which publication.
+    pub publication: PublicationId,
+    /// How many publications led to what is published because of it.
+    pub hops: u8,
+}
 
 /// The action succeeded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -269,6 +288,9 @@ pub struct Publish {
     /// stored once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Key>,
+    /// What was being handled when the caller asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CausedBy>,
 }
 method!(Publish, "actions.publish", Published);
 
@@ -379,12 +401,24 @@ pub struct Deliver {
     /// Consecutive in the action's log but for what is skipped and for gaps that the publisher knows of. All of them are
     /// for everyone in `to`.
     pub publications: Vec<Publication>,
+    /// What lies before or between them and cannot be delivered to the subscriber, whatever it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
     /// What lies before, between or after them and is for nobody in `to`, in order: it was addressed to others, or its
     /// time is over, or the filter leaves it out. They move on over it, and have missed nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Span>,
 }
 method!(Deliver, "publications.deliver", Stored);
+
+/// A publication that a subscriber misses, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Which one.
+    pub sequence: u64,
+    /// For people.
+    pub reason: String,
+}
 
 /// A subscription, and how far it has got.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -442,4 +476,7 @@ pub struct Refused {
     pub code: i32,
     /// For people.
     pub message: String,
+    /// Milliseconds after which it may be tried again; those who are not refused need not wait for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }

@@ -4,9 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fate::Reaching;
+use super::host::Subscriber;
 use super::method;
 use super::raw::{Raw, present};
-use crate::id::{CallId, IssuerHash, PublicationId};
+use crate::id::{CallId, IssuerHash, PeerId, PublicationId};
 use crate::name::ActionName;
 use crate::recipient::Recipient;
 
@@ -67,6 +69,39 @@ pub struct Stretch {
     pub after: u64,
     /// The last sequence of the log when it was read.
     pub head: u64,
+}
+
+/// Asks how many of those who were subscribed when something was published have stored it, and waits for news of that.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WatchReach {
+    /// Where it was published; absent: here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerId>,
+    /// In whose log.
+    pub action: ActionName,
+    /// Which publication.
+    pub publication: PublicationId,
+    /// How many have stored it as far as the caller knows: answers when that has changed. Absent: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
+    /// How many milliseconds to wait for that: not at all if absent, 30,000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+    /// Whether to tell who has not stored it. Peers do not tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub who: bool,
+}
+method!(WatchReach, "publications.reach", Reached);
+
+/// How far a publication has got, and who has not stored it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Reached {
+    /// The numbers.
+    #[serde(flatten)]
+    pub reaching: Reaching,
+    /// Those that have not, the first 1,000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Subscriber>,
 }
 
 /// A publication of this instance.

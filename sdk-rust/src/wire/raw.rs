@@ -12,6 +12,11 @@ pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Raw>
     Raw::deserialize(deserializer).map(Some)
 }
 
+/// For a field that is left out if there is nothing to count.
+pub(super) fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// A JSON text without the line breaks that JSON allows between tokens.
 ///
 /// Frames are lines, and what is signed must not change on its way, so texts are brought into this form

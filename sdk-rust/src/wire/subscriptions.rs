@@ -63,6 +63,8 @@ pub enum Flow {
     Running,
     /// The last attempt has failed, and there will be another.
     Failing,
+    /// There is no room for what comes: the publisher keeps it, until enough was handled.
+    Full,
     /// Its owner wants nothing to be passed on for now.
     Paused,
     /// It has ended, and something of it is left.
@@ -75,6 +77,7 @@ impl Flow {
         match self {
             Self::Running => "running",
             Self::Failing => "failing",
+            Self::Full => "full",
             Self::Paused => "paused",
             Self::Ended => "ended",
         }

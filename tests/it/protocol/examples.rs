@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use coattail::wire::{
-    ErrorCode, Method, control, dead_letters, dev, doctor, host, jobs, peer, plugin, plugins, publications,
-    subscriptions,
+    ErrorCode, Method, control, dead_letters, dev, doctor, fate, host, jobs, peer, plugin, plugins, publications,
+    subscriptions, trace,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -52,7 +52,7 @@ fn checks() -> Vec<Check> {
         check::<plugins::ReloadPlugins>("control"), check::<jobs::StartJob>("host"), check::<jobs::ListJobs>("host"),
         check::<jobs::ShowJob>("host"), check::<jobs::WaitForJob>("host"), check::<jobs::CancelJob>("host"),
         check::<jobs::JobLogs>("host"), check::<publications::ListPublications>("control"),
-        check::<publications::ShowPublication>("control"), check::<publications::TailPublications>("control"),
+        check::<publications::ShowPublication>("control"), check::<publications::TailPublications>("control"), check::<publications::WatchReach>("control"), check::<trace::TracePublication>("control"), check::<fate::Reach>("peer"), check::<fate::Trace>("peer"),
         check::<publications::VerifyPublications>("control"), check::<publications::SchedulePublication>("control"),
         check::<publications::ListScheduled>("control"), check::<publications::UnschedulePublication>("control"),
         check::<dead_letters::ListDeadLetters>("control"),
@@ -113,6 +113,7 @@ fn every_method_has_an_example() {
     let mut methods = BTreeSet::new();
     for (file, wire) in [
         ("peer", "peer"),
+        ("fate", "peer"),
         ("plugin", "plugin"),
         ("host", "host"),
         ("jobs", "host"),
@@ -122,6 +123,7 @@ fn every_method_has_an_example() {
         ("doctor", "control"),
         ("plugins", "control"),
         ("publications", "control"),
+        ("trace", "control"),
         ("dev", "control"),
     ] {
         let path = document::root().join(format!("sdk-rust/src/wire/{file}.rs"));

@@ -80,6 +80,7 @@ impl Row for Counted {
         "dead",
         "missed",
         "expired",
+        "looped",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -88,8 +89,8 @@ impl Row for Counted {
     }
 }
 
-fn named(counts: &Counts) -> [(&'static str, u64); 9] {
-    let Counts { published, delivered, undelivered, stored, handled, waiting, dead, missed, expired } = *counts;
+fn named(counts: &Counts) -> [(&'static str, u64); 10] {
+    let Counts { published, delivered, undelivered, stored, handled, waiting, dead, missed, expired, looped } = *counts;
     [
         ("published", published),
         ("delivered", delivered),
@@ -100,6 +101,7 @@ fn named(counts: &Counts) -> [(&'static str, u64); 9] {
         ("dead", dead),
         ("missed", missed),
         ("expired", expired),
+        ("looped", looped),
     ]
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn run(context: &Context, args: &Demo) -> Result<ExitStatus, Failure>
     let narrator = Narrator::new(context.printer.clone());
     let mut stage = Stage::set(args.folder.as_deref())?;
     let told = context.block_on(async |interrupt: &mut Interrupt| {
-        let mut told = interrupt.or(story::tell(&mut stage, &narrator)).await;
+        let mut told = interrupt.or(Box::pin(story::tell(&mut stage, &narrator))).await;
         if told.is_err() {
             // Ctrl-C on a terminal reaches everything that we have started, and may have been noticed there first.
             told = interrupt.or(sleep(NOTICE).then(async |()| told)).await;

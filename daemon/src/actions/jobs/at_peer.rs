@@ -12,6 +12,7 @@ use super::live::Ticket;
 use super::outcome::lost;
 use super::run::{Fate, Runner, ended, not_begun, now, result, until};
 use crate::feeds::Speaker;
+use crate::publications::Cause;
 use crate::store::JobRow;
 
 /// What the peer may take longer than the job's own time limit, for the answer to travel.
@@ -57,6 +58,7 @@ impl Runner {
                         start_timeout_ms: milliseconds(start_by.saturating_duration_since(Instant::now())),
                         follow: true,
                         key: draft.id.to_string().parse().ok(),
+                        cause: draft.cause.map(|(publication, hops)| Cause { publication, hops }.told()),
                     };
                     let deadline = Deadline::new(self.hear_by(started, draft.timeout) - Instant::now());
                     let speaker = Speaker::Peer(session.clone());

@@ -119,7 +119,7 @@ impl Jobs {
             store: store.clone(),
             actions,
             remote,
-            retry: RetrySchedule::dialing(),
+            retry: RetrySchedule::dialing(limits.reconnect),
             patience: limits.job_patience,
             feeds,
             logs,

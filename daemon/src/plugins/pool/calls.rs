@@ -120,7 +120,8 @@ impl Pool {
             if crew.spec.plain {
                 let With { settings, spares, kill, .. } = &*self.with;
                 let _ = ran.set(crew.spec.clone());
-                return plain::run(settings, spares, &crew.spec, &job, unwanted, &mut answer, kill).await;
+                // Apart, so that the calls of warm workers do not carry the room that it needs.
+                return Box::pin(plain::run(settings, spares, &crew.spec, &job, unwanted, &mut answer, kill)).await;
             }
             match self.give(&crew, &job, &mut unwanted, &mut answer, &ran).await {
                 Given::Done => return,

@@ -141,7 +141,16 @@ impl Crew {
 
     /// Waits until a look finds something, and starts workers as long as it does not and may.
     async fn until<T>(self: &Arc<Self>, mut look: impl FnMut(&mut State) -> Option<T>) -> Result<Option<T>, Failure> {
-        let seen = self.lock().failures;
+        let seen = {
+            let mut state = self.lock();
+            // Mostly there is something, and nobody has to wait.
+            if !self.retired.is_cancelled()
+                && let Some(found) = look(&mut state)
+            {
+                return Ok(Some(found));
+            }
+            state.failures
+        };
         loop {
             // Order: first it listens, then it looks, so that no change is missed.
             let changed = self.changed.notified();

@@ -183,10 +183,7 @@ impl PublisherSide {
         let attempt = async {
             let session = match attached {
                 Some(session) => session,
-                None => {
-                    let target = self.sessions.target(&subscription.jwt, subscription.issuer).await?;
-                    self.sessions.get_or_dial(&target).await?
-                }
+                None => self.dial(subscription).await?,
             };
             session.call_within(STEP_LIMIT, &Revoke { subscription: subscription.id }).await
         };
@@ -197,6 +194,19 @@ impl PublisherSide {
                 false
             }
             Err(_) => false,
+        }
+    }
+
+    async fn dial(&self, subscription: &Subscription) -> Result<Session, Failure> {
+        let target = self.sessions.target(&subscription.jwt, subscription.issuer).await?;
+        self.sessions.get_or_dial(&target).await
+    }
+
+    /// A session with a subscriber: the one that it has attached, or one that we dial.
+    pub(in crate::publications) async fn session(&self, subscription: &Subscription) -> Result<Session, Failure> {
+        match self.delivery.attached(subscription.id) {
+            Some(session) => Ok(session),
+            None => self.dial(subscription).await,
         }
     }
 
@@ -213,12 +223,27 @@ impl PublisherSide {
         Ok(subscribers)
     }
 
+    /// Some of those who are subscribed; what has ended meanwhile is left out.
+    pub(in crate::publications) async fn describe_all(
+        &self,
+        which: Vec<SubscriptionId>,
+    ) -> Result<Vec<Subscriber>, Failure> {
+        let mut subscribers = Vec::new();
+        for id in which {
+            if let Some(state) = self.store.subscription(id).await? {
+                subscribers.push(self.describe(state).await?);
+            }
+        }
+        Ok(subscribers)
+    }
+
     /// Delivers nothing for a subscription from now on, or again.
     pub(crate) async fn pause(&self, id: SubscriptionId, paused: bool) -> Result<Pausing, Failure> {
         let subscription = self.store.pause_subscriber(id, paused).await.map_err(|error| match error {
             Error::Missing(_) => not_found(id),
             error => error.into(),
         })?;
+        self.delivery.note_moved();
         if !paused {
             self.delivery.ensure_lane(LaneKey::of(&subscription));
         }
@@ -227,7 +252,7 @@ impl PublisherSide {
 
     async fn describe(&self, state: SubscriptionState) -> Result<Subscriber, Failure> {
         let SubscriptionState { subscription, cursor, lag, ahead, last_error, paused, epoch: _ } = state;
-        let next_attempt = self.delivery.next_attempt(&LaneKey::of(&subscription));
+        let next_attempt = self.delivery.next_attempt(subscription.id);
         let flow = match &last_error {
             _ if paused => Flow::Paused,
             Some(_) => Flow::Failing,

@@ -237,11 +237,10 @@ impl SubscriberSide {
     /// The validation token that we have from a publisher already, if it is one for ever: every delivery looks at all
     /// that there are of a key, so subscribing again and again must not add more.
     async fn known_validation(&self, key: &str, peer: PeerId, now: Timestamp) -> Result<Option<ValidationId>, Failure> {
-        for id in self.inner.store.validations_of_key(key.to_owned()).await? {
-            let Some(row) = self.inner.store.validation(id).await? else { continue };
+        for row in self.inner.store.validations_with_key(key.to_owned()).await? {
             let good = |known: Validity| known.expires.is_none() && known.check(now).is_ok();
             if row.peer == Some(peer) && validation::read(&row.jwt).is_ok_and(|known| good(known.validity)) {
-                return Ok(Some(id));
+                return Ok(Some(row.id));
             }
         }
         Ok(None)

@@ -5,6 +5,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::*;
 use crate::rpc::{Facts, pair};
+use crate::wire::Raw;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Echo {
