@@ -19,6 +19,7 @@ use crate::audit::Audit;
 use crate::config::{Config, RetrySchedule};
 use crate::door::Door;
 use crate::feeds::Feeds;
+use crate::inspection;
 use crate::instance::{Instance, InstanceLock};
 use crate::own_keys::{InstanceKeys, own_identities};
 use crate::parts::Parts;
@@ -54,10 +55,6 @@ pub struct Daemon {
     // Last: the lock is given back when everything else is gone.
     lock: InstanceLock,
 }
-
-/// Databases below this size, in bytes, are read as a whole before they are served: that takes a part of a second. Damage
-/// in a larger one is found when it is read, or by the doctor.
-const CHECKED: u64 = 64 << 20;
 
 /// Where a service listens. Closed with the last clone.
 #[derive(Clone)]
@@ -104,8 +101,8 @@ impl Daemon {
         })?;
         let config = Config::load(instance.root())?;
         let database = Database::open(&config.database)?;
-        if purpose == Purpose::Service && database.size()? < CHECKED {
-            database.check()?;
+        if purpose == Purpose::Service {
+            inspection::before(&database)?;
         }
         let kept = Kept { instance, lock, config, doors: None, started: jiff::Timestamp::now() };
         let daemon = Self::assemble(kept, database, executable)?;
@@ -346,6 +343,11 @@ impl Daemon {
         self.tracker.spawn(self.plugins.clone().watch(self.cancel.clone()));
         self.tracker.spawn(self.parts.schedule.clone().run(self.cancel.clone()));
         self.tracker.spawn(crate::expiry::run(self.parts.tokens.clone(), self.cancel.clone()));
+        self.tracker.spawn(inspection::run(
+            self.parts.store.clone(),
+            self.config.database.clone(),
+            self.cancel.clone(),
+        ));
         self.tracker.spawn(crate::retention::run(
             self.parts.store.clone(),
             self.parts.jobs.clone(),

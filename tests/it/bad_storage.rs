@@ -220,6 +220,30 @@ fn damage_in_the_middle_of_a_database_is_told_and_never_a_panic() {
 }
 
 #[test]
+fn damage_in_a_large_database_is_found_while_it_is_served_and_nothing_is_accepted_any_more() {
+    let mut instance = Instance::running("large");
+    instance.plugin("actions/echo.sh", plugin::ECHO_SH);
+    let large = format!("\"{}\"", "x".repeat(100_000));
+    let publish = ["action", "publish", "echo", "--data", &large, "--json"];
+    (0..15).for_each(|_| drop(instance.run(&publish).ok()));
+    instance.stop();
+    let path = instance.path("data.db");
+    let whole = fs::read(&path).expect("it is there");
+    assert!(whole.len() > 1 << 20, "{}", whole.len());
+    let file = OpenOptions::new().write(true).open(&path).expect("it is there");
+    // The last pages belong to a payload, which nobody reads by himself.
+    file.write_all_at(&[0xaa; 4096], whole.len() as u64 - 4096).expect("written");
+    instance.start();
+    until("the damage to be told", || instance.log().contains("coattail restore").then_some(()));
+    let error = instance.run(&publish).failed(1, "storage-failed");
+    assert!(error["hint"].to_string().contains("restore"), "{error}");
+    instance.stop();
+    fs::write(&path, &whole).expect("written");
+    instance.start();
+    assert_eq!(instance.run(&publish).ok().json()["sequence"], 16);
+}
+
+#[test]
 fn a_database_that_another_program_holds_is_waited_for_and_then_told() {
     let instance = Instance::running("locked");
     instance.plugin("actions/echo.sh", plugin::ECHO_SH);

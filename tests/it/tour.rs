@@ -60,7 +60,11 @@ fn every_test_that_the_readme_names_is_there() {
         .collect();
     assert!(names.len() > 20, "the README has lost its promises: {names:?}");
     for (file, name) in names {
-        let path = if file.ends_with(".rs") { root().join(file) } else { root().join(format!("tests/it/{file}.rs")) };
+        let path = if file.ends_with(".rs") {
+            root().join(file)
+        } else {
+            root().join(format!("tests/it/{}.rs", file.replace("::", "/")))
+        };
         let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let test = source.split("#[test]").skip(1).any(|test| test.contains(&format!("fn {name}(")));
         assert!(test, "README.md names {file}::{name}, which is no test");

@@ -77,7 +77,7 @@ fn a_failure_is_one_line_of_json() {
 fn what_clap_says_becomes_a_failure() {
     use clap::Parser as _;
     for (line, message, hint) in [
-        ("coattail servce", "unrecognized subcommand 'servce'", "a similar subcommand exists: 'service'"),
+        ("coattail servic", "unrecognized subcommand 'servic'", "a similar subcommand exists: 'service'"),
         (
             "coattail token issue --expire-in 1h",
             "unexpected argument '--expire-in' found",

@@ -34,8 +34,10 @@ impl Spinner {
         let clear = ClearOnDrop(&self.0);
         let turn = async {
             sleep(DELAY).await;
-            // It may have been shown, and finished, before.
-            self.0.reset();
+            // It may have been shown before.
+            if self.0.is_finished() {
+                self.0.reset();
+            }
             self.0.set_draw_target(ProgressDrawTarget::stderr());
             self.0.enable_steady_tick(TICK);
             std::future::pending().await

@@ -5,6 +5,7 @@ use std::time::Instant;
 use coattail::id::CallId;
 use coattail::wire::host::Level;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::task::yield_now;
 
 use super::{Journals, PluginId, Settings};
 use crate::feeds::{Event, Feeds, Passed, Rate, Speaker};
@@ -14,8 +15,8 @@ const LINE: usize = 8 * 1024;
 /// What is kept for error messages: the last bytes and lines.
 const TAIL_BYTES: usize = 4 * 1024;
 const TAIL_LINES: usize = 20;
-/// Bytes that are read at once.
-const BUFFER: usize = 64 * 1024;
+/// Bytes that are read at once: what is printed takes turns with all other work, however much it is.
+pub(super) const BUFFER: usize = 16 * 1024;
 
 /// What a worker prints: logged, and the end of it kept for the message when it dies. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -70,6 +71,7 @@ impl Output {
         // A broken pipe is an end, too.
         while let Ok(count @ 1..) = reader.read(&mut buffer).await {
             lines.push(&buffer[..count], |line| self.line(line));
+            yield_now().await;
         }
         lines.finish(|line| self.line(line));
     }

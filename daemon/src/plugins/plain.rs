@@ -5,11 +5,12 @@ use coattail::wire::raw::one_line;
 use coattail::wire::{ErrorCode, Failure, Raw};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, ChildStdout};
+use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Answer, Job, Outcome, check_result};
 use super::launch::launch;
-use super::output::Output;
+use super::output::{BUFFER, Output};
 use super::process::{Exit, Pipes, Process};
 use super::spare::Spares;
 use super::spec::Spec;
@@ -104,7 +105,15 @@ async fn write_input(mut stdin: ChildStdin, input: Option<&Raw>) {
 async fn read_output(stdout: ChildStdout, limit: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     // A broken pipe is an end, too.
-    let _ = stdout.take(limit as u64 + 1).read_to_end(&mut bytes).await;
+    let mut stdout = stdout.take(limit as u64 + 1);
+    loop {
+        bytes.reserve(BUFFER);
+        // A broken pipe is an end, too.
+        if !matches!(stdout.read_buf(&mut bytes).await, Ok(1..)) {
+            break;
+        }
+        yield_now().await;
+    }
     (bytes.len() <= limit).then_some(bytes)
 }
 

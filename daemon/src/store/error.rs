@@ -26,9 +26,9 @@ pub enum Error {
     /// The disk could not read or write what it was told to.
     #[error("the disk that holds the database failed")]
     Disk(#[source] Arc<rusqlite::Error>),
-    /// The disk has failed while it was written to, so that nothing is written any more. What was being written then may
+    /// The disk has failed while it was written to, or the database is damaged, so that nothing is written any more. What was being written then may
     /// be there after a restart, or not.
-    #[error("nothing is accepted any more, since the disk that holds the database could not be written to")]
+    #[error("nothing is accepted any more, since what is written to the database may be lost")]
     Stopped(#[source] Arc<Error>),
     /// Another process holds the database, longer than we wait.
     #[error("the database is locked by another process")]
@@ -147,6 +147,7 @@ impl Error {
         match self {
             Self::Full(_) | Self::Short { .. } => Some("make room on the disk; nothing has to be restarted"),
             Self::Disk(_) => Some("look at what the system says about the disk, such as with `dmesg`"),
+            Self::Stopped(why) if !why.is_of_the_disk() => why.hint(),
             Self::Stopped(_) => Some(
                 "what was accepted is kept: look at what the system says about the disk, such as with `dmesg`, mend it, and restart the service",
             ),

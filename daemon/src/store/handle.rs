@@ -140,6 +140,11 @@ impl Store {
         self.read(move |db| room.disk(db)).await
     }
 
+    /// From now on nothing is written.
+    pub(super) fn fail(&self, error: Error) -> Error {
+        self.shared.room.fail(error)
+    }
+
     /// Whether anything is written: an error once the disk has failed.
     pub fn is_writable(&self) -> Result<(), Error> {
         self.shared.room.failure()

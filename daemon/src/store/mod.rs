@@ -10,6 +10,7 @@
 //! | file | what |
 //! |---|---|
 //! | `database` | the file, before anything is done with it |
+//! | `inspection` | whether something is wrong with the file |
 //! | `handle` | [`Store`]: open, close, hand work to the threads |
 //! | `thread` | the loops of the writing and the reading threads |
 //! | `group` | one transaction that many writes share |
@@ -50,6 +51,7 @@ mod group;
 mod handle;
 mod history;
 mod inbox;
+mod inspection;
 mod jobs;
 mod kept;
 mod keys;

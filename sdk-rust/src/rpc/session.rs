@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::consume_budget;
 use tokio::time::{sleep, timeout};
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
@@ -411,7 +412,11 @@ where
                     let (Line::Text(text) | Line::Garbled(text)) = &line;
                     let too_deep = matches!(error, NotAFrame::TooDeep);
                     match too_deep.then(|| who_waits(text)).flatten() {
-                        None => pass_on(text),
+                        None => {
+                            pass_on(text);
+                            // However many there are, they take turns with all other work.
+                            consume_budget().await;
+                        }
                         Some(Waiting::We(id)) => {
                             let failure = Failure::new(ErrorCode::Failed, format!("the answer is {error}"));
                             if let Err(count) = shared.pending.settle(id, Err(failure.into())) {
