@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -62,9 +63,36 @@ struct Inner {
     published: watch::Sender<()>,
     /// Told whenever a subscription has got further, was paused or resumed, was told to go on from elsewhere, or has ended.
     moved: watch::Sender<()>,
+    /// Lanes that have failed, and wait to try again.
+    away: AtomicUsize,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
+
+/// A lane that has failed, until this is dropped.
+pub(super) struct Away {
+    delivery: Delivery,
+    /// How many there were with it.
+    number: usize,
+}
+
+impl Away {
+    /// When it is its turn, if all who are away are tried again one after the other: what that costs does not grow with
+    /// their number. Whoever comes by himself does not wait for it.
+    pub(super) fn turn(&self) -> Duration {
+        TRIES_EVERY.saturating_mul(u32::try_from(self.number).unwrap_or(u32::MAX))
+    }
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        self.delivery.inner.away.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Between two tries to reach subscribers who are away: a hundred of them hold each other up for no more than it takes
+/// to try one of them again.
+const TRIES_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct State {
@@ -88,6 +116,7 @@ impl Delivery {
             state: Mutex::default(),
             published: watch::Sender::default(),
             moved: watch::Sender::default(),
+            away: AtomicUsize::new(0),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
         };
@@ -213,6 +242,12 @@ impl Delivery {
     /// Which of its visits it was when the subscriber last attached a subscription.
     pub(super) fn visit(&self, id: SubscriptionId) -> u64 {
         self.state().visited.get(&id).copied().unwrap_or_default()
+    }
+
+    /// A lane has failed and waits.
+    pub(super) fn note_away(&self) -> Away {
+        let number = self.inner.away.fetch_add(1, Ordering::Relaxed) + 1;
+        Away { delivery: self.clone(), number }
     }
 
     /// When a subscription that has failed is tried again, if it waits for that.

@@ -113,7 +113,9 @@ impl Lane {
                         course.shrink();
                     }
                     let asked = failure.retry_after_ms.map(Duration::from_millis);
-                    let delay = self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT);
+                    let away = self.delivery.note_away();
+                    let delay =
+                        self.retry.delay(failures, asked, rand::random()).unwrap_or(STORE_LIMIT).max(away.turn());
                     tracing::debug!(subscriber = %self.key.subscriber, action = %self.key.action, %failure, ?delay, "delivery failed");
                     for member in self.members().await.unwrap_or_default() {
                         self.delivery.note_next(member.id, delay);
@@ -202,6 +204,11 @@ impl Lane {
         let after = course.after(after);
         let most = if course.turns.is_on_trial(&members) { 1 } else { course.most };
         let stretch = self.look(after, most).await?;
+        // Order: after the look. Who has replaced his key meanwhile is addressed by the new one, and nothing is skipped for the
+        // old; his lane is another.
+        if !stretch.skipped.is_empty() && self.members().await?.is_empty() {
+            return Ok(Round::Sent);
+        }
         let stretch = if course.apart { stretch.before_publications() } else { stretch };
         let Stretch { publications, skipped, expired, end, more: _ } = stretch;
         if end == 0 {
