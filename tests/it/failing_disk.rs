@@ -46,7 +46,9 @@ fn p1_p3_a_subscriber_whose_fsync_fails_once_has_no_receiver_called_again_and_ag
         let Some(disk) = FailingDisk::of(cluster.subscriber.pid(), nth) else { return };
         let publish = |n: u64| (control.publish("feed", &json!(n)).expect("accepted"), json!(n));
         let mut accepted: Vec<_> = (0..20).map(publish).collect();
+        // Not every write waits for the disk: until one of a delivery has failed.
         until("the publisher to be told", || {
+            accepted.push(publish(accepted.len() as u64));
             let last = cluster.publisher.json(&["subscribers", "list"])[0]["last_error"].clone();
             last.as_str()?.contains("nothing is accepted any more").then_some(())
         });
@@ -57,7 +59,7 @@ fn p1_p3_a_subscriber_whose_fsync_fails_once_has_no_receiver_called_again_and_ag
         cluster.subscriber.stop();
         assert_eq!(cluster.subscriber.received().len(), called, "called although it could not be noted");
         cluster.subscriber.start();
-        accepted.push(publish(20));
+        accepted.push(publish(accepted.len() as u64));
         cluster.subscriber.wait_for("handled", accepted.len() as u64);
         let mut sequences: Vec<_> = received(&cluster.subscriber).into_iter().map(|(sequence, _)| sequence).collect();
         let calls = sequences.len();
