@@ -26,7 +26,7 @@
 //! | `resets` | subscriptions that go on from elsewhere, on both sides |
 //! | `backup` | a copy of the file, and what it takes to work with one again |
 //! | `epochs` | what was published before and after the database was put back |
-//! | `inbox`, `dead_letters` | the subscriber's side: what was received and waits, what was given up |
+//! | `arrivals`, `inbox`, `dead_letters` | the subscriber's side: what is taken of a delivery, what waits, what was given up |
 //! | `ordered` | what waits, by the keys that are handled in order |
 //! | `outcomes`, `traces` | what receivers did with what came; what led to what |
 //! | `steps` | what a delivery consists of |
@@ -37,6 +37,7 @@
 //! | `room` | what the disk has left, and whether it is written to |
 //! | `counts` | what happened since the database was made |
 
+mod arrivals;
 mod audience;
 mod audit;
 mod backlogs;
@@ -78,6 +79,7 @@ mod tokens;
 mod traces;
 mod validations;
 
+pub use arrivals::Taken;
 pub use audience::Audience;
 pub use audit::{AuditFact, AuditRow};
 pub use backlogs::{Backlog, Front, StuckLane, Waiting};
@@ -89,7 +91,7 @@ pub use error::Error;
 pub use group::Signer;
 pub use handle::Store;
 pub use history::Listed;
-pub use inbox::{FailedTry, InboxItem, InboxLane, Taken};
+pub use inbox::{FailedTry, InboxItem, InboxLane};
 pub use jobs::{Added, Asker, JobDraft, JobEnd, JobResult, JobRow, LOST_HINT, MostJobs};
 pub use kept::Received;
 pub use keys::RetiredKey;
