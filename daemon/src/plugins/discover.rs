@@ -56,7 +56,10 @@ pub(super) fn look_for(settings: &Settings, id: &PluginId) -> Result<Found, Fail
         let missing = Failure::new(ErrorCode::NotFound, format!("there is no {id}"));
         return Err(match nearest(&id.name, scan.names()) {
             Some(name) => missing.hint(format!("did you mean `{name}`?")),
-            None => missing.hint(format!("`coattail {} list` shows what there is", id.kind.as_str())),
+            None => missing.hint(match id.kind {
+                Kind::Action => "`coattail action list` shows what there is",
+                Kind::Receiver => "`coattail action list --receivers` shows what there is",
+            }),
         });
     }
     Ok(scan.inspect(settings, id.kind, &id.name))

@@ -170,3 +170,15 @@ fn a_changed_file_has_another_fingerprint() {
     instance.file("a.yml", "timeout: 1", 0o644);
     assert_ne!(fingerprint(), after);
 }
+
+#[test]
+fn who_asks_for_what_is_missing_is_told_where_to_look() {
+    let instance = Instance::new();
+    for (kind, command) in
+        [(Kind::Action, "`coattail action list`"), (Kind::Receiver, "`coattail action list --receivers`")]
+    {
+        let failure: Failure =
+            find(&instance.settings, &PluginId { kind, name: "none".to_owned() }).unwrap_err().into();
+        assert!(failure.hint.as_ref().is_some_and(|hint| hint.starts_with(command)), "{failure:?}");
+    }
+}
