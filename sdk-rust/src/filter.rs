@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
+use crate::pointer::{InvalidPointer, Pointer};
+
 /// The longest filter, in bytes: it is looked at for every publication.
 const MAX_BYTES: usize = 1024;
 
@@ -18,7 +20,7 @@ const MAX_BYTES: usize = 1024;
 #[serde(into = "String", try_from = "String")]
 pub struct Filter {
     text: String,
-    pointer: String,
+    pointer: Pointer,
     /// Absent: something has to be there, whatever it is.
     condition: Option<(Operator, Value)>,
 }
@@ -26,7 +28,7 @@ pub struct Filter {
 impl Filter {
     /// Whether a value is such a one.
     pub fn matches(&self, value: &Value) -> bool {
-        let found = value.pointer(&self.pointer);
+        let found = self.pointer.find(value);
         match (&self.condition, found) {
             (None, found) => found.is_some(),
             (Some((operator, wanted)), found) => operator.holds(found, wanted),
@@ -180,7 +182,7 @@ impl Operator {
 }
 
 /// The pointer at the beginning of a text, and what comes after it.
-fn pointer<'t>(text: &'t str, at: &impl Fn(&str) -> usize) -> Result<(String, &'t str), InvalidFilter> {
+fn pointer<'t>(text: &'t str, at: &impl Fn(&str) -> usize) -> Result<(Pointer, &'t str), InvalidFilter> {
     let (pointer, rest) = if text.starts_with('"') {
         let mut strings = serde_json::Deserializer::from_str(text).into_iter::<String>();
         let read = strings.next().and_then(Result::ok).ok_or_else(|| InvalidFilter::Pointer { at: at(text) })?;
@@ -189,14 +191,10 @@ fn pointer<'t>(text: &'t str, at: &impl Fn(&str) -> usize) -> Result<(String, &'
         let end = text.find(|c: char| c.is_whitespace() || "=!<>".contains(c)).unwrap_or(text.len());
         (text[..end].to_owned(), &text[end..])
     };
-    if !pointer.starts_with('/') {
-        return Err(InvalidFilter::Pointer { at: at(text) });
-    }
-    let is_escape = |at: usize| matches!(pointer.as_bytes().get(at + 1), Some(b'0' | b'1'));
-    if pointer.match_indices('~').any(|(at, _)| !is_escape(at)) {
-        let place = text.find('~').unwrap_or(0);
-        return Err(InvalidFilter::Escape { at: at(&text[place..]) });
-    }
+    let pointer = pointer.parse().map_err(|error| match error {
+        InvalidPointer::NoSlash(_) => InvalidFilter::Pointer { at: at(text) },
+        InvalidPointer::Escape(_) => InvalidFilter::Escape { at: at(&text[text.find('~').unwrap_or(0)..]) },
+    })?;
     Ok((pointer, rest))
 }
 
