@@ -3,9 +3,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use coattail::id::CallId;
+use coattail::rpc::Pace;
 use coattail::wire::host::Level;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::task::yield_now;
 
 use super::{Journals, PluginId, Settings};
 use crate::feeds::{Event, Feeds, Passed, Rate, Speaker};
@@ -15,7 +15,7 @@ const LINE: usize = 8 * 1024;
 /// What is kept for error messages: the last bytes and lines.
 const TAIL_BYTES: usize = 4 * 1024;
 const TAIL_LINES: usize = 20;
-/// Bytes that are read at once: what is printed takes turns with all other work, however much it is.
+/// Bytes that are read at once.
 pub(super) const BUFFER: usize = 16 * 1024;
 
 /// What a worker prints: logged, and the end of it kept for the message when it dies. Cheap to clone.
@@ -56,50 +56,54 @@ impl Output {
         UnderWay { output: self.clone(), call }
     }
 
-    /// The call that what is printed belongs to, if there is just one.
-    fn only_call(&self) -> Option<CallId> {
-        match self.lock().calls[..] {
-            [call] => Some(call),
-            _ => None,
-        }
-    }
-
-    /// Reads until the end, however much comes. It never makes the writer wait for us.
+    /// Reads until the end, however much comes, and as fast as is good for others.
     pub(super) async fn drain<R: AsyncRead + Unpin>(&self, mut reader: R) {
-        let mut lines = Lines::default();
+        let (mut lines, mut pace) = (Lines::default(), Pace::new());
         let mut buffer = vec![0; BUFFER];
         // A broken pipe is an end, too.
         while let Ok(count @ 1..) = reader.read(&mut buffer).await {
-            lines.push(&buffer[..count], |line| self.line(line));
-            yield_now().await;
+            let mut bytes = &buffer[..count];
+            while !bytes.is_empty() {
+                let before = bytes.len();
+                if let Some(line) = lines.take(&mut bytes) {
+                    self.line(&line);
+                }
+                pace.keep(before - bytes.len()).await;
+            }
         }
-        lines.finish(|line| self.line(line));
+        if let Some(line) = lines.rest() {
+            self.line(&line);
+        }
     }
 
     /// Takes one line.
     pub(super) fn line(&self, line: &str) {
-        let line = printable(line);
-        let call = self.only_call();
-        self.journals.write(&self.plugin, Level::Info, call, &line);
+        let mut state = self.lock();
+        state.keep(line);
+        let Passed::After(left_out) = state.rate.pass(Instant::now()) else { return };
+        let call = state.only_call();
+        drop(state);
+        if left_out > 0 {
+            self.tell(call, Level::Warn, format!("{left_out} lines were left out: too many in a second"));
+        }
+        self.tell(call, Level::Info, printable(line));
+    }
+
+    /// Tells everybody who looks on.
+    fn tell(&self, call: Option<CallId>, level: Level, line: String) {
+        self.journals.write(&self.plugin, level, call, &line);
+        tracing::info!(target: "plugin", plugin = %self.plugin, "{line}");
         if let Some(call) = call {
             let speaker = Speaker::Plugin(self.plugin.kind, self.plugin.name.clone());
-            self.feeds.say(&speaker, call, Event::Output(line.clone()));
+            self.feeds.say(&speaker, call, Event::Output(line));
         }
-        let mut state = self.lock();
-        if let Passed::After(passed_over) = state.rate.pass(Instant::now()) {
-            if passed_over > 0 {
-                tracing::info!(target: "plugin", plugin = %self.plugin, "{passed_over} more lines, not logged");
-            }
-            tracing::info!(target: "plugin", plugin = %self.plugin, "{line}");
-        }
-        state.keep(line);
     }
 
     /// The last lines, to end an error message with; nothing if nothing was printed.
     pub(super) fn last_words(&self) -> String {
         let state = self.lock();
         let lines = state.tail.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty());
-        match lines.collect::<Vec<_>>() {
+        match lines.map(printable).collect::<Vec<_>>() {
             lines if lines.is_empty() => String::new(),
             lines => format!("{LAST_OUTPUT}{}", lines.join(" | ")),
         }
@@ -123,11 +127,18 @@ impl Drop for UnderWay {
 pub(crate) const LAST_OUTPUT: &str = "; its last output: ";
 
 impl State {
-    fn keep(&mut self, mut line: String) {
-        line.truncate(line.floor_char_boundary(TAIL_BYTES));
-        line.shrink_to_fit();
+    /// The call that what is printed belongs to, if there is just one.
+    fn only_call(&self) -> Option<CallId> {
+        match self.calls[..] {
+            [call] => Some(call),
+            _ => None,
+        }
+    }
+
+    fn keep(&mut self, line: &str) {
+        let line = &line[..line.floor_char_boundary(TAIL_BYTES)];
         self.tail_bytes += line.len();
-        self.tail.push_back(line);
+        self.tail.push_back(line.to_owned());
         while self.tail.len() > TAIL_LINES || self.tail_bytes > TAIL_BYTES {
             let Some(oldest) = self.tail.pop_front() else { break };
             self.tail_bytes -= oldest.len();
@@ -143,19 +154,18 @@ struct Lines {
 }
 
 impl Lines {
-    fn push(&mut self, mut bytes: &[u8], mut take: impl FnMut(&str)) {
-        while let Some(end) = memchr::memchr(b'\n', bytes) {
-            self.append(&bytes[..end]);
-            self.end(&mut take);
-            bytes = &bytes[end + 1..];
-        }
-        self.append(bytes);
+    /// Takes bytes up to the end of a line, and returns the line, or all if it does not end in them.
+    fn take(&mut self, bytes: &mut &[u8]) -> Option<String> {
+        let end = memchr::memchr(b'\n', bytes);
+        let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+        self.append(line);
+        *bytes = rest.get(1..).unwrap_or_default();
+        end.map(|_| self.end())
     }
 
-    fn finish(&mut self, mut take: impl FnMut(&str)) {
-        if !self.line.is_empty() {
-            self.end(&mut take);
-        }
+    /// What is no whole line, once there is nothing more.
+    fn rest(mut self) -> Option<String> {
+        (!self.line.is_empty()).then(|| self.end())
     }
 
     fn append(&mut self, bytes: &[u8]) {
@@ -164,14 +174,15 @@ impl Lines {
         self.cut += bytes.len().saturating_sub(room);
     }
 
-    fn end(&mut self, take: &mut impl FnMut(&str)) {
+    fn end(&mut self) -> String {
         let text = String::from_utf8_lossy(&self.line);
-        match self.cut {
-            0 => take(text.trim_end_matches('\r')),
-            cut => take(&format!("{text} … ({cut} more bytes)")),
-        }
+        let line = match self.cut {
+            0 => text.trim_end_matches('\r').to_owned(),
+            cut => format!("{text} … ({cut} more bytes)"),
+        };
         self.line.clear();
         self.cut = 0;
+        line
     }
 }
 
@@ -186,10 +197,12 @@ mod tests {
 
     fn lines(pieces: &[&[u8]]) -> Vec<String> {
         let (mut lines, mut got) = (Lines::default(), Vec::new());
-        for piece in pieces {
-            lines.push(piece, |line| got.push(line.to_owned()));
+        for mut piece in pieces.iter().copied() {
+            while !piece.is_empty() {
+                got.extend(lines.take(&mut piece));
+            }
         }
-        lines.finish(|line| got.push(line.to_owned()));
+        got.extend(lines.rest());
         got
     }
 

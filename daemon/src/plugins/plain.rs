@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use coattail::rpc::Pace;
 use coattail::wire::raw::one_line;
 use coattail::wire::{ErrorCode, Failure, Raw};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Answer, Job, Outcome, check_result};
@@ -103,16 +103,12 @@ async fn write_input(mut stdin: ChildStdin, input: Option<&Raw>) {
 
 /// All of stdout, or nothing if it is more than may be.
 async fn read_output(stdout: ChildStdout, limit: usize) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // A broken pipe is an end, too.
+    let (mut bytes, mut pace) = (Vec::with_capacity(BUFFER), Pace::new());
     let mut stdout = stdout.take(limit as u64 + 1);
-    loop {
+    // A broken pipe is an end, too.
+    while let Ok(count @ 1..) = stdout.read_buf(&mut bytes).await {
+        pace.keep(count).await;
         bytes.reserve(BUFFER);
-        // A broken pipe is an end, too.
-        if !matches!(stdout.read_buf(&mut bytes).await, Ok(1..)) {
-            break;
-        }
-        yield_now().await;
     }
     (bytes.len() <= limit).then_some(bytes)
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::consume_budget;
 use tokio::time::{sleep, timeout};
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +16,7 @@ use super::frame::{Frame, NotAFrame, Waiting, classify, who_waits};
 use super::gate::Admission;
 use super::heard::Heard;
 use super::line::next_line;
+use super::pace::Pace;
 use super::pending::Pending;
 use super::service::{Answer, Service, Stray, refusal};
 use super::{Limit, Line, LineCodec, LineError};
@@ -324,6 +324,7 @@ where
 {
     let reader = Heard { reader, heard: shared.heard.clone() };
     let mut frames = FramedRead::new(reader, LineCodec::new(shared.limits.frame.clone()));
+    let mut pace = Pace::new();
     loop {
         let line = tokio::select! {
             biased;
@@ -414,8 +415,7 @@ where
                     match too_deep.then(|| who_waits(text)).flatten() {
                         None => {
                             pass_on(text);
-                            // However many there are, they take turns with all other work.
-                            consume_budget().await;
+                            pace.keep(text.len()).await;
                         }
                         Some(Waiting::We(id)) => {
                             let failure = Failure::new(ErrorCode::Failed, format!("the answer is {error}"));
