@@ -1,9 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::calls::Calls;
 use super::handler::{Handler, HandlerResult};
@@ -38,7 +40,9 @@ impl Plugin {
                 Failure::new(ErrorCode::Usage, format!("stdin and stdout do not lead to a daemon: {error}"))
                     .hint("put the program into `actions/` or `receivers/` of an instance and perform it by its name")
             })?;
-            Ok(self.serve_over(stdio.reader, stdio.writer).await)
+            // Not by this thread, which is none of those that handlers run on: each call would wake two threads.
+            let serving = TaskTracker::new().spawn(self.serve_over(stdio.reader, stdio.writer));
+            serving.await.map_err(|error| Failure::new(ErrorCode::Internal, format!("the connection broke: {error}")))
         });
         // Blocking work of a handler that was dropped is not waited for.
         runtime.shutdown_background();
@@ -59,8 +63,8 @@ impl Plugin {
         // Served once the session exists: handlers need it. Nothing is read before `run` is polled.
         let (session, run) =
             Session::new(reader, writer, Service::new(), Stray::Close, limits, CancellationToken::new());
-        let (calls, followers) = (Calls::default(), Arc::default());
-        let worker = Arc::new(Worker { plugin: self, session: session.clone(), calls, followers, eof });
+        let (calls, handlers, followers) = (Calls::default(), TaskTracker::new(), Arc::default());
+        let worker = Arc::new(Worker { plugin: self, session: session.clone(), calls, handlers, followers, eof });
         session.serve(worker.service());
         tokio::pin!(run);
         tokio::select! {
@@ -81,6 +85,8 @@ struct Worker {
     plugin: Plugin,
     session: Session,
     calls: Calls,
+    /// Where handlers run.
+    handlers: TaskTracker,
     /// The calls that handlers make, and follow.
     followers: Arc<Followers>,
     /// Cancelled at the end of stdin, and by `shutdown`, which means the same.
@@ -160,7 +166,11 @@ impl Worker {
             source,
             cancel: cancel.clone(),
         };
-        let mut work = (handler.run)(input, context);
+        // Handlers may compute, so each has a task of its own. It ends with the call.
+        let work = AbortOnDropHandle::new(self.handlers.spawn((handler.run)(input, context)));
+        let work =
+            work.map(|done| done.unwrap_or_else(|error| Err(Failure::new(ErrorCode::Failed, error.to_string()))));
+        tokio::pin!(work);
         tokio::select! {
             biased;
             done = &mut work => return done,

@@ -1,10 +1,11 @@
 use std::borrow::Cow;
 
-use jsonrpsee::types::{ErrorObjectOwned, Id};
-use serde::Deserialize;
+use jsonrpsee::types::ErrorObjectOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::wire::raw::{Raw, present};
+use super::id::{Id, text};
+use crate::wire::raw::Raw;
 
 /// How deep arrays and objects may be nested in a frame: what the readers of most languages take.
 pub const MAX_DEPTH: usize = 128;
@@ -31,20 +32,26 @@ pub enum NotAFrame {
     TooDeep,
 }
 
+/// The members of a frame, as they stand in the line: each is read once it is known what the frame is.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, default)]
-    jsonrpc: Option<Cow<'a, str>>,
+    jsonrpc: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    id: Option<Id<'a>>,
+    id: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    method: Option<Cow<'a, str>>,
+    method: Option<&'a RawValue>,
     #[serde(borrow, default)]
     params: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "present")]
-    result: Option<Raw>,
-    #[serde(default)]
-    error: Option<ErrorObjectOwned>,
+    // Also `null` is a result.
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Sorts a line. Total: whatever the other side sends ends here as one of the cases, or as an error.
@@ -58,15 +65,21 @@ pub(super) fn classify(line: &str) -> Result<Frame<'_>, NotAFrame> {
         return Err(malformed("not an object"));
     }
     let envelope: Envelope<'_> = serde_json::from_str(line).map_err(|error| malformed(&error.to_string()))?;
-    if envelope.jsonrpc.as_deref() != Some("2.0") {
+    if envelope.jsonrpc.and_then(text).as_deref() != Some("2.0") {
         return Err(malformed("`jsonrpc` is not \"2.0\""));
     }
-    match (envelope.method, envelope.id) {
-        (Some(method), Some(id)) => Ok(Frame::Request { id, method, params: envelope.params }),
-        (Some(method), None) => Ok(Frame::Notification { method, params: envelope.params }),
+    let id = envelope.id.map(|id| Id::read(id).ok_or_else(|| malformed("`id` is neither a number nor a text")));
+    let method = envelope.method.map(|method| text(method).ok_or_else(|| malformed("`method` is no text")));
+    let params = envelope.params;
+    match (method.transpose()?, id.transpose()?) {
+        (Some(method), Some(id)) => Ok(Frame::Request { id, method, params }),
+        (Some(method), None) => Ok(Frame::Notification { method, params }),
         (None, Some(Id::Number(id))) => match (envelope.result, envelope.error) {
-            (Some(result), None) => Ok(Frame::Response { id, outcome: Ok(result) }),
-            (None, Some(error)) => Ok(Frame::Response { id, outcome: Err(error) }),
+            (Some(result), None) => Ok(Frame::Response { id, outcome: Ok(result.to_owned()) }),
+            (None, Some(error)) => {
+                let error = serde_json::from_str(error.get()).map_err(|error| malformed(&error.to_string()))?;
+                Ok(Frame::Response { id, outcome: Err(error) })
+            }
             _ => Err(malformed("neither a `method` nor exactly one of `result` and `error`")),
         },
         (None, _) => Err(malformed("neither a `method` nor the number of a call")),
@@ -97,7 +110,7 @@ pub(super) fn who_waits(line: &str) -> Option<Waiting<'_>> {
         serde_json::from_str(line).ok().filter(|outside: &Outside<'_>| outside.jsonrpc == "2.0")?;
     let id = Some(outside.id.get()).filter(|id| !is_deeper_than(0, id))?;
     match outside.method {
-        Some(_) => serde_json::from_str(id).ok().map(Waiting::They),
+        Some(_) => Id::read(outside.id).map(Waiting::They),
         None => id.parse().ok().map(Waiting::We),
     }
 }
@@ -153,7 +166,7 @@ mod tests {
             matches!(request, Ok(Frame::Request { id: Id::Number(1), method, params: Some(_) }) if method == "a.b")
         );
         let request = classify(r#"{"jsonrpc":"2.0","id":"x","method":"m","extra":[{}]}"#);
-        assert!(matches!(request, Ok(Frame::Request { id: Id::Str(_), params: None, .. })));
+        assert!(matches!(request, Ok(Frame::Request { id: Id::Text(_), params: None, .. })));
         assert!(matches!(classify(r#"{"jsonrpc":"2.0","method":"m"}"#), Ok(Frame::Notification { .. })));
         let response = classify(r#"{"jsonrpc":"2.0","id":7,"result":null}"#);
         assert!(matches!(response, Ok(Frame::Response { id: 7, outcome: Ok(raw) }) if raw.get() == "null"));

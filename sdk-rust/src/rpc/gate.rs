@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::service::Facts;
+use super::facts::Facts;
 use crate::wire::Failure;
 
 /// What is decided about a frame of the other side before anything of it is looked at but the name of its method.

@@ -1,27 +1,45 @@
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use jsonrpsee::core::server::{MethodCallback, MethodResponse};
-use jsonrpsee::types::{ErrorObjectOwned, Id, Params};
-use jsonrpsee::{ConnectionId, Extensions, Methods, RpcModule};
 use serde_json::value::RawValue;
 
+use super::encode::{refusal, reply};
+use super::facts::Facts;
 use super::gate::{Admission, Gate};
-use crate::wire::{ErrorCode, Failure, Method, Raw};
+use super::id::Id;
+use crate::wire::{ErrorCode, Failure, Method};
 
-/// The methods that one side of a session serves, and what their handlers may know of the connection.
+/// The methods that one side of a session serves, and what their handlers may know of the connection. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Service {
-    methods: Methods,
+    methods: Arc<HashMap<&'static str, Arc<Callback>>>,
     facts: Facts,
     gate: Option<Gate>,
 }
 
+type Callback = dyn Fn(&Facts, Request<'_>) -> Answer + Send + Sync;
+
+/// What is asked of a method.
+pub(super) struct Request<'a> {
+    /// Null for a notification, whose answer is thrown away.
+    pub(super) id: Id<'a>,
+    pub(super) params: Option<&'a RawValue>,
+    /// Bytes that the answer may have.
+    pub(super) longest: usize,
+}
+
+/// A frame that answers, or the work that leads to it.
+pub(super) enum Answer {
+    Now(String),
+    Later(BoxFuture<'static, String>),
+}
+
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("methods", &self.methods.method_names().collect::<Vec<_>>()).finish()
+        f.debug_struct("Service").field("methods", &self.method_names().collect::<Vec<_>>()).finish()
     }
 }
 
@@ -43,28 +61,6 @@ impl fmt::Debug for Stray {
     }
 }
 
-/// What a handler may know of the connection that a call came through: values by their type. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Facts(Arc<Extensions>);
-
-impl Facts {
-    /// The fact of this type.
-    pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.0.get::<T>().cloned()
-    }
-
-    /// As they are carried to a handler: all in one, so that a call does not copy each.
-    fn carry(&self) -> Extensions {
-        let mut carried = Extensions::new();
-        carried.insert(self.clone());
-        carried
-    }
-
-    fn carried(by: &Extensions) -> Self {
-        by.get::<Self>().cloned().unwrap_or_default()
-    }
-}
-
 impl Service {
     /// A service without methods.
     pub fn new() -> Self {
@@ -83,18 +79,14 @@ impl Service {
         F: Fn(Arc<C>, Facts, M) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<M::Reply, Failure>> + Send + 'static,
     {
-        let mut module = RpcModule::from_arc(context.clone());
-        module
-            .register_async_method(M::NAME, move |params, context, facts| {
-                let handler = handler.clone();
-                async move {
-                    handler(context, Facts::carried(&facts), read_params(&params)?)
-                        .await
-                        .map_err(ErrorObjectOwned::from)
-                }
-            })
-            .expect("the name is new in this module");
-        self.methods.merge(module).expect("a method stands in a table once");
+        let context = context.clone();
+        self.add(M::NAME, move |facts, Request { id, params, longest }| match read_params::<M>(params) {
+            Err(failure) => Answer::Now(refusal(&id, failure)),
+            Ok(params) => {
+                let (id, work) = (id.into_owned(), handler(context.clone(), facts.clone(), params));
+                Answer::Later(async move { reply(&id, work.await, longest) }.boxed())
+            }
+        });
         self
     }
 
@@ -110,13 +102,11 @@ impl Service {
         C: Send + Sync + 'static,
         F: Fn(&C, Facts, M) -> Result<M::Reply, Failure> + Clone + Send + Sync + 'static,
     {
-        let mut module = RpcModule::from_arc(context.clone());
-        module
-            .register_method(M::NAME, move |params, context, facts| {
-                handler(context, Facts::carried(facts), read_params(&params)?).map_err(ErrorObjectOwned::from)
-            })
-            .expect("the name is new in this module");
-        self.methods.merge(module).expect("a method stands in a table once");
+        let context = context.clone();
+        self.add(M::NAME, move |facts, Request { id, params, longest }| {
+            let outcome = read_params::<M>(params).and_then(|params| handler(&context, facts.clone(), params));
+            Answer::Now(reply(&id, outcome, longest))
+        });
         self
     }
 
@@ -126,14 +116,16 @@ impl Service {
     /// As [`on`](Self::on).
     #[must_use]
     pub fn with(mut self, other: Service) -> Self {
-        self.methods.merge(other.methods).expect("a method stands in a table once");
+        for (name, callback) in &*other.methods {
+            self.insert(name, callback.clone());
+        }
         self
     }
 
     /// Tells the handlers something about the connection.
     #[must_use]
     pub fn fact<T: Clone + Send + Sync + 'static>(mut self, fact: T) -> Self {
-        Arc::make_mut(&mut self.facts.0).insert(fact);
+        self.facts.insert(fact);
         self
     }
 
@@ -152,53 +144,43 @@ impl Service {
 
     /// The names of the methods.
     pub fn method_names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.methods.method_names()
+        self.methods.keys().copied()
     }
 
     /// What is to be done about a frame. Without a method, it is an answer that nobody waits for.
     pub(super) fn admit(&self, method: Option<&str>) -> Admission {
         let Some(gate) = &self.gate else { return Admission::default() };
-        let known = method.and_then(|method| self.methods.method_with_name(method));
-        gate.admit(&self.facts, known.map(|(name, _)| name))
+        let known = method.and_then(|method| self.methods.get_key_value(method));
+        gate.admit(&self.facts, known.map(|(name, _)| *name))
     }
 
-    /// Starts to answer. `id` is null for a notification, whose answer is thrown away.
-    pub(super) fn answer(&self, id: Id<'_>, method: &str, params: Option<&RawValue>, max_response: usize) -> Answer {
-        let params = Params::new(params.map(RawValue::get));
-        match self.methods.method(method) {
-            Some(MethodCallback::Sync(callback)) => {
-                Answer::Now(callback(id, params, max_response, self.facts.carry()).into_json())
+    /// Starts to answer.
+    pub(super) fn answer(&self, method: &str, request: Request<'_>) -> Answer {
+        match self.methods.get(method) {
+            Some(callback) => callback(&self.facts, request),
+            None => {
+                let message = format!("there is no method `{}` here", printable(method));
+                Answer::Now(refusal(&request.id, Failure::new(ErrorCode::UnknownMethod, message)))
             }
-            Some(MethodCallback::Async(callback)) => Answer::Later(
-                callback(id.into_owned(), params.into_owned(), ConnectionId(0), max_response, self.facts.carry())
-                    .map(MethodResponse::into_json)
-                    .boxed(),
-            ),
-            _ => Answer::Now(refusal(
-                id,
-                Failure::new(ErrorCode::UnknownMethod, format!("there is no method `{}` here", printable(method))),
-            )),
         }
     }
+
+    fn add(&mut self, name: &'static str, callback: impl Fn(&Facts, Request<'_>) -> Answer + Send + Sync + 'static) {
+        self.insert(name, Arc::new(callback));
+    }
+
+    fn insert(&mut self, name: &'static str, callback: Arc<Callback>) {
+        let before = Arc::make_mut(&mut self.methods).insert(name, callback);
+        assert!(before.is_none(), "a method stands in a table once: {name}");
+    }
 }
 
-/// An answer, or the work that leads to it.
-pub(super) enum Answer {
-    Now(Raw),
-    Later(BoxFuture<'static, Raw>),
-}
-
-/// The answer that refuses.
-pub(super) fn refusal(id: Id<'_>, failure: Failure) -> Raw {
-    MethodResponse::error(id, ErrorObjectOwned::from(failure)).into_json()
-}
-
-fn read_params<M: Method>(params: &Params<'_>) -> Result<M, ErrorObjectOwned> {
-    let text = params.as_str().unwrap_or("{}");
+fn read_params<M: Method>(params: Option<&RawValue>) -> Result<M, Failure> {
+    let text = params.map_or("{}", RawValue::get);
     // An array would be read as the fields in order; the wires name their parameters.
     let read = if text.starts_with('{') { serde_json::from_str(text) } else { serde_json::from_str("{") };
     read.map_err(|error| {
-        Failure::new(ErrorCode::InvalidInput, format!("`{}` does not take these parameters: {error}", M::NAME)).into()
+        Failure::new(ErrorCode::InvalidInput, format!("`{}` does not take these parameters: {error}", M::NAME))
     })
 }
 

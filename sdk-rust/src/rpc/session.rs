@@ -3,30 +3,32 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::deadline::Deadline;
-use super::encode::{encode, to_line};
+use super::encode::{encode, refusal};
 use super::error::{CallError, Ended};
 use super::frame::{Frame, NotAFrame, Waiting, classify, who_waits};
 use super::gate::Admission;
+use super::handlers::Handlers;
 use super::heard::Heard;
+use super::id::Id;
 use super::line::next_line;
+use super::outbox::{Gone, Outbox};
 use super::pace::Pace;
 use super::pending::Pending;
-use super::service::{Answer, Service, Stray, refusal};
+use super::service::{Answer, Request, Service, Stray};
 use super::{Limit, Line, LineCodec, LineError};
 use crate::wire::{ErrorCode, Failure, Method};
 
-/// Frames that may wait to be written. The bytes are bounded apart, by [`Limits::outgoing`].
-const OUTGOING_FRAMES: usize = 256;
+/// Frames that are read before those that came with them are worked on.
+const READ_BATCH: usize = 128;
 
-/// Frames that are written between two flushes, at the most.
-const WRITE_BATCH: usize = 64;
+/// Bytes that are written under one time limit.
+const PIECE: usize = 256 * 1024;
 
 /// What a session takes and holds, at the most.
 #[derive(Debug, Clone)]
@@ -61,8 +63,7 @@ pub struct Session {
 #[derive(Debug)]
 struct Shared {
     pending: Pending,
-    outgoing: mpsc::Sender<Outgoing>,
-    budget: Arc<Semaphore>,
+    outbox: Outbox,
     limits: Limits,
     /// Bytes of a frame that the other side takes, as far as it has said so.
     theirs: Limit,
@@ -72,13 +73,6 @@ struct Shared {
     cancel: CancellationToken,
     drain: CancellationToken,
     ended: CancellationToken,
-}
-
-/// A frame that waits to be written, with its share of the budget.
-#[derive(Debug)]
-struct Outgoing {
-    frame: String,
-    _budget: OwnedSemaphorePermit,
 }
 
 impl Session {
@@ -95,11 +89,9 @@ impl Session {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        let (outgoing, queue) = mpsc::channel(OUTGOING_FRAMES);
         let shared = Arc::new(Shared {
             pending: Pending::default(),
-            outgoing,
-            budget: Arc::new(Semaphore::new(limits.outgoing)),
+            outbox: Outbox::new(limits.outgoing),
             limits,
             theirs: Limit::new(usize::MAX),
             heard: Arc::default(),
@@ -109,7 +101,7 @@ impl Session {
             ended: CancellationToken::new(),
         });
         let session = Self { shared: shared.clone() };
-        (session, run(shared, reader, writer, queue, stray))
+        (session, run(shared, reader, writer, stray))
     }
 
     /// Calls a method of the other side. There is no time limit: dropping the future forgets the call.
@@ -118,7 +110,7 @@ impl Session {
         let mut waiting = self.shared.pending.begin().ok_or(CallError::Closed)?;
         let frame = encode(Some(waiting.id), params);
         self.shared.check_size(method, &frame)?;
-        self.shared.send(frame).await.map_err(|Gone| CallError::Closed)?;
+        self.shared.outbox.send(&frame).await.map_err(|Gone| CallError::Closed)?;
         let answer = (&mut waiting.answer).await.map_err(|_| CallError::Lost { method })?;
         let raw = answer.map_err(|error| CallError::Refused(error.into()))?;
         serde_json::from_str(raw.get()).map_err(|source| CallError::Nonsense { method, source })
@@ -150,13 +142,13 @@ impl Session {
     pub async fn notify<M: Method>(&self, params: &M) -> Result<(), CallError> {
         let frame = encode(None, params);
         self.shared.check_size(M::NAME, &frame)?;
-        self.shared.send(frame).await.map_err(|Gone| CallError::Closed)
+        self.shared.outbox.send(&frame).await.map_err(|Gone| CallError::Closed)
     }
 
     /// As [`notify`](Self::notify), from where nothing can be awaited. What finds no room is dropped: only for what
     /// can be lost. Returns whether there was room.
     pub fn try_notify<M: Method>(&self, params: &M) -> bool {
-        self.shared.try_send(encode(None, params))
+        self.shared.outbox.try_send(&encode(None, params)).is_ok()
     }
 
     /// Serves other methods from the next frame on. Nothing is served any more once the session has ended.
@@ -215,9 +207,6 @@ impl Session {
     }
 }
 
-/// The session has ended.
-struct Gone;
-
 impl Shared {
     /// Bytes of a frame that may be sent.
     fn longest(&self) -> usize {
@@ -227,32 +216,6 @@ impl Shared {
     fn check_size(&self, method: &'static str, frame: &str) -> Result<(), CallError> {
         let limit = self.longest();
         if frame.len() > limit { Err(CallError::TooLarge { method, size: frame.len(), limit }) } else { Ok(()) }
-    }
-
-    /// Waits for room, then queues. Cancel-safe: a frame is queued whole or not at all.
-    async fn send(&self, frame: String) -> Result<(), Gone> {
-        let share = self.share(&frame);
-        let work = async {
-            let budget = self.budget.clone().acquire_many_owned(share).await.map_err(|_| Gone)?;
-            self.outgoing.send(Outgoing { frame, _budget: budget }).await.map_err(|_| Gone)
-        };
-        tokio::select! {
-            biased;
-            () = self.ended.cancelled() => Err(Gone),
-            sent = work => sent,
-        }
-    }
-
-    fn try_send(&self, frame: String) -> bool {
-        let share = self.share(&frame);
-        // A full or closed queue: the caller has said that it can be lost.
-        let budget = self.budget.clone().try_acquire_many_owned(share);
-        budget.is_ok_and(|budget| self.outgoing.try_send(Outgoing { frame, _budget: budget }).is_ok())
-    }
-
-    /// A frame larger than the whole budget takes all of it, and so goes alone.
-    fn share(&self, frame: &str) -> u32 {
-        u32::try_from(frame.len().clamp(1, self.limits.outgoing)).unwrap_or(u32::MAX)
     }
 
     /// Lets the other side wait, unless the session is to end.
@@ -272,15 +235,15 @@ impl Shared {
     }
 }
 
-async fn run<R, W>(shared: Arc<Shared>, reader: R, writer: W, queue: mpsc::Receiver<Outgoing>, stray: Stray) -> Ended
+async fn run<R, W>(shared: Arc<Shared>, reader: R, writer: W, stray: Stray) -> Ended
 where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    let handlers = TaskTracker::new();
+    let handlers = Handlers::default();
     // The writer has a token of its own: it outlives the reader until the last answers are out.
     let stop_writing = CancellationToken::new();
-    let writing = write(writer, queue, shared.limits.stall, stop_writing.clone());
+    let writing = write(&shared, writer, &stop_writing);
     let reading = async {
         let ended = read(&shared, reader, &handlers, &stray).await;
         // Answers under way are still written if the end was wished for; a lost connection ends the work.
@@ -288,18 +251,20 @@ where
             shared.cancel.cancel();
         }
         handlers.close();
-        tokio::select! {
-            biased;
-            () = shared.cancel.cancelled() => {}
-            () = handlers.wait() => {}
-        }
-        stop_writing.cancel();
         ended
     };
+    let working = shared.cancel.run_until_cancelled(handlers.run());
     let ended = {
-        tokio::pin!(reading, writing);
+        tokio::pin!(writing);
+        // Order: what was read is worked on, and what that has come to is written, each time that the task is woken.
+        let serving = async {
+            let (ended, _) = tokio::join!(biased; reading, working);
+            stop_writing.cancel();
+            ended
+        };
         tokio::select! {
-            ended = &mut reading => {
+            biased;
+            ended = serving => {
                 // What is queued is written, for as long as the other side reads.
                 let _ = timeout(shared.limits.stall, writing).await;
                 ended
@@ -307,29 +272,39 @@ where
             failed = &mut writing => failed.map_or_else(|ended| ended, |()| Ended::Cancelled),
         }
     };
-    // Order: first nobody can add work, then those who wait are told, then the work under way is dropped and joined.
+    // Order: nobody can add work, and the work under way was dropped; then those who wait are told.
     shared.ended.cancel();
     shared.cancel.cancel();
+    shared.outbox.close();
     shared.pending.close();
-    handlers.close();
-    handlers.wait().await;
     // Handlers often know the session that they serve: what holds itself would never go.
     *shared.service.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     ended
 }
 
-async fn read<R>(shared: &Arc<Shared>, reader: R, handlers: &TaskTracker, stray: &Stray) -> Ended
+async fn read<R>(shared: &Arc<Shared>, reader: R, handlers: &Handlers, stray: &Stray) -> Ended
 where
     R: AsyncRead + Unpin,
 {
     let reader = Heard { reader, heard: shared.heard.clone() };
     let mut frames = FramedRead::new(reader, LineCodec::new(shared.limits.frame.clone()));
     let mut pace = Pace::new();
+    // Waited for once, not again at each frame.
+    let stopped = async {
+        tokio::select! { () = shared.cancel.cancelled() => {}, () = shared.drain.cancelled() => {} }
+    };
+    tokio::pin!(stopped);
+    let mut count = 0;
     loop {
+        count += 1;
+        if count % READ_BATCH == 0 {
+            yield_now().await;
+        }
+        if shared.cancel.is_cancelled() || shared.drain.is_cancelled() {
+            return Ended::Cancelled;
+        }
         let line = tokio::select! {
             biased;
-            () = shared.cancel.cancelled() => return Ended::Cancelled,
-            () = shared.drain.cancelled() => return Ended::Cancelled,
             // Cancel-safe: what was read stays in the buffer of `frames`.
             line = next_line(&mut frames) => match line {
                 Some(Ok(line)) => line,
@@ -342,6 +317,7 @@ where
                 }
                 None => return Ended::Closed,
             },
+            () = &mut stopped => return Ended::Cancelled,
         };
         shared.heard.fetch_add(1, Ordering::Relaxed);
         crate::kill_point!("rpc.received");
@@ -365,28 +341,24 @@ where
                     let busy = || format!("{most} requests are under way on this connection, that is the limit");
                     (handlers.len() >= most).then(|| Failure::busy(busy()))
                 });
+                let longest = shared.longest();
                 let answer = match refused {
-                    Some(failure) => Answer::Now(refusal(id, failure)),
-                    None => service.answer(id, &method, params, shared.longest()),
+                    Some(failure) => Answer::Now(refusal(&id, failure)),
+                    None => service.answer(&method, Request { id, params, longest }),
                 };
                 match answer {
                     Answer::Now(answer) => {
-                        if shared.send(to_line(answer)).await.is_err() {
+                        if shared.outbox.send(&answer).await.is_err() {
                             return Ended::Cancelled;
                         }
                     }
                     Answer::Later(work) => {
                         let shared = shared.clone();
-                        handlers.spawn(async move {
-                            tokio::select! {
-                                biased;
-                                // Dropping the work is what cancels it.
-                                () = shared.cancel.cancelled() => {}
-                                answer = work => {
-                                    crate::kill_point!("rpc.before-answer");
-                                    let _ = shared.send(to_line(answer)).await;
-                                }
-                            }
+                        handlers.add(async move {
+                            let answer = work.await;
+                            crate::kill_point!("rpc.before-answer");
+                            // The session has ended: nobody waits for it any more.
+                            let _ = shared.outbox.send(&answer).await;
                         });
                     }
                 }
@@ -396,15 +368,12 @@ where
             Ok(Frame::Notification { method, params }) => {
                 let service = shared.service();
                 let Admission { refusal: refused, rest } = service.admit(Some(&method));
+                let request = Request { id: Id::Null, params, longest: shared.longest() };
                 if refused.is_none()
-                    && let Answer::Later(work) =
-                        service.answer(jsonrpsee::types::Id::Null, &method, params, shared.longest())
+                    && let Answer::Later(work) = service.answer(&method, request)
                     && handlers.len() < shared.limits.in_flight.get()
                 {
-                    let cancel = shared.cancel.clone();
-                    handlers.spawn(async move {
-                        cancel.run_until_cancelled(work).await;
-                    });
+                    handlers.add(async move { _ = work.await });
                 }
                 shared.rest(rest).await;
             }
@@ -425,7 +394,7 @@ where
                         }
                         Some(Waiting::They(id)) => {
                             let failure = Failure::new(ErrorCode::InvalidInput, format!("the request is {error}"));
-                            if shared.send(refusal(id, failure).get().to_owned()).await.is_err() {
+                            if shared.outbox.send(&refusal(&id, failure)).await.is_err() {
                                 return Ended::Cancelled;
                             }
                         }
@@ -441,55 +410,42 @@ where
 }
 
 async fn refuse_and_close(shared: &Shared, failure: Failure) {
-    let answer = refusal(jsonrpsee::types::Id::Null, failure);
     // The other side is gone already: then there is nobody to tell.
-    let _ = shared.send(answer.get().to_owned()).await;
+    let _ = shared.outbox.send(&refusal(&Id::Null, failure)).await;
 }
 
-async fn write<W>(
-    mut writer: W,
-    mut queue: mpsc::Receiver<Outgoing>,
-    stall: Duration,
-    stop: CancellationToken,
-) -> Result<(), Ended>
+async fn write<W>(shared: &Shared, mut writer: W, stop: &CancellationToken) -> Result<(), Ended>
 where
     W: AsyncWrite + Unpin,
 {
-    let (mut batch, mut bytes) = (Vec::new(), Vec::new());
+    let (mut lines, stall) = (Vec::new(), shared.limits.stall);
+    let stopped = stop.cancelled();
+    tokio::pin!(stopped);
     loop {
-        if queue.is_empty() {
-            // Whoever is idle holds nothing: there may be thousands of sessions.
-            (batch, bytes) = (Vec::new(), Vec::new());
-        }
-        let count = tokio::select! {
-            // Queue first: what is there is written before the stop is obeyed.
+        let share = tokio::select! {
+            // What waits first: it is written before the stop is obeyed.
             biased;
-            // `recv_many` is cancel-safe.
-            count = queue.recv_many(&mut batch, WRITE_BATCH) => count,
-            () = stop.cancelled() => 0,
-        };
-        if count == 0 {
-            let _ = timeout(stall, writer.shutdown()).await;
-            return Ok(());
-        }
-        bytes.clear();
-        for outgoing in &batch {
-            bytes.extend_from_slice(outgoing.frame.as_bytes());
-            bytes.push(b'\n');
-        }
-        let work = async {
-            writer.write_all(&bytes).await?;
-            writer.flush().await
+            share = shared.outbox.take(&mut lines) => share,
+            () = &mut stopped => {
+                let _ = timeout(stall, writer.shutdown()).await;
+                return Ok(());
+            }
         };
         crate::kill_point!("rpc.before-send");
-        match timeout(stall, work).await {
-            Ok(Ok(())) => crate::kill_point!("rpc.sent"),
-            Ok(Err(error)) => return Err(Ended::Write(error)),
-            Err(_) => return Err(Ended::Stalled(stall)),
+        for piece in lines.chunks(PIECE) {
+            let work = async {
+                writer.write_all(piece).await?;
+                writer.flush().await
+            };
+            match timeout(stall, work).await {
+                Ok(written) => written.map_err(Ended::Write)?,
+                Err(_) => return Err(Ended::Stalled(stall)),
+            }
         }
-        // Only now is the budget given back.
-        batch.clear();
-        bytes.shrink_to(64 * 1024);
+        crate::kill_point!("rpc.sent");
+        // Only now is there room for more.
+        shared.outbox.give_back(share);
+        lines.shrink_to(64 * 1024);
     }
 }
 

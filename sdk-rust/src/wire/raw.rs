@@ -23,11 +23,20 @@ pub(super) fn is_zero(number: &u64) -> bool {
 /// where they enter. Inside a string a line break cannot occur unescaped, so that nothing but white space
 /// changes.
 pub fn one_line(raw: Raw) -> Raw {
-    if memchr::memchr2(b'\n', b'\r', raw.get().as_bytes()).is_none() {
+    if !has_breaks(raw.get()) {
         return raw;
     }
-    let text = raw.get().replace(['\n', '\r'], " ");
+    let text = without_breaks(raw.get().to_owned());
     RawValue::from_string(text).expect("white space between the tokens of JSON is JSON")
+}
+
+/// As [`one_line`], of a text that is known to be JSON.
+pub(crate) fn without_breaks(text: String) -> String {
+    if has_breaks(&text) { text.replace(['\n', '\r'], " ") } else { text }
+}
+
+fn has_breaks(text: &str) -> bool {
+    memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::rpc::{Facts, pair};
@@ -170,6 +171,32 @@ async fn a_call_given_up_costs_nothing() {
     let failure = left.call_within(Duration::from_millis(1), &Hang {}).await.unwrap_err();
     assert_eq!(failure.code, ErrorCode::TimedOut);
     assert_eq!(left.waiting_calls(), 0);
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_costs_only_itself() {
+    let service = service(&Arc::default()).on(&Arc::new(()), |_, _, _: Hello| async { panic!("as it is meant to") });
+    let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let ((left, run_left), (_right, run_right)) = pair(Service::new(), service, &Limits::default(), &cancel);
+    tasks.spawn(run_left);
+    tasks.spawn(run_right);
+    let call = Hello {};
+    let call = left.call(&call);
+    tokio::pin!(call);
+    assert!(futures::poll!(&mut call).is_pending());
+    assert_eq!(left.call(&Echo { value: raw("1") }).await.unwrap().get(), "1");
+    assert!(futures::poll!(&mut call).is_pending());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_refused_and_the_session_goes_on() {
+    let limits = Limits { frame: Limit::new(200), ..Limits::default() };
+    let Running { left, right, .. } = start(&limits);
+    right.set_longest(100);
+    let value = raw(&format!("\"{}\"", "x".repeat(100)));
+    let Err(CallError::Refused(failure)) = left.call(&Echo { value }).await else { panic!("not refused") };
+    assert_eq!(failure.code, ErrorCode::TooLarge);
+    assert!(left.call(&Echo { value: raw("1") }).await.is_ok());
 }
 
 #[tokio::test]
