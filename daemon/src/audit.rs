@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +57,22 @@ pub(crate) struct Audit {
 #[derive(Debug, Clone)]
 pub(crate) struct Fact(AuditFact);
 
+/// A fact that comes again and again: of a thousand calls, each costs no more than a count.
+#[derive(Debug)]
+pub(crate) struct Again {
+    fact: Fact,
+    // Of what has not been written yet. The times are written before it is listed, under the lock of the list.
+    count: AtomicU64,
+    first: AtomicI64,
+    last: AtomicI64,
+}
+
+impl Again {
+    pub(crate) fn new(fact: Fact) -> Arc<Self> {
+        Arc::new(Self { fact, count: AtomicU64::new(0), first: AtomicI64::new(0), last: AtomicI64::new(0) })
+    }
+}
+
 impl Audit {
     pub(crate) fn new(store: Store) -> Self {
         let (flush, flushes) = mpsc::channel(FLUSHES);
@@ -72,13 +89,31 @@ impl Audit {
         let Waiting { facts, some, full } = &*self.waiting;
         let different = {
             let mut facts = facts.lock().unwrap_or_else(PoisonError::into_inner);
-            facts.count(Timestamp::now().as_millisecond(), fact.0, 1);
+            let now = Timestamp::now().as_millisecond();
+            facts.count((now, now), fact.0, 1);
             facts.counted.len()
         };
         some.notify_one();
         if different >= BATCH {
             full.notify_one();
         }
+    }
+
+    /// As [`record`](Self::record), of what comes again and again.
+    pub(crate) fn record_again(&self, again: &Arc<Again>) {
+        let now = Timestamp::now().as_millisecond();
+        again.last.store(now, Ordering::Relaxed);
+        if again.count.fetch_add(1, Ordering::Relaxed) > 0 {
+            // It waits to be written.
+            return;
+        }
+        let Waiting { facts, some, .. } = &*self.waiting;
+        {
+            let mut facts = facts.lock().unwrap_or_else(PoisonError::into_inner);
+            again.first.store(now, Ordering::Relaxed);
+            facts.again.push(again.clone());
+        }
+        some.notify_one();
     }
 
     /// What was recorded, up to this moment.
@@ -157,6 +192,8 @@ struct Waiting {
 struct Facts {
     /// When first, when last, how often.
     counted: HashMap<AuditFact, (i64, i64, u64)>,
+    /// Each of them is here once.
+    again: Vec<Arc<Again>>,
     variety: Variety,
     dropped: u64,
 }
@@ -217,17 +254,22 @@ impl Writer {
 }
 
 impl Facts {
-    fn count(&mut self, time: i64, mut fact: AuditFact, times: u64) {
-        self.variety.limit(time, &mut fact);
+    fn count(&mut self, (first, last): (i64, i64), mut fact: AuditFact, times: u64) {
+        self.variety.limit(last, &mut fact);
         if self.counted.len() >= WAITING && !self.counted.contains_key(&fact) {
             self.dropped += times;
             return;
         }
-        let (_, last, count) = self.counted.entry(fact).or_insert((time, time, 0));
-        (*last, *count) = ((*last).max(time), *count + times);
+        let counted = self.counted.entry(fact).or_insert((first, last, 0));
+        *counted = (counted.0.min(first), counted.1.max(last), counted.2 + times);
     }
 
     fn take(&mut self) -> Vec<AuditRow> {
+        for again in std::mem::take(&mut self.again) {
+            let times = again.count.swap(0, Ordering::Relaxed);
+            let (first, last) = (again.first.load(Ordering::Relaxed), again.last.load(Ordering::Relaxed));
+            self.count((first, last), again.fact.0.clone(), times);
+        }
         let row = |(fact, (first, last, count))| AuditRow { first, last, count, fact };
         let mut rows: Vec<AuditRow> = self.counted.drain().map(row).collect();
         rows.sort_by_key(|row| row.first);
@@ -295,24 +337,33 @@ mod tests {
         audit.record(Fact::allowed("second"));
         let told = audit.list(ListAudit { limit: Some(1), ..ListAudit::default() }).await.unwrap();
         assert_eq!(told[0].what, "second", "who asks sees everything");
+        let again = Again::new(Fact::allowed("again"));
+        audit.record_again(&again);
+        let counted = async || {
+            let told = audit.list(ListAudit::default()).await.unwrap();
+            told.iter().filter(|entry| entry.what == "again").map(|entry| entry.count).sum::<u64>()
+        };
+        assert_eq!(counted().await, 1);
+        audit.record_again(&again);
+        audit.record_again(&again);
         audit.record(Fact::allowed("last"));
         audit.close().await;
         assert!(written("last").await);
-        assert_eq!(audit.list(ListAudit::default()).await.unwrap().len(), 3, "it can still be read");
+        assert_eq!(counted().await, 3, "it can still be read");
     }
 
     #[test]
     fn a_flood_takes_one_place_and_what_finds_none_is_counted() {
         let mut facts = Facts::default();
         for time in 0..100_000 {
-            facts.count(time, Fact::refused("connect", "penalty").0, 1);
+            facts.count((time, time), Fact::refused("connect", "penalty").0, 1);
         }
         let rows = facts.take();
         assert_eq!((rows.len(), rows[0].first, rows[0].last, rows[0].count), (1, 0, 99_999, 100_000));
         for n in 0..WAITING + 3 {
-            facts.count(0, Fact::allowed("session.authenticate").subject(n).0, 1);
+            facts.count((0, 0), Fact::allowed("session.authenticate").subject(n).0, 1);
         }
-        facts.count(0, Fact::allowed("session.authenticate").subject(0).0, 1);
+        facts.count((0, 0), Fact::allowed("session.authenticate").subject(0).0, 1);
         let rows = facts.take();
         let last = rows.last().expect("the count of those that found no room");
         assert_eq!((rows.len(), last.fact.what.as_str(), last.count), (WAITING + 1, "audit", 3));

@@ -151,22 +151,24 @@ fn admit(parts: &Parts, facts: &Facts, method: Option<&'static str>) -> Admissio
 fn allow(
     parts: &Parts,
     facts: &Facts,
-    method: &str,
+    method: &'static str,
     action: &ActionName,
     operation: &Operation<'_>,
 ) -> Result<Arc<Caller>, Failure> {
     let caller: Arc<Caller> = fact(facts)?;
-    let decided = decide(&caller, operation);
-    let fact = match &decided {
-        Ok(()) => Fact::allowed(method).subject(action),
+    match decide(&caller, operation) {
+        Ok(()) => {
+            caller.audit_allowed(&parts.audit, method, action);
+            Ok(caller)
+        }
         Err(failure) => {
             let refused = Fact::refused(method, failure.code.name());
             // What somebody may not do is written down only if it is a name of ours.
-            if parts.actions.has(action) { refused.subject(action) } else { refused }
+            let refused = if parts.actions.has(action) { refused.subject(action) } else { refused };
+            parts.audit.record(caller.sign(refused));
+            Err(failure)
         }
-    };
-    parts.audit.record(caller.sign(fact));
-    decided.map(|()| caller)
+    }
 }
 
 fn decide(caller: &Caller, operation: &Operation<'_>) -> Result<(), Failure> {
@@ -266,7 +268,9 @@ async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Perfo
         cause,
         begin: None,
     };
-    parts.calls.run(caller.session, call, parts.actions.perform(local)).await.map_err(for_a_peer)
+    // Apart, so that it is not moved with what is around it.
+    let work = Box::pin(parts.actions.perform(local));
+    parts.calls.run(caller.session, call, work).await.map_err(for_a_peer)
 }
 
 /// Why a plugin cannot be run names files of this instance, and what it printed may be anything: that is for its owner,

@@ -7,7 +7,7 @@ use coattail::wire::{ErrorCode, Failure, Method as _, PROTOCOL, SOFTWARE};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::caller::Caller;
+use super::caller::{Allowed, Caller};
 use super::handshake::{HandshakeError, check_version, decode_identity, decode_nonce, decode_proof, encode, new_nonce};
 use super::proof::{NONCE, Transcript};
 use super::registry::Sessions;
@@ -215,7 +215,8 @@ impl Doorkeeper {
         transcript.check_client(&identity, claims.id, &decode_proof(proof)?).map_err(|_| HandshakeError::Proof)?;
         let evidence = self.sessions.admit(&claims, &identity, former, self.remote.ip()).await?;
         let rate = self.sessions.rates().enter(claims.issuer, claims.id).map_err(HandshakeError::Refused)?;
-        Ok(Caller { session: SessionId::new(), identity, evidence, claims: Some(Arc::new(claims)), rate })
+        let (session, claims) = (SessionId::new(), Some(Arc::new(claims)));
+        Ok(Caller { session, identity, evidence, claims, rate, allowed: Allowed::default() })
     }
 
     /// Holds it against a stranger that it spoke nonsense.

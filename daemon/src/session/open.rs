@@ -5,7 +5,7 @@ use coattail::rpc::{Limit, Limits, Service, Session, Stray};
 use coattail::wire::peer::{Authenticate, Hello, Rotation, Whereabouts};
 use coattail::wire::{ErrorCode, Failure, PROTOCOL, SOFTWARE};
 
-use super::caller::Caller;
+use super::caller::{Allowed, Caller};
 use super::handshake::{HandshakeError, check_version, decode_identity, decode_nonce, decode_proof, encode, new_nonce};
 use super::proof::Transcript;
 use super::registry::Sessions;
@@ -87,7 +87,8 @@ async fn log_in(sessions: &Sessions, target: &Target, connection: Connection) ->
     let source = Source::Network(remote.ip().to_canonical());
     let evidence = Evidence::new(source, Some(identity.clone()));
     let rate = sessions.rates().enter(identity.issuer(), target.token_id).map_err(HandshakeError::Refused)?;
-    let caller = Arc::new(Caller { session: SessionId::new(), identity, evidence, claims: None, rate });
+    let (id, allowed) = (SessionId::new(), Allowed::default());
+    let caller = Arc::new(Caller { session: id, identity, evidence, claims: None, rate, allowed });
     let service = sessions.service().ok_or(HandshakeError::Stopping)?;
     session.serve(service.fact(caller.clone()).fact(session.clone()));
     session.raise_limits(settings.frame, settings.in_flight);
