@@ -65,11 +65,12 @@ impl Actions {
             return Ok(Performed { result, publication: None, publication_error: None });
         }
         let payload = result.clone().unwrap_or_else(null);
-        let (publication, publication_error) =
-            match self.publisher.publish(action, payload, Terms::default(), cause).await {
-                Ok(published) => (Some(published), None),
-                Err(failure) => (None, Some(failure.to_string())),
-            };
+        // Apart, so that what is not published does not carry the room that it needs.
+        let publish = Box::pin(self.publisher.publish(action, payload, Terms::default(), cause));
+        let (publication, publication_error) = match publish.await {
+            Ok(published) => (Some(published), None),
+            Err(failure) => (None, Some(failure.to_string())),
+        };
         Ok(Performed { result, publication, publication_error })
     }
 

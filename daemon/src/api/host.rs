@@ -134,11 +134,12 @@ async fn perform(parts: &Parts, facts: &Facts, request: Perform) -> Result<Perfo
             let (caller, begin) = (None, None);
             let local =
                 LocalCall { call, action, input, publish, caller, timeout, start_timeout, follower, cause, begin };
-            parts.calls.run(session, call, parts.actions.perform(local)).await?
+            // Apart, so that it is not moved with what is around it.
+            parts.calls.run(session, call, Box::pin(parts.actions.perform(local))).await?
         }
         Some(peer) => {
             let remote = RemoteCall { call, action, input, publish, timeout, start_timeout, cause, follower };
-            parts.calls.run(session, call, parts.remote.perform(peer, remote)).await?
+            parts.calls.run(session, call, Box::pin(parts.remote.perform(peer, remote))).await?
         }
     };
     let coattail::wire::peer::Performed { result, publication, publication_error } = performed;

@@ -129,7 +129,7 @@ impl Job {
 /// Until when a call is wanted.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    pub(super) id: PluginId,
+    pub(super) id: Arc<PluginId>,
     pub(super) deadline: Deadline,
     /// If the limit starts only when the call's turn has come: tells that it has.
     pub(super) begins: Option<oneshot::Receiver<()>>,

@@ -19,6 +19,7 @@ use super::call::{Answer, Begin, Begun, Job, Outcome, Wanted};
 use super::pool::{Change, Pool};
 use super::spare::Spares;
 use super::spec::{Fingerprint, Found, Spec, Unusable};
+use super::work::Work;
 use super::{PerformCall, PluginId, ReceiveCall, Settings, Tap, discover};
 use crate::config::RetrySchedule;
 use crate::feeds::{Sink, Speaker};
@@ -295,7 +296,7 @@ impl Plugins {
         let cancel = cancel.child_token();
         let _guard = cancel.clone().drop_guard();
         let (answer, wait) = oneshot::channel();
-        let pool = {
+        let (pool, work) = {
             // Under the lock nobody can stop in between: a call is refused, or waited for.
             let mut pools = shared.pools();
             if shared.stopping.is_cancelled() {
@@ -308,12 +309,12 @@ impl Plugins {
             let (closing, begun) = (shared.closing.clone(), Begun::default());
             let answer = Answer::new(answer, place, begun.clone());
             let (begin, begins) = begin.map(Begin::announced).unzip();
-            let wanted = Wanted { id: id.clone(), deadline, begins, start, begun, cancel, closing };
-            shared.calls.spawn(pool.clone().handle(turn, begin, job, wanted.ended(), answer, ran.clone()));
-            pool
+            let wanted = Wanted { id: spec.id.clone(), deadline, begins, start, begun, cancel, closing };
+            let work = pool.clone().handle(turn, begin, job, wanted, answer, ran.clone());
+            (pool, Work::new(work, &shared.calls))
         };
-        let lost = |_| Err(Failure::new(ErrorCode::Internal, "a call ended without an answer"));
-        let outcome = match (wait.await.unwrap_or_else(lost), ran.get()) {
+        let lost = || Err(Failure::new(ErrorCode::Internal, "a call ended without an answer"));
+        let outcome = match (work.until(wait).await.unwrap_or_else(lost), ran.get()) {
             // As the version says that has done it.
             (Ok(output), Some(spec)) if id.kind == Kind::Action => spec.schemas.check_output(&id, output).await,
             (outcome, _) => outcome,

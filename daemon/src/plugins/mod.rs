@@ -35,6 +35,7 @@ mod tree;
 mod trial;
 mod venv;
 mod version;
+mod work;
 mod worker;
 
 pub use call::{Begin, PerformCall, ReceiveCall};

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use coattail::id::CallId;
 use coattail::rpc::{CallError, Ended, Limit, Limits, Service, Session, Stray};
 use coattail::wire::plugin::{Cancel, Initialize, Initialized, Shutdown};
 use coattail::wire::{ErrorCode, Failure, PROTOCOL, SOFTWARE};
@@ -331,21 +332,18 @@ impl Lease {
                 if matches!(reply, Err(CallError::Closed)) {
                     return Sent::No;
                 }
-                let is_lost = matches!(reply, Err(CallError::Lost { .. }));
-                answer.give(worker.judge(reply).await);
-                if is_lost {
+                if matches!(reply, Err(CallError::Lost { .. })) {
+                    // Apart, as is what follows: the calls that go well do not carry the room that it needs.
+                    answer.give(Err(Box::pin(worker.lost()).await));
                     return Sent::Unanswered;
                 }
+                answer.give(worker.judge(reply));
                 worker.done.fetch_add(1, Ordering::Relaxed);
                 Sent::Answered
             }
             why = unwanted => {
                 answer.give(Err(why));
-                let _ = timeout(worker.grace, worker.session.notify(&Cancel { call: job.call() })).await;
-                if timeout(worker.grace, &mut reply).await.is_err() {
-                    worker.stop("it was stopped because another call had not ended when it was cancelled");
-                    worker.exited().await;
-                }
+                Box::pin(worker.end_call(job.call(), reply)).await;
                 Sent::Unanswered
             }
         }
@@ -366,8 +364,17 @@ impl Worker {
         }
     }
 
+    /// Tells it that a call is not wanted any more. If it does not end it, it is ended itself.
+    async fn end_call(&self, call: CallId, reply: impl Future) {
+        let _ = timeout(self.grace, self.session.notify(&Cancel { call })).await;
+        if timeout(self.grace, reply).await.is_err() {
+            self.stop("it was stopped because another call had not ended when it was cancelled");
+            self.exited().await;
+        }
+    }
+
     /// What a reply means for the caller.
-    async fn judge(&self, reply: Result<Option<coattail::wire::Raw>, CallError>) -> Outcome {
+    fn judge(&self, reply: Result<Option<coattail::wire::Raw>, CallError>) -> Outcome {
         match reply {
             Ok(output) => check_result(&self.id, output),
             // A plugin speaks for itself only: it cannot say that a token was refused or that a disk is full.
@@ -379,16 +386,16 @@ impl Worker {
             Err(CallError::Nonsense { source, .. }) => {
                 Err(Failure::new(ErrorCode::Failed, format!("the answer of {} makes no sense: {source}", self.id)))
             }
-            Err(CallError::Lost { .. } | CallError::Closed) => {
-                let why = self
-                    .exited()
-                    .await
-                    .map_or_else(|| "its process does not end".to_owned(), |exit| self.ending(&exit));
-                let message = format!("{} was lost: {why}{}", self.id, self.output.last_words());
-                Err(Failure::new(ErrorCode::Lost, message)
-                    .hint("it may or may not have been done: look before you try again"))
-            }
+            Err(error @ (CallError::Lost { .. } | CallError::Closed)) => Err(error.into()),
         }
+    }
+
+    /// What it means that it has ended with a call.
+    async fn lost(&self) -> Failure {
+        let exit = self.exited().await;
+        let why = exit.map_or_else(|| "its process does not end".to_owned(), |exit| self.ending(&exit));
+        let message = format!("{} was lost: {why}{}", self.id, self.output.last_words());
+        Failure::new(ErrorCode::Lost, message).hint("it may or may not have been done: look before you try again")
     }
 
     /// A failure with a message, also if the plugin has given it none.

@@ -11,7 +11,7 @@ use super::line::{Line, Turn};
 use super::takeover::{Next, Rejected};
 use super::tally::Tally;
 use crate::plugins::Settings;
-use crate::plugins::call::{Answer, Begin, Job};
+use crate::plugins::call::{Answer, Begin, Job, Wanted};
 use crate::plugins::plain;
 use crate::plugins::spare::Spares;
 use crate::plugins::spec::Spec;
@@ -92,10 +92,11 @@ impl Pool {
         mut turn: Turn,
         begin: Option<Begin>,
         job: Job,
-        unwanted: impl Future<Output = Failure>,
+        wanted: Wanted,
         mut answer: Answer,
         ran: Arc<OnceLock<Arc<Spec>>>,
     ) {
+        let unwanted = wanted.ended();
         tokio::pin!(unwanted);
         tokio::select! {
             biased;
@@ -111,10 +112,12 @@ impl Pool {
         }
         let mut missed = 0;
         while missed < TRIES {
-            tokio::select! {
-                biased;
-                why = &mut unwanted => return answer.give(Err(why)),
-                () = self.settled() => {}
+            if self.is_unsettled() {
+                tokio::select! {
+                    biased;
+                    why = &mut unwanted => return answer.give(Err(why)),
+                    () = Box::pin(self.settled()) => {}
+                }
             }
             let crew = self.crew();
             if crew.spec.plain {
@@ -143,10 +146,13 @@ impl Pool {
         answer: &mut Answer,
         ran: &OnceLock<Arc<Spec>>,
     ) -> Given {
-        let lease = tokio::select! {
-            biased;
-            why = &mut unwanted => Err(why),
-            lease = crew.lease() => lease,
+        let lease = match crew.lease_at_once() {
+            Some(lease) => Ok(Some(lease)),
+            None => tokio::select! {
+                biased;
+                why = &mut unwanted => Err(why),
+                lease = Box::pin(crew.lease()) => lease,
+            },
         };
         match lease {
             Err(failure) => {

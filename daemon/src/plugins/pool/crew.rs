@@ -77,6 +77,12 @@ impl Crew {
         self.until(|state| self.take(state)).await
     }
 
+    /// As [`lease`](Self::lease), if nobody has to wait for it: mostly so.
+    pub(super) fn lease_at_once(self: &Arc<Self>) -> Option<Lease> {
+        let mut state = self.lock();
+        if self.retired.is_cancelled() { None } else { self.take(&mut state) }
+    }
+
     /// Waits until a worker is ready, and starts one if need be.
     pub(super) async fn up(self: &Arc<Self>) -> Result<Option<()>, Failure> {
         self.until(|state| (!state.ready.is_empty()).then_some(())).await
@@ -141,16 +147,7 @@ impl Crew {
 
     /// Waits until a look finds something, and starts workers as long as it does not and may.
     async fn until<T>(self: &Arc<Self>, mut look: impl FnMut(&mut State) -> Option<T>) -> Result<Option<T>, Failure> {
-        let seen = {
-            let mut state = self.lock();
-            // Mostly there is something, and nobody has to wait.
-            if !self.retired.is_cancelled()
-                && let Some(found) = look(&mut state)
-            {
-                return Ok(Some(found));
-            }
-            state.failures
-        };
+        let seen = self.lock().failures;
         loop {
             // Order: first it listens, then it looks, so that no change is missed.
             let changed = self.changed.notified();

@@ -1,9 +1,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use coattail::wire::Failure;
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, MaybeDone, maybe_done};
+use futures::future::BoxFuture;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::plugins::spec::Spec;
@@ -21,7 +22,23 @@ pub(super) struct Line {
 }
 
 /// A place in line, which becomes the right to be done.
-pub(in crate::plugins) type Turn = Pin<Box<MaybeDone<BoxFuture<'static, Result<OwnedSemaphorePermit, AcquireError>>>>>;
+pub(in crate::plugins) enum Turn {
+    Come(#[expect(dead_code, reason = "held for as long as the call is done")] Option<OwnedSemaphorePermit>),
+    Waits(BoxFuture<'static, Result<OwnedSemaphorePermit, AcquireError>>),
+}
+
+impl Future for Turn {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if let Turn::Waits(wait) = &mut *self {
+            // Turns are never closed.
+            let turn = ready!(wait.poll_unpin(context)).ok();
+            *self = Turn::Come(turn);
+        }
+        Poll::Ready(())
+    }
+}
 
 impl Line {
     /// The line for a plugin. It is the one of before if that is as long: what had `concurrency: 1` keeps it while it
@@ -50,10 +67,15 @@ impl Line {
 
     /// Stands in line for a turn, at once: calls get theirs in the order in which they came here.
     pub(super) fn turn(&self) -> Turn {
-        let mut turn = Box::pin(maybe_done(self.turns.clone().acquire_owned().boxed()));
+        if let Ok(turn) = self.turns.clone().try_acquire_owned() {
+            return Turn::Come(Some(turn));
+        }
+        let mut wait = self.turns.clone().acquire_owned().boxed();
         // The first poll is what stands in line.
-        let _ = turn.as_mut().now_or_never();
-        turn
+        match (&mut wait).now_or_never() {
+            Some(turn) => Turn::Come(turn.ok()),
+            None => Turn::Waits(wait),
+        }
     }
 
     /// Calls that are being done or wait.

@@ -86,6 +86,11 @@ impl Pool {
         true
     }
 
+    /// Whether it is to be decided which crew takes calls.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.lock().next.is_some()
+    }
+
     /// Waits until it is decided which crew takes calls.
     pub(super) async fn settled(&self) {
         loop {
