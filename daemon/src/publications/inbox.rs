@@ -14,7 +14,7 @@ use super::cause::Causes;
 use super::links::Links;
 use super::room::Room;
 use super::runner::{ReceiverSettings, Runner, Wake};
-use super::signature::{Former, Verifier};
+use super::signature::{Former, Verifier, shown};
 use crate::config::Limits;
 use crate::plugins::Plugins;
 use crate::session::{Caller, Sessions};
@@ -108,7 +108,7 @@ impl Inbox {
     /// Stores a delivery for those of its addressees that the caller may deliver to, and for whom there is room. Once this returns, it is on disk.
     pub(crate) async fn deliver(&self, caller: &Caller, delivery: Deliver) -> Result<Stored, Failure> {
         kill_point!("inbox.received");
-        let Deliver { to, mut publications, gaps, skipped } = delivery;
+        let Deliver { to, mut publications, proofs, gaps, skipped } = delivery;
         if publications.is_empty() && skipped.is_empty() {
             return Ok(Stored::default());
         }
@@ -147,10 +147,10 @@ impl Inbox {
         }
         let verifier = Verifier::default();
         let mut former = Former::new(&self.inner.store, caller.identity.clone());
-        for publication in &mut publications {
-            verifier.verify(former.key(publication.issuer).await?, publication)?;
+        for (group, proof) in shown(&mut publications, &proofs)? {
+            verifier.verify(former.key(group[0].issuer).await?, group, proof)?;
             // Whoever published it is who delivers it, whatever the key was then.
-            publication.issuer = caller.issuer();
+            group.iter_mut().for_each(|publication| publication.issuer = caller.issuer());
         }
         for Gap { sequence, reason } in gaps.into_iter().take(MOST_GAPS) {
             let (publisher, reason) = (caller.issuer(), &reason[..reason.floor_char_boundary(MAX_REASON)]);

@@ -210,7 +210,7 @@ impl Lane {
             return Ok(Round::Sent);
         }
         let stretch = if course.apart { stretch.before_publications() } else { stretch };
-        let Stretch { publications, skipped, expired, end, more: _ } = stretch;
+        let Stretch { publications, proofs, skipped, expired, end, more: _ } = stretch;
         if end == 0 {
             return Ok(if is_partial { Round::NextTurn } else { Round::UpToDate });
         }
@@ -224,7 +224,7 @@ impl Lane {
         course.sent = count + skipped.len();
         let lowest = to.iter().map(|to| to.after).min().unwrap_or(end);
         let gaps = course.gaps.between(lowest, end);
-        let delivery = Deliver { to: to.clone(), publications, gaps: gaps.clone(), skipped: skipped.clone() };
+        let delivery = Deliver { to: to.clone(), publications, proofs, gaps: gaps.clone(), skipped: skipped.clone() };
         kill_point!("delivery.before-send");
         match session.call_within(STORE_LIMIT, &delivery).await {
             Ok(answer) => {
