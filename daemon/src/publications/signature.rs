@@ -137,3 +137,30 @@ fn leaf(publication: &Publication) -> Hash {
     let payload = Sha256::digest(payload.get().as_bytes()).into();
     leaf_hash(issuer, action, publication.place(), id, *time, &payload, *expires)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{action, draft, issuer, store};
+    use crate::store::{Reader, Stretch};
+
+    #[tokio::test]
+    async fn every_publication_is_shown_by_one_proof() {
+        let store = store();
+        store.append_all(vec![draft("a", "1"), draft("b", "2"), draft("a", "3")]).await.unwrap();
+        store.append_all(vec![draft("a", "4")]).await.unwrap();
+        let reader = Reader { action: action("a"), subscriber: issuer("them"), filter: None };
+        let Stretch { mut publications, proofs, .. } = store.stretch(reader, 0, 0, 9, 9).await.unwrap();
+        let leaves: Vec<_> = proofs.iter().map(|proof| (proof.size, &proof.leaves[..])).collect();
+        assert_eq!(leaves, [(3, &[0, 2][..]), (1, &[0])]);
+        assert_eq!(proofs[0].path.len(), 1, "the leaf of the other log");
+        let mut counts = |proofs: &[GroupProof]| {
+            shown(&mut publications, proofs).ok().map(|shown| shown.iter().map(|(of, _)| of.len()).collect::<Vec<_>>())
+        };
+        assert_eq!(counts(&proofs), Some(vec![2, 1]));
+        let of_nothing = GroupProof { leaves: Vec::new(), ..proofs[0].clone() };
+        for wrong in [&proofs[..1], &proofs[1..], &[], &[&proofs[..], &proofs[1..]].concat(), &[of_nothing]] {
+            assert_eq!(counts(wrong), None, "{wrong:?}");
+        }
+    }
+}

@@ -164,26 +164,27 @@ fn take(
 }
 
 /// The row of a payload, new or from an earlier delivery to other subscriptions, which so many more want.
+///
+/// Without `RETURNING` and `DO UPDATE`: for each statement that has one of those, SQLite first copies the pages that it is
+/// about to change, to be able to undo it alone.
 fn store(db: &Connection, publication: &Publication, wanted: i64) -> Result<i64, Error> {
     let Publication { id, issuer, action, sequence, epoch, time, payload, cause, hops, expires } = publication;
-    let query = "INSERT INTO inbox_publications
+    let (id, issuer, sequence) = (id.to_string(), issuer.to_string(), signed(*sequence));
+    let query = "INSERT OR IGNORE INTO inbox_publications
              (id, issuer, action, sequence, time, payload, cause, hops, epoch, expires, wanted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-         ON CONFLICT (issuer, action, sequence, id) DO UPDATE SET wanted = wanted + excluded.wanted RETURNING row";
-    let values = params![
-        id.to_string(),
-        issuer.to_string(),
-        action.as_str(),
-        signed(*sequence),
-        time,
-        payload.get(),
-        cause.map(|cause| cause.to_string()),
-        hops,
-        epoch,
-        expires,
-        wanted
-    ];
-    Ok(db.prepare_cached(query)?.query_row(values, |row| row.get(0))?)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let cause = cause.map(|cause| cause.to_string());
+    let values =
+        params![id, issuer, action.as_str(), sequence, time, payload.get(), cause, hops, epoch, expires, wanted];
+    if db.prepare_cached(query)?.execute(values)? == 1 {
+        return Ok(db.last_insert_rowid());
+    }
+    let known = "SELECT row FROM inbox_publications WHERE issuer = ?1 AND action = ?2 AND sequence = ?3 AND id = ?4";
+    let key = params![issuer, action.as_str(), sequence, id];
+    let row = db.prepare_cached(known)?.query_row(key, |row| row.get(0))?;
+    let more = "UPDATE inbox_publications SET wanted = wanted + ?2 WHERE row = ?1";
+    db.prepare_cached(more)?.execute([row, wanted])?;
+    Ok(row)
 }
 
 /// How many rows of a subscription lie between two places.
