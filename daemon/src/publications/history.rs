@@ -134,7 +134,8 @@ fn without_payload(listed: Listed) -> Entry {
 }
 
 fn with_payload(publication: Publication, audiences: &HashMap<u64, Audience>) -> Entry {
-    let Publication { id, issuer: signed_by, action, sequence, time, payload, cause, hops, expires, epoch: _ } = publication;
+    let Publication { id, issuer: signed_by, action, sequence, time, payload, cause, hops, expires, epoch: _ } =
+        publication;
     let (bytes, time) = (payload.get().len() as u64, rfc3339(time));
     let (expires, to) = (expires.map(rfc3339), audiences.get(&sequence).map(named));
     Entry { id, action, sequence, time, bytes, hops, cause, signed_by, expires, to, payload: Some(payload) }

@@ -96,19 +96,17 @@ impl Payloads {
 
     fn settle(self, db: &Connection) -> Result<(), Error> {
         let too_many = |kept: &Kept| kept.taken < self.expected;
-        self.kept.iter().flatten().copied().filter(too_many).try_for_each(|Kept { row, taken }| {
-            release(db, row, self.expected - taken)
-        })
+        self.kept
+            .iter()
+            .flatten()
+            .copied()
+            .filter(too_many)
+            .try_for_each(|Kept { row, taken }| release(db, row, self.expected - taken))
     }
 }
 
 /// Stores what one subscription has not had.
-fn take(
-    group: &mut Group<'_>,
-    delivery: &[Step<'_>],
-    payloads: &mut Payloads,
-    to: &Addressee,
-) -> Result<Taken, Error> {
+fn take(group: &mut Group<'_>, delivery: &[Step<'_>], payloads: &mut Payloads, to: &Addressee) -> Result<Taken, Error> {
     let db = group.db();
     let Some(lane) = held_lane(db, to.subscription)? else { return Ok(Taken::Unknown) };
     // Without publications, who may deliver to a subscription speaks of the one log that it is for.
