@@ -110,10 +110,9 @@ impl<'c> Group<'c> {
         if let Err(error) = &result {
             self.appends.truncate(appends);
             self.tally = tally;
-            if changes_rows && let Err(worse) = self.undo() {
-                // A full disk can make SQLite roll back all of the transaction, and not only the statement.
-                self.lost = Some(if self.connection.is_autocommit() { error.clone() } else { worse });
-            }
+            let undone = if changes_rows { self.undo() } else { Ok(()) };
+            // A full disk can make SQLite roll back all of the transaction, and not only the statement.
+            self.lost = if self.connection.is_autocommit() { Some(error.clone()) } else { undone.err() };
         }
         result
     }
