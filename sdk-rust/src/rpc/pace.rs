@@ -49,11 +49,12 @@ impl Default for Pace {
 /// Bytes that are read in [`TIME`].
 const PIECE: usize = 64 * 1024;
 /// What a line counts for at least, in bytes: each takes time, be it ever so short.
-const LEAST: usize = 256;
-/// The shortest that a timer waits. With [`PIECE`] it makes some 60 MiB in a second, for a few hundredths of a processor.
+const LEAST: usize = 1024;
+/// The shortest that a timer waits. With [`PIECE`] it makes some 60 MiB in a second, or as many thousand
+/// lines, for a few hundredths of a processor.
 const TIME: Duration = Duration::from_millis(1);
 /// Pieces that are read at once after a pause: what is no flood meets no limit.
-const ALLOWANCE: u32 = 16;
+const ALLOWANCE: u32 = 2;
 
 #[cfg(test)]
 mod tests {
