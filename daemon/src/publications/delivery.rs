@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use coattail::filter::Filter;
 use coattail::id::{IssuerHash, SubscriptionId};
@@ -94,10 +94,6 @@ impl Drop for Away {
 /// to try one of them again.
 const TRIES_EVERY: Duration = Duration::from_millis(50);
 
-/// Between two dials: what it takes to find out that a thousand are away at once leaves most of the time to those who
-/// publish, and the last of a thousand who can be reached waits two seconds.
-const DIALS_EVERY: Duration = Duration::from_millis(2);
-
 #[derive(Default)]
 struct State {
     lanes: Lanes,
@@ -107,8 +103,6 @@ struct State {
     visited: HashMap<SubscriptionId, u64>,
     /// When those that have failed are tried again.
     next: HashMap<SubscriptionId, Timestamp>,
-    /// From when on the next may be dialled.
-    next_dial: Option<Instant>,
     /// False while the instance is opened by a command: then what is published waits for the service.
     running: bool,
 }
@@ -248,15 +242,6 @@ impl Delivery {
     /// Which of its visits it was when the subscriber last attached a subscription.
     pub(super) fn visit(&self, id: SubscriptionId) -> u64 {
         self.state().visited.get(&id).copied().unwrap_or_default()
-    }
-
-    /// When a lane may dial that is about to; `None` if at once.
-    pub(super) fn turn_to_dial(&self) -> Option<Instant> {
-        let mut state = self.state();
-        let now = Instant::now();
-        let turn = state.next_dial.filter(|next| *next > now);
-        state.next_dial = Some(turn.unwrap_or(now) + DIALS_EVERY);
-        turn
     }
 
     /// A lane has failed and waits.

@@ -312,15 +312,7 @@ impl Lane {
 
     /// The session that the subscriber attached, else one that we dial.
     async fn session(&self, members: &[Member], used: &mut Option<Session>) -> Result<Session, Failure> {
-        let mut attached = self.attached(members);
-        if attached.is_none()
-            && let Some(turn) = self.delivery.turn_to_dial()
-        {
-            // Or until it comes by itself.
-            let _ = timeout_at(turn.into(), self.wake.told()).await;
-            attached = self.attached(members);
-        }
-        let session = match attached {
+        let session = match self.attached(members) {
             Some(session) => session,
             None => {
                 let first = members.first().expect("there is nothing to send to nobody").id;
