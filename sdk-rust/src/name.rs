@@ -38,7 +38,8 @@ fn checked(text: &str) -> Result<Arc<str>, InvalidName> {
     if text.len() > 4 * MAX_NAME {
         return Err(InvalidName::TooLong(text.len()));
     }
-    let name: String = text.nfc().collect();
+    // What is ASCII is in NFC, and most names are.
+    let name = if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) };
     if name.is_empty() {
         return Err(InvalidName::Empty);
     }
