@@ -320,9 +320,7 @@ impl Daemon {
         self.parts.address.set(first.clone()).expect("a daemon serves once");
         self.advertise(addresses).await?;
         // The rows first, so that a command which comes at once finds everything under way.
-        self.parts.inbox.start().await?;
-        self.delivery.start().await?;
-        self.links.start().await?;
+        tokio::try_join!(self.parts.inbox.start(), self.delivery.start(), self.links.start())?;
         self.parts.jobs.serve().await?;
         let control = match kept {
             Some(doors) => doors.control,

@@ -21,6 +21,7 @@ mod door;
 mod expiry;
 mod failure;
 mod feeds;
+mod footprint;
 mod inspection;
 #[cfg(test)]
 mod legacy_vectors;

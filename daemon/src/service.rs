@@ -4,6 +4,7 @@ use std::path::Path;
 use coattail::wire::{ErrorCode, Failure};
 
 use crate::daemon::{Daemon, Purpose};
+use crate::footprint::give_back_program;
 use crate::running::{Registration, RunningService};
 use crate::signals::Signals;
 use crate::telemetry::log_to_stderr;
@@ -53,6 +54,7 @@ async fn serve(daemon: Daemon, executable: &Path, signals: &mut Signals, headles
     let RunningService { version, instance, pid, .. } = &description;
     let ready = format!("coattail {version} is ready: {} on {address}, process {pid}\n", instance.display());
     let _ = std::io::stderr().write_all(ready.as_bytes());
+    give_back_program();
     let daemon = attend(daemon, executable, signals).await?;
     stop(&daemon, signals).await;
     // In this order: whoever waits until a service is no longer listed wants to start the next one.

@@ -38,8 +38,8 @@ fn checked(text: &str) -> Result<Arc<str>, InvalidName> {
     if text.len() > 4 * MAX_NAME {
         return Err(InvalidName::TooLong(text.len()));
     }
-    // Most names are ASCII, which is in NFC.
-    let name = if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect::<String>()) };
+    // What is ASCII is in NFC, and most names are.
+    let name = if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) };
     if name.is_empty() {
         return Err(InvalidName::Empty);
     }

@@ -18,10 +18,12 @@ const ALL: &[&str] = &["--performable", "*", "--publishable", "*", "--subscribab
 /// An id that nothing has.
 const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
-/// A publication, as anybody can write one down.
-fn made_up(publisher: &Identity, action: &str) -> Value {
-    json!({"id": NOBODY, "issuer": publisher.issuer(), "action": action, "sequence": 1, "time": 0, "payload": "planted",
-        "proof": {"size": 1, "index": 0, "path": [], "signature": STANDARD.encode([0_u8; 64])}})
+/// A delivery of a publication, as anybody can write one down.
+fn made_up(publisher: &Identity, action: &str, to: &Value) -> Value {
+    let publication = json!({"id": NOBODY, "issuer": publisher.issuer(), "action": action, "sequence": 1, "time": 0,
+        "payload": "planted"});
+    let proof = json!({"size": 1, "leaves": [0], "path": [], "signature": STANDARD.encode([0_u8; 64])});
+    json!({"to": to, "publications": [publication], "proofs": [proof]})
 }
 
 /// Everything that an instance has stored which a peer could change.
@@ -139,7 +141,7 @@ fn s1_a_token_allows_what_it_lists_and_nothing_else() {
     let attached = peer.call("subscriptions.attach", &json!({"subscriptions": [NOBODY]})).expect("an answer");
     assert_eq!(attached["unknown"], json!([NOBODY]));
     let to = json!([{"subscription": NOBODY, "after": 0}]);
-    let delivery = json!({"to": to, "publications": [made_up(&keys, "echo")]});
+    let delivery = made_up(&keys, "echo", &to);
     let delivered = peer.call("publications.deliver", &delivery).expect("an answer");
     assert_eq!(delivered["refused"].as_array().map(Vec::len), Some(1), "{delivered}");
     // It sees what it may use.
@@ -170,7 +172,7 @@ fn s3_nobody_but_the_publisher_delivers_to_a_subscription_or_ends_it() {
     assert_eq!(before[0].as_array().map(Vec::len), Some(issued_for_attack));
     let to = json!([{"subscription": subscription, "after": 0}]);
     for issuer in [&attacker, &keys_of(publisher)] {
-        let delivery = json!({"to": to, "publications": [made_up(issuer, "echo")]});
+        let delivery = made_up(issuer, "echo", &to);
         let delivered = peer.call("publications.deliver", &delivery).expect("an answer");
         let codes: Vec<i64> =
             delivered["refused"].as_array().expect("refused").iter().filter_map(|one| one["code"].as_i64()).collect();
@@ -225,8 +227,11 @@ fn s1_a_publisher_can_deliver_to_its_subscribers_and_nothing_else() {
     // Another action, a signature that is none, and one of another instance.
     let to = json!([{"subscription": subscription, "after": 0}]);
     let stranger = Identity::generate();
-    for publication in [made_up(&keys, "other"), made_up(&keys, "echo"), made_up(&stranger, "echo")] {
-        match peer.call("publications.deliver", &json!({"to": to, "publications": [publication]})) {
+    let mut unproven = made_up(&keys, "echo", &to);
+    unproven["proofs"] = json!([]);
+    let made_up = [(&keys, "other"), (&keys, "echo"), (&stranger, "echo")].map(|(who, what)| made_up(who, what, &to));
+    for delivery in made_up.into_iter().chain([unproven]) {
+        match peer.call("publications.deliver", &delivery) {
             Err(_) => {}
             Ok(delivered) => assert_eq!(delivered["refused"].as_array().map(Vec::len), Some(1), "{delivered}"),
         }

@@ -22,6 +22,28 @@ fn a_subscriber_that_was_away_gets_everything_when_it_comes_back() {
 }
 
 #[test]
+fn a_backlog_of_many_deliveries_comes_whole_and_in_order() {
+    // Several deliveries, whose ends are not those of what was signed together; two of them are under way in turns.
+    const COUNT: usize = 2_000;
+    let mut cluster = recording(Cluster::pair());
+    let listed = cluster.subscriber.json(&["subscriptions", "list"]);
+    let id = listed[0]["id"].as_str().expect("an id").to_owned();
+    // What is delivered stays in the inbox.
+    let _ = cluster.subscriber.run(&["subscriptions", "pause", &id]).ok();
+    cluster.subscriber.stop();
+    for half in [0..COUNT / 2, COUNT / 2..COUNT] {
+        let lines: String = half.map(|value| format!("{value}\n")).collect();
+        let _ = cluster.publisher.run_with(&["action", "publish", "feed", "--batch", "-"], &lines).ok();
+    }
+    cluster.subscriber.start();
+    cluster.subscriber.wait_for("stored", COUNT as u64);
+    let counts = cluster.subscriber.counts();
+    assert_eq!((&counts["waiting"], &counts["missed"]), (&json!(COUNT), &json!(0)));
+    until("the publisher knows", || (cluster.publisher.counts()["undelivered"] == 0).then_some(()));
+    assert_eq!(cluster.publisher.counts()["delivered"], COUNT);
+}
+
+#[test]
 fn a_subscriber_that_is_killed_in_the_middle_stores_everything_once() {
     survives_kills(&mut Random::new(2), |_, cluster| vec![&mut cluster.subscriber], 4);
 }

@@ -66,7 +66,7 @@ impl History {
         let (action, sequence) = place.ok_or_else(none)?;
         let Some(before) = sequence.checked_sub(1) else { return Err(none()) };
         let found = self.store.batch(action.clone(), before, 1, 0).await?.into_iter().next();
-        let found = found.filter(|found| found.sequence == sequence).ok_or_else(none)?;
+        let (found, _) = found.filter(|(found, _)| found.sequence == sequence).ok_or_else(none)?;
         Ok(with_payload(found, &self.store.audiences(action, before, sequence).await?))
     }
 
@@ -120,9 +120,9 @@ impl History {
         let head = self.head(action).await?;
         let publications = self.store.batch(action.clone(), after, limit as usize, STRETCH_BYTES).await?;
         // What retention has removed is passed over.
-        let end = publications.last().map_or(after.max(head), |last| last.sequence);
+        let end = publications.last().map_or(after.max(head), |(last, _)| last.sequence);
         let audiences = self.store.audiences(action.clone(), after, end).await?;
-        let publications = publications.into_iter().map(|one| with_payload(one, &audiences)).collect();
+        let publications = publications.into_iter().map(|(one, _)| with_payload(one, &audiences)).collect();
         Ok(Stretch { publications, after: end, head })
     }
 }
@@ -134,7 +134,8 @@ fn without_payload(listed: Listed) -> Entry {
 }
 
 fn with_payload(publication: Publication, audiences: &HashMap<u64, Audience>) -> Entry {
-    let Publication { id, issuer: signed_by, action, sequence, time, payload, cause, hops, expires, .. } = publication;
+    let Publication { id, issuer: signed_by, action, sequence, time, payload, cause, hops, expires, epoch: _ } =
+        publication;
     let (bytes, time) = (payload.get().len() as u64, rfc3339(time));
     let (expires, to) = (expires.map(rfc3339), audiences.get(&sequence).map(named));
     Entry { id, action, sequence, time, bytes, hops, cause, signed_by, expires, to, payload: Some(payload) }

@@ -4,22 +4,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coattail::id::SubscriptionId;
 use coattail::kill_point;
-use coattail::name::ActionName;
 use coattail::wire::peer::{Addressee, Ahead, Deliver, Gap, Reached, Refused, Stored};
 use coattail::wire::{ErrorCode, Failure, Publication, Span};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cause::Causes;
+use super::grants::{Grant, Grants};
 use super::links::Links;
 use super::room::Room;
 use super::runner::{ReceiverSettings, Runner, Wake};
-use super::signature::{Former, Verifier};
+use super::signature::{Former, Verifier, shown};
 use crate::config::Limits;
 use crate::plugins::Plugins;
 use crate::session::{Caller, Sessions};
-use crate::store::{Held, InboxLane, IssuedToken, Store, Taken, Waiting};
-use crate::tokens::{Evidence, Operation, authorize, inspect};
+use crate::store::{InboxLane, Store, Taken, Waiting};
 
 /// Publications in one delivery, at the most: what a lane of this version sends, with room for later ones.
 const MAX_BATCH: usize = 4096;
@@ -46,6 +45,7 @@ struct Inner {
     causes: Causes,
     links: Links,
     room: Room,
+    grants: Grants,
     settings: ReceiverSettings,
     // Held for map operations, never over an await.
     runners: Mutex<HashMap<SubscriptionId, Arc<Wake>>>,
@@ -66,6 +66,7 @@ impl Inbox {
         settings: ReceiverSettings,
     ) -> Self {
         let room = Room::new(store.clone(), limits);
+        let grants = Grants::new(store.clone());
         let inner = Inner {
             store,
             sessions,
@@ -73,6 +74,7 @@ impl Inbox {
             causes,
             links,
             room,
+            grants,
             settings,
             runners: Mutex::default(),
             running: AtomicBool::new(false),
@@ -108,7 +110,7 @@ impl Inbox {
     /// Stores a delivery for those of its addressees that the caller may deliver to, and for whom there is room. Once this returns, it is on disk.
     pub(crate) async fn deliver(&self, caller: &Caller, delivery: Deliver) -> Result<Stored, Failure> {
         kill_point!("inbox.received");
-        let Deliver { to, mut publications, gaps, skipped } = delivery;
+        let Deliver { to, mut publications, proofs, gaps, skipped } = delivery;
         if publications.is_empty() && skipped.is_empty() {
             return Ok(Stored::default());
         }
@@ -118,12 +120,14 @@ impl Inbox {
         }
         let of = publications.first().map(|first| first.action.clone());
         // Authorization first: nothing is verified or stored for somebody who may not deliver.
-        let evidence = self.inner.sessions.evidence(caller).await?;
+        let grants = self.inner.grants.of(to.iter().map(|to| to.subscription).collect());
+        let (evidence, grants) = tokio::try_join!(self.inner.sessions.evidence(caller), grants)?;
         let (mut allowed, mut refused, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
-        let tokens = self.inner.store.tokens_of(to.iter().map(|to| to.subscription).collect()).await?;
-        for (addressee, token) in to.into_iter().zip(tokens) {
-            match holds(token, &evidence, addressee.subscription, of.as_ref()) {
-                Ok(held) => {
+        for (addressee, grant) in to.into_iter().zip(grants) {
+            let may = |grant: Arc<Grant>| grant.check(&evidence, addressee.subscription, of.as_ref()).map(|()| grant);
+            match grant.ok_or_else(revoked).and_then(may) {
+                Ok(grant) => {
+                    let held = &grant.held;
                     // What is skipped takes no room.
                     if of.is_some()
                         && let Err(full) = self.inner.room.check(addressee.subscription, held.peer).await?
@@ -134,8 +138,8 @@ impl Inbox {
                     lanes.push(InboxLane {
                         subscription: addressee.subscription,
                         publisher: caller.issuer(),
-                        action: held.action,
-                        receiver: held.receiver,
+                        action: held.action.clone(),
+                        receiver: held.receiver.clone(),
                     });
                     allowed.push(addressee);
                 }
@@ -147,10 +151,10 @@ impl Inbox {
         }
         let verifier = Verifier::default();
         let mut former = Former::new(&self.inner.store, caller.identity.clone());
-        for publication in &mut publications {
-            verifier.verify(former.key(publication.issuer).await?, publication)?;
+        for (group, proof) in shown(&mut publications, &proofs)? {
+            verifier.verify(former.key(group[0].issuer).await?, group, proof)?;
             // Whoever published it is who delivers it, whatever the key was then.
-            publication.issuer = caller.issuer();
+            group.iter_mut().for_each(|publication| publication.issuer = caller.issuer());
         }
         for Gap { sequence, reason } in gaps.into_iter().take(MOST_GAPS) {
             let (publisher, reason) = (caller.issuer(), &reason[..reason.floor_char_boundary(MAX_REASON)]);
@@ -239,23 +243,6 @@ impl Inbox {
     fn runners(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Arc<Wake>>> {
         self.inner.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What a subscription is for, if whoever has proven this may deliver publications of an action to it.
-pub(super) fn holds(
-    token: Option<IssuedToken>,
-    evidence: &Evidence,
-    subscription: SubscriptionId,
-    action: Option<&ActionName>,
-) -> Result<Held, Failure> {
-    let IssuedToken { jwt, held, .. } = token.ok_or_else(revoked)?;
-    let held = held.ok_or_else(revoked)?;
-    // Our own row: nobody else has written it.
-    let claims = inspect(jwt.reveal())?.into_claims();
-    // Without a publication, the publisher speaks of the log that the token is for.
-    let action = action.unwrap_or(&held.action);
-    authorize(&claims, evidence, &Operation::Deliver { subscription, action, receiver: &held.receiver })?;
-    Ok(held)
 }
 
 fn revoked() -> Failure {

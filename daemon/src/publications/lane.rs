@@ -22,8 +22,9 @@ use crate::store::{Advance, Member, Reader, Store, Stretch};
 /// Publications in one delivery, at the most.
 const BATCH: usize = 512;
 
-/// Bytes of payload in one delivery beyond the first publication: what is lost with a connection is sent again.
-const BATCH_BYTES: usize = 1024 * 1024;
+/// Bytes of payload in one delivery beyond the first publication: what is lost with a connection is sent again, and while
+/// one is on its way the next is held.
+const BATCH_BYTES: usize = 512 * 1024;
 
 /// How often the log is looked at for one delivery, as long as nothing in it is for the subscriber: it moves on over a long
 /// run of what is for others with few messages, and is told now and then.
@@ -70,6 +71,8 @@ struct Course {
     turns: Turns,
     gaps: Gaps,
     barren: Barren,
+    /// What comes after a sequence, read while what is before it was on its way.
+    ahead: Option<(u64, Stretch)>,
     /// Subscriptions in the next delivery, at the most.
     addressees: usize,
     /// Whether what is skipped is told in a delivery of its own: the publication behind it is too large.
@@ -87,7 +90,7 @@ impl Lane {
             let mut used = None;
             self.delivery.listen(&self.key, &self.wake);
             match self.round(&mut course, &mut used).await {
-                Ok(Round::Sent) => (failures, course.most) = (0, BATCH.min(course.most + 1)),
+                Ok(Round::Sent) => (failures, course.most) = (0, BATCH.min(course.most + course.most / 4 + 1)),
                 Ok(Round::NextTurn) => course.turns.served([]),
                 Ok(Round::UpToDate) => {
                     failures = 0;
@@ -106,10 +109,11 @@ impl Lane {
                 Err(failure) => {
                     failures = failures.saturating_add(1);
                     // Perhaps it was more than the subscriber takes in one frame, in the time it has, or on its disk.
-                    if matches!(
+                    let may_be_too_much = matches!(
                         failure.code,
                         ErrorCode::TooLarge | ErrorCode::Lost | ErrorCode::TimedOut | ErrorCode::StorageFull
-                    ) {
+                    );
+                    if used.is_some() && may_be_too_much {
                         course.shrink();
                     }
                     let asked = failure.retry_after_ms.map(Duration::from_millis);
@@ -159,6 +163,7 @@ impl Lane {
     }
 
     async fn round(&self, course: &mut Course, used: &mut Option<Session>) -> Result<Round, Failure> {
+        let ahead = course.ahead.take();
         let mut members = self.members().await?;
         let is_deserted = members.is_empty();
         members.retain(|member| !member.paused);
@@ -203,14 +208,17 @@ impl Lane {
         };
         let after = course.after(after);
         let most = if course.turns.is_on_trial(&members) { 1 } else { course.most };
-        let stretch = self.look(after, most).await?;
+        let stretch = match ahead {
+            Some((from, ahead)) if from == after && ahead.publications.len() <= most => ahead,
+            _ => self.look(after, most).await?,
+        };
         // Order: after the look. Who has replaced his key meanwhile is addressed by the new one, and nothing is skipped for the
         // old; his lane is another.
         if !stretch.skipped.is_empty() && self.members().await?.is_empty() {
             return Ok(Round::Sent);
         }
         let stretch = if course.apart { stretch.before_publications() } else { stretch };
-        let Stretch { publications, skipped, expired, end, more: _ } = stretch;
+        let Stretch { publications, proofs, skipped, expired, end, more } = stretch;
         if end == 0 {
             return Ok(if is_partial { Round::NextTurn } else { Round::UpToDate });
         }
@@ -224,10 +232,14 @@ impl Lane {
         course.sent = count + skipped.len();
         let lowest = to.iter().map(|to| to.after).min().unwrap_or(end);
         let gaps = course.gaps.between(lowest, end);
-        let delivery = Deliver { to: to.clone(), publications, gaps: gaps.clone(), skipped: skipped.clone() };
+        let delivery = Deliver { to: to.clone(), publications, proofs, gaps: gaps.clone(), skipped: skipped.clone() };
         kill_point!("delivery.before-send");
-        match session.call_within(STORE_LIMIT, &delivery).await {
+        // Who is behind the others has the next turn, and goes on from elsewhere.
+        let read_on = async { if more && !is_partial { self.look(end, most).await.ok() } else { None } };
+        let (answer, next) = tokio::join!(session.call_within(STORE_LIMIT, &delivery), read_on);
+        match answer {
             Ok(answer) => {
+                course.ahead = next.filter(|next| next.end > 0).map(|next| (end, next));
                 (course.addressees, course.apart) = (ADDRESSEES, false);
                 course.turns.served(to.iter().map(|to| to.subscription));
                 let end = if skipped.is_empty() || answer.skipped {
@@ -379,7 +391,7 @@ impl Lane {
 impl Default for Course {
     fn default() -> Self {
         let (turns, gaps, barren) = (Turns::default(), Gaps::default(), Barren::default());
-        Self { most: BATCH, sent: BATCH, turns, gaps, barren, addressees: ADDRESSEES, apart: false }
+        Self { most: BATCH, sent: BATCH, turns, gaps, barren, ahead: None, addressees: ADDRESSEES, apart: false }
     }
 }
 

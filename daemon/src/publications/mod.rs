@@ -9,6 +9,7 @@ mod cause;
 mod dead_letters;
 mod delivery;
 mod gaps;
+mod grants;
 mod history;
 mod inbox;
 mod keys;

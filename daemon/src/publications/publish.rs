@@ -1,7 +1,6 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use coattail::id::PublicationId;
 use coattail::kill_point;
 use coattail::name::ActionName;
 use coattail::recipient::Recipient;
@@ -138,7 +137,7 @@ impl Publisher {
             return Err(Failure::new(ErrorCode::InvalidInput, message).hint("publish it flatter, or as a text"));
         }
         let (now, ttl) = (jiff::Timestamp::now().as_millisecond(), terms.ttl_ms()?);
-        let mut draft = Draft::new(PublicationId::new(), action.clone(), payload, now);
+        let mut draft = Draft::new(action.clone(), payload, now);
         if let Some(cause) = cause {
             draft = draft.caused_by(cause.publication, cause.hops);
         }

@@ -84,43 +84,43 @@ pub(super) enum Handled {
 
 impl Runner {
     pub(super) async fn run(self, cancel: CancellationToken) {
-        while !cancel.is_cancelled() {
+        while let Some(first) = cancel.run_until_cancelled(self.first()).await {
+            // After a look whether there is anything to do: to look for the receiver takes longer.
             match self.plugins.order(&self.lane.receiver) {
                 Some((Some(pointer), at_once)) => ByKey::new(&self, pointer, at_once, &cancel).run().await,
                 // In order, if nothing is known: that is never wrong.
-                _ => self.handle_first(&cancel).await,
+                _ => self.handle_first(first, &cancel).await,
             }
         }
     }
 
-    async fn handle_first(&self, cancel: &CancellationToken) {
-        let Some(Some(item)) = cancel.run_until_cancelled(self.first()).await else { return };
+    /// The first publication that waits, whether or not its time has come.
+    async fn first(&self) -> InboxItem {
+        loop {
+            match self.store.next_waiting(self.lane.subscription).await {
+                Ok(Some(item)) => return item,
+                Ok(None) => self.wake.notified().await,
+                Err(error) => {
+                    tracing::error!(subscription = %self.lane.subscription, %error, "the inbox could not be read");
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn handle_first(&self, item: InboxItem, cancel: &CancellationToken) {
+        if let Ok(wait @ 1..) = u64::try_from(item.due().saturating_sub(now())) {
+            // Or until there is something new: it may be before this one.
+            let wait = Duration::from_millis(wait).min(LONGEST_PAUSE);
+            let _ = cancel.run_until_cancelled(timeout(wait, self.wake.notified())).await;
+            return;
+        }
         // Not cancelled from here on, so that a receiver which is under way at a stop can finish; the plugins' own
         // deadline bounds it.
         if let Err(failure) = self.handle(item, cancel).await {
             tracing::error!(subscription = %self.lane.subscription, %failure, "the inbox could not be written");
             cancel.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
         }
-    }
-
-    /// The first publication that waits, if its time has come. Otherwise nothing, once it is time to look again.
-    async fn first(&self) -> Option<InboxItem> {
-        match self.store.next_waiting(self.lane.subscription).await {
-            Ok(None) => self.wake.notified().await,
-            Ok(Some(item)) => match u64::try_from(item.due().saturating_sub(now())) {
-                // Or until there is something new: it may be before this one.
-                Ok(wait @ 1..) => {
-                    let wait = Duration::from_millis(wait).min(LONGEST_PAUSE);
-                    let _ = timeout(wait, self.wake.notified()).await;
-                }
-                _ => return Some(item),
-            },
-            Err(error) => {
-                tracing::error!(subscription = %self.lane.subscription, %error, "the inbox could not be read");
-                tokio::time::sleep(STORE_PAUSE).await;
-            }
-        }
-        None
     }
 
     /// Calls the receiver, and notes what came of it. What was skipped meanwhile is done with.

@@ -3,17 +3,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use coattail::id::IssuerHash;
-use coattail::wire::{ErrorCode, Failure, Publication};
+use coattail::wire::{ErrorCode, Failure, GroupProof, Publication};
 use sha2::{Digest as _, Sha256};
 
 use crate::keys::{Domain, Identity, PublicIdentity};
-use crate::store::merkle::{Hash, leaf_hash, root_from_path};
+use crate::store::merkle::{Hash, leaf_hash, root_from_leaves};
 use crate::store::{Signer, Store};
 
 /// Separates these signatures from all others that the same key makes.
 const DOMAIN: Domain = Domain::new("coattail publication group v1");
 
-/// The longest inclusion path: a group has fewer than 2^32 leaves.
+/// Hashes in a proof, at the most, for each of its leaves: a group has fewer than 2^32.
 const MAX_PATH: usize = 32;
 
 /// Signs the groups of what an instance publishes.
@@ -77,28 +77,25 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// Whether the publisher signed this publication, to the byte.
-    pub(super) fn verify(&self, publisher: &PublicIdentity, publication: &Publication) -> Result<(), Failure> {
-        let refused = |why: &str| {
-            Failure::new(
-                ErrorCode::InvalidInput,
-                format!("publication {} of `{}`: {why}", publication.sequence, publication.action),
-            )
-        };
-        if publication.issuer != publisher.issuer() {
+    /// Whether the publisher signed these publications, to the byte.
+    pub(super) fn verify(
+        &self,
+        publisher: &PublicIdentity,
+        publications: &[Publication],
+        proof: &GroupProof,
+    ) -> Result<(), Failure> {
+        let refused = |why: &str| refused(publications, why);
+        if publications.iter().any(|publication| publication.issuer != publisher.issuer()) {
             return Err(refused("it is not of the instance that delivers it"));
         }
-        let proof = &publication.proof;
-        if proof.path.len() > MAX_PATH {
-            return Err(refused("its inclusion path is too long"));
+        if publications.len() != proof.leaves.len() || proof.path.len() > MAX_PATH * publications.len() {
+            return Err(refused("its proof is not of its length"));
         }
         let decode = |text: &String| STANDARD.decode(text).ok().and_then(|bytes| Hash::try_from(bytes).ok());
         let path: Option<Vec<Hash>> = proof.path.iter().map(decode).collect();
         let path = path.ok_or_else(|| refused("its inclusion path is garbled"))?;
-        let payload = Sha256::digest(publication.payload.get().as_bytes()).into();
-        let Publication { issuer, action, id, time, expires, .. } = publication;
-        let leaf = leaf_hash(issuer, action, publication.place(), id, *time, &payload, *expires);
-        let root = root_from_path(leaf, proof.index, proof.size, &path)
+        let leaves: Vec<_> = proof.leaves.iter().copied().zip(publications.iter().map(leaf)).collect();
+        let root = root_from_leaves(&leaves, proof.size, &path)
             .ok_or_else(|| refused("its inclusion path does not fit its group"))?;
         let signature = STANDARD.decode(&proof.signature).map_err(|_| refused("its signature is garbled"))?;
         let signed = signed_bytes(proof.size, &root);
@@ -109,5 +106,61 @@ impl Verifier {
         publisher.verify(DOMAIN, &signed, &signature).map_err(|_| refused("its signature does not hold"))?;
         *last = Some((signed, signature));
         Ok(())
+    }
+}
+
+/// Distributes publications among the proofs that show who published them. None is left over.
+pub(super) fn shown<'p>(
+    mut publications: &'p mut [Publication],
+    proofs: &'p [GroupProof],
+) -> Result<Vec<(&'p mut [Publication], &'p GroupProof)>, Failure> {
+    let mut groups = Vec::with_capacity(proofs.len());
+    for proof in proofs {
+        let count = proof.leaves.len();
+        let Some((of, rest)) = publications.split_at_mut_checked(count).filter(|(of, _)| !of.is_empty()) else {
+            return Err(Failure::new(ErrorCode::InvalidInput, "a proof is not of the publications that are delivered"));
+        };
+        groups.push((of, proof));
+        publications = rest;
+    }
+    if publications.is_empty() { Ok(groups) } else { Err(refused(publications, "nothing shows who published it")) }
+}
+
+fn refused(publications: &[Publication], why: &str) -> Failure {
+    let first = publications.first().expect("there is no proof of nothing");
+    let message = format!("publication {} of `{}`: {why}", first.sequence, first.action);
+    Failure::new(ErrorCode::InvalidInput, message)
+}
+
+fn leaf(publication: &Publication) -> Hash {
+    let Publication { issuer, action, id, time, payload, expires, .. } = publication;
+    let payload = Sha256::digest(payload.get().as_bytes()).into();
+    leaf_hash(issuer, action, publication.place(), id, *time, &payload, *expires)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{action, draft, issuer, store};
+    use crate::store::{Reader, Stretch};
+
+    #[tokio::test]
+    async fn every_publication_is_shown_by_one_proof() {
+        let store = store();
+        store.append_all(vec![draft("a", "1"), draft("b", "2"), draft("a", "3")]).await.unwrap();
+        store.append_all(vec![draft("a", "4")]).await.unwrap();
+        let reader = Reader { action: action("a"), subscriber: issuer("them"), filter: None };
+        let Stretch { mut publications, proofs, .. } = store.stretch(reader, 0, 0, 9, 9).await.unwrap();
+        let leaves: Vec<_> = proofs.iter().map(|proof| (proof.size, &proof.leaves[..])).collect();
+        assert_eq!(leaves, [(3, &[0, 2][..]), (1, &[0])]);
+        assert_eq!(proofs[0].path.len(), 1, "the leaf of the other log");
+        let mut counts = |proofs: &[GroupProof]| {
+            shown(&mut publications, proofs).ok().map(|shown| shown.iter().map(|(of, _)| of.len()).collect::<Vec<_>>())
+        };
+        assert_eq!(counts(&proofs), Some(vec![2, 1]));
+        let of_nothing = GroupProof { leaves: Vec::new(), ..proofs[0].clone() };
+        for wrong in [&proofs[..1], &proofs[1..], &[], &[&proofs[..], &proofs[1..]].concat(), &[of_nothing]] {
+            assert_eq!(counts(wrong), None, "{wrong:?}");
+        }
     }
 }

@@ -1,6 +1,8 @@
+use std::slice;
+
 use coattail::name::ActionName;
 use coattail::wire::publications::{Fault, Verified};
-use coattail::wire::{ErrorCode, Failure, Publication};
+use coattail::wire::{ErrorCode, Failure, GroupProof, Publication};
 
 use super::signature::Verifier;
 use crate::keys::PublicIdentity;
@@ -43,9 +45,9 @@ impl Log<'_> {
                     if batch.is_empty() {
                         break;
                     }
-                    for publication in &batch {
+                    for (publication, proof) in &batch {
                         self.note_missing(&action, after, publication.sequence).await?;
-                        self.check(publication);
+                        self.check(publication, proof);
                         after = publication.sequence;
                     }
                 }
@@ -72,10 +74,10 @@ impl Log<'_> {
         Ok(())
     }
 
-    fn check(&mut self, publication: &Publication) {
+    fn check(&mut self, publication: &Publication, proof: &GroupProof) {
         let signer = self.identities.iter().find(|identity| identity.issuer() == publication.issuer);
         let checked = match signer {
-            Some(signer) => self.verifier.verify(signer, publication),
+            Some(signer) => self.verifier.verify(signer, slice::from_ref(publication), proof),
             None => Err(Failure::new(
                 ErrorCode::InvalidInput,
                 format!("it is signed by {}, which this instance never was", publication.issuer),

@@ -52,31 +52,61 @@ impl Store {
         }
         self.write(move |group| {
             let delivery = steps(&publications, &skipped)?;
-            let mut kept = vec![None; publications.len()];
-            let take = |to: &Addressee| Ok((to.subscription, take(group, &delivery, &mut kept, to)?));
+            let mut payloads = Payloads::new(publications.len(), to.len());
+            let take = |to: &Addressee| Ok((to.subscription, take(group, &delivery, &mut payloads, to)?));
             let taken = to.iter().map(take).collect::<Result<_, Error>>()?;
-            kept.into_iter().flatten().try_for_each(|kept| count_more(group.db(), kept))?;
+            payloads.settle(group.db())?;
             Ok(taken)
         })
         .await
     }
 }
 
-/// The row of a payload, and how many subscriptions want it beside the first: a row is written again as a whole when its
-/// count changes, so that is done once.
+/// The stored payloads of a delivery, shared by its subscriptions.
+///
+/// A row counts who wants it, and is written again as a whole when the count changes. So it is stored as wanted by
+/// everyone to whom the delivery goes, and set right at the end for those who had it already.
+struct Payloads {
+    kept: Vec<Option<Kept>>,
+    expected: i64,
+}
+
+/// The row of a payload, and how many subscriptions have taken it.
 #[derive(Debug, Clone, Copy)]
 struct Kept {
     row: i64,
-    more: i64,
+    taken: i64,
 }
 
-/// Stores what one subscription has not had. `kept` are the stored payloads, shared by all subscriptions.
-fn take(
-    group: &mut Group<'_>,
-    delivery: &[Step<'_>],
-    kept: &mut [Option<Kept>],
-    to: &Addressee,
-) -> Result<Taken, Error> {
+impl Payloads {
+    fn new(publications: usize, subscriptions: usize) -> Self {
+        Self { kept: vec![None; publications], expected: signed(subscriptions as u64) }
+    }
+
+    /// The row of one, which is stored if it is not.
+    fn row(&mut self, group: &mut Group<'_>, at: usize, publication: &Publication) -> Result<&mut Kept, Error> {
+        match &mut self.kept[at] {
+            Some(kept) => Ok(kept),
+            none => {
+                group.take_room(publication.payload.get().len() as u64)?;
+                Ok(none.insert(Kept { row: store(group.db(), publication, self.expected)?, taken: 0 }))
+            }
+        }
+    }
+
+    fn settle(self, db: &Connection) -> Result<(), Error> {
+        let too_many = |kept: &Kept| kept.taken < self.expected;
+        self.kept
+            .iter()
+            .flatten()
+            .copied()
+            .filter(too_many)
+            .try_for_each(|Kept { row, taken }| release(db, row, self.expected - taken))
+    }
+}
+
+/// Stores what one subscription has not had.
+fn take(group: &mut Group<'_>, delivery: &[Step<'_>], payloads: &mut Payloads, to: &Addressee) -> Result<Taken, Error> {
     let db = group.db();
     let Some(lane) = held_lane(db, to.subscription)? else { return Ok(Taken::Unknown) };
     // Without publications, who may deliver to a subscription speaks of the one log that it is for.
@@ -94,7 +124,7 @@ fn take(
         // Before the first row that refers to it.
         None => begin(db, &lane, reached)?,
     }
-    let began = reached;
+    let (began, stored) = (reached, jiff::Timestamp::now().as_millisecond());
     let (mut new, mut duplicates, mut missed, mut gone) = (0, 0, 0, 0);
     for step in delivery {
         let (span, next) = (step.span(), reached.sequence.saturating_add(1));
@@ -114,23 +144,12 @@ fn take(
         gone += if span.epoch == reached.epoch { 0 } else { next.saturating_sub(span.first) };
         reached = place;
         let Step::Take(publication, at) = *step else { continue };
-        let row = match &kept[at] {
-            Some(kept) => kept.row,
-            None => {
-                group.take_room(publication.payload.get().len() as u64)?;
-                store(db, publication)?
-            }
-        };
-        let is_new = wait(db, to.subscription, place, row, false)?;
+        let kept = payloads.row(group, at, publication)?;
+        // If it waits from before the subscription was reset, it does with a payload of its own.
+        let is_new = wait(db, &key, place, kept.row, stored)?;
+        kept.taken += i64::from(is_new);
         new += u64::from(is_new);
         duplicates += u64::from(!is_new);
-        match (is_new, &mut kept[at]) {
-            (true, Some(kept)) => kept.more += 1,
-            (true, none) => *none = Some(Kept { row, more: 0 }),
-            // It waits from before the subscription was reset, with a payload of its own.
-            (false, None) => release(db, row)?,
-            (false, Some(_)) => {}
-        }
     }
     if reached != began {
         db.prepare_cached("UPDATE inbox_cursors SET epoch = ?2, sequence = ?3 WHERE subscription = ?1")?
@@ -142,45 +161,28 @@ fn take(
     Ok(Taken::Stored { new, duplicates, missed, gone })
 }
 
-/// The row of a payload, new or from an earlier delivery to another subscription, which one more wants.
-fn store(db: &Connection, publication: &Publication) -> Result<i64, Error> {
-    let Publication { id, issuer, action, sequence, epoch, time, payload, cause, hops, expires, proof: _ } =
-        publication;
+/// The row of a payload, new or from an earlier delivery to other subscriptions, which so many more want.
+///
+/// Without `RETURNING` and `DO UPDATE`: for each statement that has one of those, SQLite first copies the pages that it is
+/// about to change, to be able to undo it alone.
+fn store(db: &Connection, publication: &Publication, wanted: i64) -> Result<i64, Error> {
+    let Publication { id, issuer, action, sequence, epoch, time, payload, cause, hops, expires } = publication;
     let (id, issuer, sequence) = (id.to_string(), issuer.to_string(), signed(*sequence));
-    let known = "UPDATE inbox_publications SET wanted = wanted + 1
-                 WHERE issuer = ?1 AND action = ?2 AND sequence = ?3 AND id = ?4 RETURNING row";
-    let known = db
-        .prepare_cached(known)?
-        .query_row(params![issuer, action.as_str(), sequence, id], |row| row.get(0))
-        .optional()?;
-    if let Some(row) = known {
-        return Ok(row);
+    let query = "INSERT OR IGNORE INTO inbox_publications
+             (id, issuer, action, sequence, time, payload, cause, hops, epoch, expires, wanted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let cause = cause.map(|cause| cause.to_string());
+    let values =
+        params![id, issuer, action.as_str(), sequence, time, payload.get(), cause, hops, epoch, expires, wanted];
+    if db.prepare_cached(query)?.execute(values)? == 1 {
+        return Ok(db.last_insert_rowid());
     }
-    db.prepare_cached(
-        "INSERT INTO inbox_publications (id, issuer, action, sequence, time, payload, cause, hops, epoch, expires, wanted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1)",
-    )?
-    .execute(params![
-        id,
-        issuer,
-        action.as_str(),
-        sequence,
-        time,
-        payload.get(),
-        cause.map(|cause| cause.to_string()),
-        hops,
-        epoch,
-        expires
-    ])?;
-    Ok(db.last_insert_rowid())
-}
-
-fn count_more(db: &Connection, Kept { row, more }: Kept) -> Result<(), Error> {
-    if more > 0 {
-        let query = "UPDATE inbox_publications SET wanted = wanted + ?2 WHERE row = ?1";
-        db.prepare_cached(query)?.execute([row, more])?;
-    }
-    Ok(())
+    let known = "SELECT row FROM inbox_publications WHERE issuer = ?1 AND action = ?2 AND sequence = ?3 AND id = ?4";
+    let key = params![issuer, action.as_str(), sequence, id];
+    let row = db.prepare_cached(known)?.query_row(key, |row| row.get(0))?;
+    let more = "UPDATE inbox_publications SET wanted = wanted + ?2 WHERE row = ?1";
+    db.prepare_cached(more)?.execute([row, wanted])?;
+    Ok(row)
 }
 
 /// How many rows of a subscription lie between two places.

@@ -7,7 +7,7 @@ use rusqlite::types::Type;
 use rusqlite::{Error, Row, RowIndex};
 
 /// A text column as the type it was written from. What does not parse was not written by us.
-pub(super) fn parsed<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
+pub(super) fn parsed<T>(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<T>
 where
     T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {
@@ -16,7 +16,7 @@ where
 }
 
 /// The same for a column that may be NULL.
-pub(super) fn parsed_if_any<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
+pub(super) fn parsed_if_any<T>(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Option<T>>
 where
     T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {
@@ -26,7 +26,7 @@ where
 }
 
 /// A payload: JSON text, kept byte for byte.
-pub(super) fn payload(row: &Row<'_>, column: &str) -> rusqlite::Result<Raw> {
+pub(super) fn payload(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Raw> {
     let index = column.idx(row.as_ref())?;
     serde_json::value::RawValue::from_string(row.get(index)?).map_err(|error| not_ours(index, error))
 }
@@ -40,7 +40,7 @@ pub(super) fn payload_if_any(row: &Row<'_>, column: &str) -> rusqlite::Result<Op
 }
 
 /// A sequence number or a count. SQLite has signed integers only; ours never come near the difference.
-pub(super) fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }
 

@@ -73,7 +73,7 @@ impl Store {
                 .prepare_cached(before)?
                 .query_row(params![key, place.epoch, signed(place.sequence)], |row| row.get(0));
             if let Some(row) = before.optional()? {
-                release(group.db(), row)?;
+                release(group.db(), row, 1)?;
                 group.tally.dead -= 1;
             }
             group
@@ -137,13 +137,17 @@ impl Store {
     pub async fn replay_dead_letters(&self, which: WhichDead, limit: u32) -> Result<u64, Error> {
         self.write(move |group| {
             let taken = dig_up(group.db(), &which, limit)?;
+            let now = jiff::Timestamp::now().as_millisecond();
             for (subscription, place, row) in &taken {
-                if wait(group.db(), *subscription, *place, *row, true)? {
+                let key = subscription.to_string();
+                if wait(group.db(), &key, *place, *row, now)? {
                     group.tally.waiting += 1;
                 } else {
                     // It has come again since the subscription was reset.
-                    release(group.db(), *row)?;
+                    release(group.db(), *row, 1)?;
                 }
+                let query = "UPDATE inbox SET replayed = 1 WHERE subscription = ?1 AND epoch = ?2 AND sequence = ?3";
+                group.db().prepare_cached(query)?.execute(params![key, place.epoch, signed(place.sequence)])?;
             }
             group.tally.dead -= signed(taken.len() as u64);
             Ok(taken.len() as u64)
@@ -156,7 +160,7 @@ impl Store {
         self.write(move |group| {
             let taken = dig_up(group.db(), &which, limit)?;
             for (subscription, _, row) in &taken {
-                release(group.db(), *row)?;
+                release(group.db(), *row, 1)?;
                 forget_if_drained(group.db(), *subscription)?;
             }
             group.tally.dead -= signed(taken.len() as u64);

@@ -169,7 +169,7 @@ mod tests {
         let again = Store::open(Database::open(&first.path).unwrap(), signer(), &beside).unwrap();
         again.append_all(vec![draft("a", "2"), draft("b", "1")]).await.unwrap();
         let batch = again.batch(action("a"), 0, 9, 99).await.unwrap();
-        let [before, after] = &batch[..] else { panic!("{batch:?}") };
+        let [(before, _), (after, _)] = &batch[..] else { panic!("{batch:?}") };
         assert_eq!((before.sequence, after.sequence), (1, 2));
         assert!(0 < before.epoch && before.epoch < after.epoch, "{before:?} {after:?}");
         assert_eq!(again.place(action("a"), 1).await.unwrap(), before.place());

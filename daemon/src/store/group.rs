@@ -30,6 +30,18 @@ impl fmt::Debug for Signer {
     }
 }
 
+/// How a write is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// It changes rows, and is answered once it is on disk.
+    Durable,
+    /// As that, but it is answered once it is committed.
+    Lazy,
+    /// It only appends publications, and changes no row before its group is committed: there is none to put back if it
+    /// fails.
+    Append,
+}
+
 /// One transaction that many writes share. Dropped without [`commit`](Self::commit), it has changed nothing.
 pub(super) struct Group<'c> {
     connection: &'c Connection,
@@ -83,18 +95,24 @@ impl<'c> Group<'c> {
     }
 
     /// Runs one write so that its failure, or panic, undoes that write and no other.
-    pub(super) fn attempt<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn attempt<T>(
+        &mut self,
+        manner: Manner,
+        write: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let (appends, tally) = (self.appends.len(), self.tally);
-        self.connection.prepare_cached("SAVEPOINT one_write")?.execute([])?;
+        let changes_rows = manner != Manner::Append;
+        if changes_rows {
+            self.connection.prepare_cached("SAVEPOINT one_write")?.execute([])?;
+        }
         let result = catch_unwind(AssertUnwindSafe(|| write(self))).unwrap_or(Err(Error::Panicked));
-        let result = result.and_then(|value| self.release().map(|()| value));
+        let result = if changes_rows { result.and_then(|value| self.release().map(|()| value)) } else { result };
         if let Err(error) = &result {
             self.appends.truncate(appends);
             self.tally = tally;
-            if let Err(worse) = self.undo() {
-                // A full disk can make SQLite roll back all of the transaction, and not only the statement.
-                self.lost = Some(if self.connection.is_autocommit() { error.clone() } else { worse });
-            }
+            let undone = if changes_rows { self.undo() } else { Ok(()) };
+            // A full disk can make SQLite roll back all of the transaction, and not only the statement.
+            self.lost = if self.connection.is_autocommit() { Some(error.clone()) } else { undone.err() };
         }
         result
     }

@@ -9,7 +9,7 @@ use coattail::id::IssuerHash;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
-use super::group::{Group, Signer};
+use super::group::{Group, Manner, Signer};
 use super::migrate::{check_version, connect};
 use super::room::{Disk, Room};
 use super::thread::{self, Desk, Job, Read, Write};
@@ -161,7 +161,7 @@ impl Store {
         F: FnOnce(&mut Group<'_>) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
-        self.queue(work, false).await
+        self.write_in(Manner::Durable, work).await
     }
 
     /// As [`write`](Self::write), but returns when its group is committed: it is on disk with the next that has to be.
@@ -172,17 +172,18 @@ impl Store {
         F: FnOnce(&mut Group<'_>) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
-        self.queue(work, true).await
+        self.write_in(Manner::Lazy, work).await
     }
 
-    async fn queue<T, F>(&self, work: F, is_lazy: bool) -> Result<T, Error>
+    /// As [`write`](Self::write), in a manner of its own.
+    pub(super) async fn write_in<T, F>(&self, manner: Manner, work: F) -> Result<T, Error>
     where
         F: FnOnce(&mut Group<'_>) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
         let (waiting, answer) = oneshot::channel();
         let queue = self.queues()?.writes;
-        queue.send(Box::new(Job::new(work, waiting, is_lazy))).await.map_err(|_| Error::Closed)?;
+        queue.send(Box::new(Job::new(work, waiting, manner))).await.map_err(|_| Error::Closed)?;
         drop(queue);
         self.noticed(answer.await.unwrap_or(Err(Error::Panicked)))
     }

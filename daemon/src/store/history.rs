@@ -168,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn the_newest_are_listed_in_order_and_without_payloads() {
         let store = store();
-        let at = |log, time| Draft::new(PublicationId::new(), action(log), raw("\"four\""), time);
+        let at = |log, time| Draft::new(action(log), raw("\"four\""), time);
         for draft in [at("a", 1), at("b", 2), at("a", 3), at("b", 4)] {
             store.append(draft).await.unwrap();
         }

@@ -132,7 +132,7 @@ impl Store {
         self.write_lazily(move |group| {
             outcomes::note(group.db(), subscription, place, Handling::Handled, last)?;
             let row = take_out(group.db(), "DELETE FROM inbox", subscription, place)?;
-            release(group.db(), row)?;
+            release(group.db(), row, 1)?;
             forget_if_drained(group.db(), subscription)?;
             group.tally.waiting -= 1;
             group.tally.handled += 1;
@@ -147,7 +147,7 @@ impl Store {
             outcomes::note(group.db(), subscription, place, Handling::Expired, last)?;
             let db = group.db();
             let row = take_out(db, "DELETE FROM inbox", subscription, place)?;
-            release(db, row)?;
+            release(db, row, 1)?;
             db.prepare_cached("UPDATE inbox_cursors SET expired = expired + 1 WHERE subscription = ?1")?
                 .execute([subscription.to_string()])?;
             forget_if_drained(db, subscription)?;
@@ -233,24 +233,13 @@ pub(super) fn held_lane(db: &Connection, subscription: SubscriptionId) -> Result
     Ok(db.prepare_cached(query)?.query_row([subscription.to_string()], lane).optional()?)
 }
 
-/// Has a publication wait for the receiver of a subscription. Whether it does not do so already.
-pub(super) fn wait(
-    db: &Connection,
-    subscription: SubscriptionId,
-    place: Place,
-    row: i64,
-    replayed: bool,
-) -> Result<bool, Error> {
-    let key = params![subscription.to_string(), place.epoch, signed(place.sequence), row, replayed];
-    let query = "INSERT OR IGNORE INTO inbox (subscription, epoch, sequence, publication, replayed, stored)
-                 VALUES (?1, ?2, ?3, ?4, ?5, CAST(unixepoch('subsec') * 1000 AS INTEGER))";
-    let waits = db.prepare_cached(query)?.execute(key)? == 1;
-    if !waits && replayed {
-        let query = "UPDATE inbox SET replayed = 1 WHERE subscription = ?1 AND epoch = ?2 AND sequence = ?3";
-        let key = params![subscription.to_string(), place.epoch, signed(place.sequence)];
-        db.prepare_cached(query)?.execute(key)?;
-    }
-    Ok(waits)
+/// Has a publication wait for the receiver of a subscription, since this time in milliseconds. Whether it does not do so
+/// already.
+pub(super) fn wait(db: &Connection, subscription: &str, place: Place, row: i64, stored: i64) -> Result<bool, Error> {
+    let query = "INSERT OR IGNORE INTO inbox (subscription, epoch, sequence, publication, stored)
+                 VALUES (?1, ?2, ?3, ?4, ?5)";
+    let values = params![subscription, place.epoch, signed(place.sequence), row, stored];
+    Ok(db.prepare_cached(query)?.execute(values)? == 1)
 }
 
 /// Deletes the row of a subscription and returns that of the payload, which it still counts for.
@@ -266,9 +255,9 @@ pub(super) fn take_out(
     row.ok_or(Error::Missing("publication in the inbox"))
 }
 
-/// One row less needs a payload.
-pub(super) fn release(db: &Connection, row: i64) -> Result<(), Error> {
-    db.prepare_cached("UPDATE inbox_publications SET wanted = wanted - 1 WHERE row = ?1")?.execute([row])?;
+/// So many rows less need a payload.
+pub(super) fn release(db: &Connection, row: i64, count: i64) -> Result<(), Error> {
+    db.prepare_cached("UPDATE inbox_publications SET wanted = wanted - ?2 WHERE row = ?1")?.execute([row, count])?;
     forget_unwanted(db, row)
 }
 

@@ -92,7 +92,7 @@ mod tests {
             Store::open(Database::open(&store.path).unwrap(), next, &store.path.with_extension("epoch")).unwrap();
         again.append(draft("a", "4")).await.unwrap();
         let batch = again.batch(action("a"), 0, 10, 1000).await.unwrap();
-        let signers: Vec<_> = batch.iter().map(|publication| publication.issuer).collect();
+        let signers: Vec<_> = batch.iter().map(|(publication, _)| publication.issuer).collect();
         assert_eq!(signers, [issuer("us"), issuer("us"), issuer("us"), issuer("us again")]);
     }
 

@@ -1,8 +1,8 @@
 //! Shows that a publication belongs to a group that its issuer signed.
 //!
 //! What one transaction accepted is the leaves of one Merkle tree, as in RFC 9162, section 2.1, with SHA-256. Its
-//! root is signed once; each publication travels with its inclusion path (section 2.1.3), so that anyone can verify
-//! it alone.
+//! root is signed once. Publications travel with what it takes to compute the root from them; of a single one, that is
+//! its inclusion path (section 2.1.3). So anyone can verify them alone.
 //!
 //! A leaf's hash is SHA-256 of the byte `00` and of these fields, each after its length in bytes as a big-endian
 //! 32-bit number, so that no two publications have the same encoding:
@@ -60,31 +60,63 @@ pub fn leaf_hash(
     leaf.finalize().into()
 }
 
-/// The root that follows from a leaf and its path, or `None` if no tree of that size has such a path there.
-pub fn root_from_path(leaf: Hash, index: u32, size: u32, path: &[Hash]) -> Option<Hash> {
-    if index >= size {
+/// The root that follows from some leaves of a tree, in order, and from the hashes that it takes beside them; `None` if no
+/// tree of that size has such leaves and hashes there. Of one leaf, these are its inclusion path.
+pub fn root_from_leaves(leaves: &[(u32, Hash)], size: u32, path: &[Hash]) -> Option<Hash> {
+    let is_ascending = leaves.windows(2).all(|pair| pair[0].0 < pair[1].0);
+    if !is_ascending || leaves.last()?.0 >= size {
         return None;
     }
-    // RFC 9162, section 2.1.3.2: `place` and `last` are the positions of our node and of the last one, level by level.
-    let (mut place, mut last, mut node) = (index, size - 1, leaf);
-    for sibling in path {
-        if last == 0 {
-            return None;
+    let (mut level, mut width, mut path) = (leaves.to_vec(), size, path.iter());
+    while width > 1 {
+        let mut above = Vec::with_capacity(level.len() / 2 + 1);
+        let mut nodes = level.into_iter().peekable();
+        while let Some((at, node)) = nodes.next() {
+            let risen = match sibling(at, width) {
+                None => node,
+                Some(left) if left < at => parent(path.next()?, &node),
+                Some(right) => match nodes.next_if(|(next, _)| *next == right) {
+                    Some((_, known)) => parent(&node, &known),
+                    None => parent(&node, path.next()?),
+                },
+            };
+            above.push((at / 2, risen));
         }
-        if place % 2 == 1 || place == last {
-            node = parent(sibling, &node);
-            // The last node without a sibling rises until it is a right one.
-            while place % 2 == 0 && place != 0 {
-                place /= 2;
-                last /= 2;
-            }
-        } else {
-            node = parent(&node, sibling);
-        }
-        place /= 2;
-        last /= 2;
+        (level, width) = (above, width.div_ceil(2));
     }
-    (last == 0).then_some(node)
+    path.next().is_none().then(|| level[0].1)
+}
+
+/// The hashes that it takes beside some leaves of a tree, in order, to compute the root: from their inclusion paths. The
+/// leaves are in ascending order.
+pub(super) fn common_path(leaves: Vec<(u32, Vec<u8>)>, size: u32) -> Vec<Hash> {
+    let mut common = Vec::new();
+    let mut level: Vec<_> = leaves.iter().map(|(leaf, path)| (*leaf, &path[..])).collect();
+    let mut width = size;
+    while width > 1 {
+        let mut above = Vec::with_capacity(level.len() / 2 + 1);
+        let mut nodes = level.into_iter().peekable();
+        while let Some((at, path)) = nodes.next() {
+            let rest = match (sibling(at, width), path.split_first_chunk()) {
+                (Some(beside), Some((hash, rest))) => {
+                    if nodes.next_if(|(next, _)| *next == beside).is_none() {
+                        common.push(*hash);
+                    }
+                    rest
+                }
+                _ => path,
+            };
+            above.push((at / 2, rest));
+        }
+        (level, width) = (above, width.div_ceil(2));
+    }
+    common
+}
+
+/// The place of what stands beside a node, in a level of so many. The last one has nothing beside it if it is a left one,
+/// and rises as it is.
+fn sibling(at: u32, width: u32) -> Option<u32> {
+    Some(at ^ 1).filter(|beside| *beside < width)
 }
 
 /// A group's tree.
@@ -164,20 +196,48 @@ mod tests {
             for index in 0..size {
                 let leaf = leaves[index as usize];
                 let path = hashes(&tree.path(index as usize));
-                assert_eq!(root_from_path(leaf, index, size, &path), Some(root), "leaf {index} of {size}");
+                let found = |leaf, index, path: &[Hash]| root_from_leaves(&[(index, leaf)], size, path);
+                assert_eq!(found(leaf, index, &path), Some(root), "leaf {index} of {size}");
                 for other in (0..size).filter(|&other| other != index) {
-                    assert_ne!(root_from_path(leaf, other, size, &path), Some(root), "{index} as {other} of {size}");
+                    assert_ne!(found(leaf, other, &path), Some(root), "{index} as {other} of {size}");
                 }
-                assert_ne!(root_from_path([7; 32], index, size, &path), Some(root));
+                assert_ne!(found([7; 32], index, &path), Some(root));
                 let longer = [&path[..], &[[0; 32]]].concat();
-                assert_eq!(root_from_path(leaf, index, size, &longer), None);
+                assert_eq!(found(leaf, index, &longer), None);
                 if let [shorter @ .., _] = &path[..] {
-                    assert_eq!(root_from_path(leaf, index, size, shorter), None);
+                    assert_eq!(found(leaf, index, shorter), None);
                 }
             }
-            assert_eq!(root_from_path(leaves[0], size, size, &[]), None);
+            assert_eq!(root_from_leaves(&[(size, leaves[0])], size, &[]), None);
         }
-        assert_eq!(root_from_path([0; 32], 0, 0, &[]), None);
+        assert_eq!(root_from_leaves(&[(0, [0; 32])], 0, &[]), None);
+        assert_eq!(root_from_leaves(&[], 1, &[]), None);
+    }
+
+    #[test]
+    fn any_leaves_lead_to_the_root_with_what_they_lack() {
+        for size in 1..=11_u32 {
+            let leaves: Vec<Hash> = (0..size).map(|leaf| Sha256::digest(leaf.to_be_bytes()).into()).collect();
+            let tree = Tree::new(leaves.clone());
+            for chosen in 1..1_u32 << size {
+                let chosen: Vec<u32> = (0..size).filter(|leaf| chosen >> leaf & 1 == 1).collect();
+                let some: Vec<_> = chosen.iter().map(|leaf| (*leaf, leaves[*leaf as usize])).collect();
+                let paths = chosen.iter().map(|leaf| (*leaf, tree.path(*leaf as usize))).collect();
+                let path = common_path(paths, size);
+                assert_eq!(root_from_leaves(&some, size, &path).as_ref(), Some(tree.root()), "{chosen:?} of {size}");
+                let longer = [&path[..], &[[0; 32]]].concat();
+                assert_eq!(root_from_leaves(&some, size, &longer), None);
+                if some.len() > 1 {
+                    let swapped: Vec<_> = some.iter().rev().copied().collect();
+                    assert_eq!(root_from_leaves(&swapped, size, &path), None);
+                    let twice = [&some[..1], &some[..]].concat();
+                    assert_eq!(root_from_leaves(&twice, size, &path), None);
+                }
+                if let [shorter @ .., _] = &path[..] {
+                    assert_eq!(root_from_leaves(&some, size, shorter), None);
+                }
+            }
+        }
     }
 
     #[test]

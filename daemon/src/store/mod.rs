@@ -56,6 +56,7 @@ mod inspection;
 mod jobs;
 mod kept;
 mod keys;
+mod log;
 pub mod merkle;
 mod migrate;
 mod names;

@@ -47,7 +47,6 @@ impl Name {
 
 #[cfg(test)]
 mod tests {
-    use coattail::id::PublicationId;
     use futures::future::join_all;
 
     use super::*;
@@ -56,7 +55,7 @@ mod tests {
 
     fn named(log: &str, json: &str, name: &str, publisher: Option<IssuerHash>) -> Draft {
         let name = Name { publisher, name: name.parse().unwrap() };
-        Draft::new(PublicationId::new(), action(log), raw(json), 0).named(name)
+        Draft::new(action(log), raw(json), 0).named(name)
     }
 
     #[tokio::test]

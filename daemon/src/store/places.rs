@@ -83,7 +83,6 @@ mod tests {
     use super::*;
     use crate::store::Draft;
     use crate::store::testing::{action, raw, store};
-    use coattail::id::PublicationId;
 
     const MINUTE: i64 = 60_000;
 
@@ -101,7 +100,7 @@ mod tests {
             51 => 500 * MINUTE + 30_000,
             n => n * 10 * MINUTE,
         });
-        let draft = |time| Draft::new(PublicationId::new(), action("a"), raw("1"), time);
+        let draft = |time| Draft::new(action("a"), raw("1"), time);
         store.append_all(times.map(draft).collect()).await.unwrap();
         let check = async |from, after: u64, oldest: Option<u64>| {
             let found = find(from).await.unwrap();

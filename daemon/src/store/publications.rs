@@ -1,18 +1,17 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use coattail::id::{IssuerHash, PublicationId};
+use coattail::id::PublicationId;
 use coattail::name::ActionName;
 use coattail::wire::{GroupProof, Place, Publication, Raw};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
 use super::audience::Audience;
-use super::columns::{parsed, parsed_if_any, payload, signed, unsigned};
+use super::columns::{parsed, signed, unsigned};
 use super::epochs::extend;
-use super::group::{Group, Signer};
+use super::group::{Group, Manner, Signer};
+use super::log::{FROM_THE_LOG, LogReader, PAYLOAD};
 use super::merkle::{Hash, Tree, leaf_hash};
 use super::names::Name;
 use super::{Error, Store};
@@ -21,6 +20,8 @@ use super::{Error, Store};
 #[derive(Debug)]
 pub struct Draft {
     pub(super) id: PublicationId,
+    /// Whether the id was made for it: then nothing else has it.
+    is_id_new: bool,
     pub(super) action: ActionName,
     time: i64,
     pub(super) payload: Raw,
@@ -34,10 +35,17 @@ pub struct Draft {
 
 impl Draft {
     /// Hashes the payload, here, so that the writing thread need not. `time` is in milliseconds.
-    pub fn new(id: PublicationId, action: ActionName, payload: Raw, time: i64) -> Self {
-        let sha256 = Sha256::digest(payload.get()).into();
+    pub fn new(action: ActionName, payload: Raw, time: i64) -> Self {
+        let (id, sha256) = (PublicationId::new(), Sha256::digest(payload.get()).into());
         let (cause, hops, name, expires, audience) = (None, 0, None, None, None);
-        Self { id, action, time, payload, sha256, cause, hops, name, expires, audience }
+        Self { id, is_id_new: true, action, time, payload, sha256, cause, hops, name, expires, audience }
+    }
+
+    /// Says which id it was given before.
+    #[must_use]
+    pub(super) fn with_id(mut self, id: PublicationId) -> Self {
+        (self.id, self.is_id_new) = (id, false);
+        self
     }
 
     /// Says which publication was being handled, and how many led to this one.
@@ -106,34 +114,36 @@ pub struct Head {
 impl Store {
     /// Appends to the action's log. Once this returns, the publication is accepted.
     pub async fn append(&self, draft: Draft) -> Result<Appended, Error> {
-        self.write(move |group| group.append(draft)).await
+        self.write_in(Manner::Append, move |group| group.append(draft)).await
     }
 
     /// Appends all of them or none.
     pub async fn append_all(&self, drafts: Vec<Draft>) -> Result<Vec<Appended>, Error> {
-        self.write(move |group| drafts.into_iter().map(|draft| group.append(draft)).collect()).await
+        self.write_in(Manner::Append, move |group| drafts.into_iter().map(|draft| group.append(draft)).collect()).await
     }
 
-    /// What comes after a sequence, in order: at most `max_count`, and no more payload than `max_bytes`, but at least
-    /// one if there is any. What retention has removed is left out; [`head`](Self::head) tells.
+    /// What comes after a sequence, in order, each with a proof of its own: at most `max_count`, and no more payload than
+    /// `max_bytes`, but at least one if there is any. What retention has removed is left out; [`head`](Self::head) tells.
     pub async fn batch(
         &self,
         action: ActionName,
         after: u64,
         max_count: usize,
         max_bytes: usize,
-    ) -> Result<Vec<Publication>, Error> {
+    ) -> Result<Vec<(Publication, GroupProof)>, Error> {
         let issuer = self.issuer();
         self.read(move |db| {
             let mut query = db.prepare_cached(FROM_THE_LOG)?;
             let mut rows = query.query(params![action.as_str(), signed(after), signed(max_count as u64)])?;
+            let mut log = LogReader::new(db, issuer, action);
             let (mut batch, mut bytes) = (Vec::new(), 0);
             while let Some(row) = rows.next()? {
-                bytes += row.get_ref("payload")?.as_str().map_or(0, str::len);
+                bytes += row.get_ref(PAYLOAD)?.as_str().map_or(0, str::len);
                 if bytes > max_bytes && !batch.is_empty() {
                     break;
                 }
-                batch.push(published(issuer, &action, row)?);
+                let publication = log.take(row)?;
+                batch.push((publication, log.proofs().pop().expect("it was just taken")));
             }
             Ok(batch)
         })
@@ -157,6 +167,7 @@ impl Store {
 #[derive(Default)]
 pub(super) struct Appends {
     accepted: Vec<(Draft, u64)>,
+    /// Those of them that were given before.
     ids: HashSet<PublicationId>,
     names: HashMap<(ActionName, Name), usize>,
     heads: HashMap<ActionName, u64>,
@@ -170,11 +181,13 @@ impl Group<'_> {
         }
         self.take_room(draft.bytes())?;
         let id = draft.id;
-        let known = "SELECT 1 FROM publications WHERE id = ?1";
-        let is_known = self.db().prepare_cached(known)?.exists([id.to_string()])?;
-        // Found out here, since in the rows' own INSERT it would harm the whole group.
-        if is_known || self.appends.ids.contains(&id) {
-            return Err(Error::Exists("the publication"));
+        if !draft.is_id_new {
+            let known = "SELECT 1 FROM publications WHERE id = ?1";
+            let is_known = self.db().prepare_cached(known)?.exists([id.to_string()])?;
+            // Found out here, since in the rows' own INSERT it would harm the whole group.
+            if is_known || !self.appends.ids.insert(id) {
+                return Err(Error::Exists("the publication"));
+            }
         }
         let db = self.db();
         let head = match self.appends.heads.entry(draft.action.clone()) {
@@ -183,7 +196,6 @@ impl Group<'_> {
         };
         *head += 1;
         let sequence = *head;
-        self.appends.ids.insert(id);
         if let Some(name) = &draft.name {
             self.appends.names.insert((draft.action.clone(), name.clone()), self.appends.len());
         }
@@ -317,59 +329,27 @@ fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
     })
 }
 
-/// What comes after a sequence of a log, in order. Takes the action, the sequence, and how many rows.
-pub(super) const FROM_THE_LOG: &str = "
-    SELECT publications.*, signed_groups.size, signed_groups.signature, signed_groups.issuer AS signed_by,
-        (SELECT epoch FROM epochs
-         WHERE epochs.log = publications.log AND first <= sequence ORDER BY first DESC LIMIT 1) AS epoch
-    FROM publications JOIN signed_groups ON signed_groups.id = signed_group
-    WHERE log = (SELECT id FROM logs WHERE action = ?1) AND sequence > ?2 ORDER BY sequence LIMIT ?3";
-
-/// A row of that. `issuer` is this instance.
-pub(super) fn published(issuer: IssuerHash, action: &ActionName, row: &Row<'_>) -> rusqlite::Result<Publication> {
-    // Signed before there was more than one.
-    let issuer = parsed_if_any(row, "signed_by")?.unwrap_or(issuer);
-    let path: Vec<u8> = row.get("path")?;
-    let signature: Vec<u8> = row.get("signature")?;
-    Ok(Publication {
-        id: parsed(row, "id")?,
-        issuer,
-        action: action.clone(),
-        sequence: unsigned(row, "sequence")?,
-        epoch: row.get("epoch")?,
-        time: row.get("time")?,
-        payload: payload(row, "payload")?,
-        cause: parsed_if_any(row, "cause")?,
-        hops: row.get("hops")?,
-        expires: row.get("expires")?,
-        proof: GroupProof {
-            size: row.get("size")?,
-            index: row.get("leaf")?,
-            path: path.chunks(size_of::<Hash>()).map(|hash| STANDARD.encode(hash)).collect(),
-            signature: STANDARD.encode(signature),
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use futures::future::{join_all, try_join_all};
 
     use super::*;
-    use crate::store::merkle::root_from_path;
+    use crate::store::merkle::root_from_leaves;
     use crate::store::testing::{action, draft, issuer, raw, signer, store};
 
     /// Checks the proof of a publication alone, as a subscriber would.
     #[track_caller]
-    fn verify(publication: &Publication) {
-        let Publication { issuer, action, id, time, payload, expires, proof, .. } = publication;
+    fn verify((publication, proof): &(Publication, GroupProof)) {
+        let Publication { issuer, action, id, time, payload, expires, .. } = publication;
         let sha256 = Sha256::digest(payload.get()).into();
         let leaf = leaf_hash(issuer, action, publication.place(), id, *time, &sha256, *expires);
         let hash = |text: &String| STANDARD.decode(text).unwrap().try_into().unwrap();
         let path: Vec<Hash> = proof.path.iter().map(hash).collect();
-        let root = root_from_path(leaf, proof.index, proof.size, &path).expect("the path fits the size");
+        let root = root_from_leaves(&[(proof.leaves[0], leaf)], proof.size, &path).expect("the path fits the size");
         let signature = (signer().sign)(proof.size, &root);
         assert_eq!(STANDARD.decode(&proof.signature).unwrap(), signature, "{publication:?}");
     }
@@ -385,10 +365,10 @@ mod tests {
         let mut largest = 0;
         for log in ["a", "b"] {
             let batch = store.batch(action(log), 0, 1000, usize::MAX).await.unwrap();
-            assert!(batch.iter().map(|publication| publication.sequence).eq(1..=300));
+            assert!(batch.iter().map(|(publication, _)| publication.sequence).eq(1..=300));
             batch.iter().for_each(verify);
-            assert!(batch.iter().all(|publication| publication.issuer == issuer("us")));
-            largest = largest.max(batch.iter().map(|publication| publication.proof.size).max().unwrap());
+            assert!(batch.iter().all(|(publication, _)| publication.issuer == issuer("us")));
+            largest = largest.max(batch.iter().map(|(_, proof)| proof.size).max().unwrap());
         }
         assert!(largest > 1, "writes that waited together share a transaction");
         assert_eq!(store.counts().await.unwrap().published, 600);
@@ -402,7 +382,7 @@ mod tests {
         let id = first.id;
         store.append(first).await.unwrap();
 
-        let again = |n: usize| Draft::new(id, action("a"), raw(&n.to_string()), 0);
+        let again = |n: usize| Draft::new(action("a"), raw(&n.to_string()), 0).with_id(id);
         // A third fails half-way: with a draft that had its sequence already, which the next one must get.
         let append = |n: usize| match n % 3 {
             0 => store.append_all(vec![one_more(), again(n)]),
@@ -418,7 +398,7 @@ mod tests {
         assert_eq!(store.head(action("new")).await.unwrap(), None);
         assert_eq!(store.append(one_more()).await.unwrap().sequence, 68);
         let batch = store.batch(action("a"), 0, 1000, usize::MAX).await.unwrap();
-        assert!(batch.iter().map(|publication| publication.sequence).eq(1..=68));
+        assert!(batch.iter().map(|(publication, _)| publication.sequence).eq(1..=68));
         batch.iter().for_each(verify);
     }
 
@@ -434,14 +414,14 @@ mod tests {
 
         let batch = store.batch(action("a"), 0, 2, usize::MAX).await.unwrap();
         assert_eq!(batch.len(), 2);
-        let first = &batch[0];
+        let (first, proof) = &batch[0];
         assert_eq!((first.payload.get(), first.cause, first.hops, first.time), (odd, Some(cause), 3, 1000));
-        assert_eq!(first.proof.size, 4);
+        assert_eq!(proof.size, 4);
         for (after, max_bytes, sequences) in
             [(0, 1, vec![1]), (1, 5, vec![2, 3]), (1, 4, vec![2]), (2, 0, vec![3]), (3, 99, vec![]), (99, 99, vec![])]
         {
             let batch = store.batch(action("a"), after, 9, max_bytes).await.unwrap();
-            assert_eq!(batch.iter().map(|one| one.sequence).collect::<Vec<_>>(), sequences, "{after} {max_bytes}");
+            assert_eq!(batch.iter().map(|(one, _)| one.sequence).collect::<Vec<_>>(), sequences, "{after} {max_bytes}");
         }
         assert!(store.batch(action("none"), 0, 9, 9).await.unwrap().is_empty());
     }

@@ -78,7 +78,6 @@ const TRIM_ROWS: u32 = 1000;
 
 #[cfg(test)]
 mod tests {
-    use coattail::id::PublicationId;
 
     use super::*;
     use crate::store::Draft;
@@ -87,7 +86,7 @@ mod tests {
     #[tokio::test]
     async fn retention_removes_the_oldest_and_never_gives_a_sequence_twice() {
         let store = store();
-        let at = |time| Draft::new(PublicationId::new(), action("a"), raw("1234"), time);
+        let at = |time| Draft::new(action("a"), raw("1234"), time);
         let token = token(None);
         let token_id = token.id;
         store.add_token(token).await.unwrap();

@@ -106,7 +106,7 @@ fn scheduled(row: &Row<'_>) -> rusqlite::Result<Scheduled> {
 }
 
 fn draft(row: &Row<'_>, now: i64) -> rusqlite::Result<Draft> {
-    let draft = Draft::new(parsed(row, "id")?, parsed(row, "action")?, payload(row, "payload")?, now);
+    let draft = Draft::new(parsed(row, "action")?, payload(row, "payload")?, now).with_id(parsed(row, "id")?);
     let draft = match parsed_if_any(row, "cause")? {
         Some(cause) => draft.caused_by(cause, row.get("hops")?),
         None => draft,
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(store.publish_due(20).await.unwrap(), [action("a"), action("a")]);
         assert!(store.publish_due(20).await.unwrap().is_empty());
         let log = store.batch(action("a"), 0, 9, usize::MAX).await.unwrap();
-        let published: Vec<_> = log.iter().map(|one| (one.id, one.payload.get(), one.time, one.expires)).collect();
+        let published: Vec<_> = log.iter().map(|(one, _)| (one.id, one.payload.get(), one.time, one.expires)).collect();
         assert_eq!(published, [(waiting[0].id, "2", 20, Some(25)), (waiting[1].id, "3", 20, Some(25))]);
         assert_eq!(store.unschedule(waiting[1].id).await.unwrap(), None, "it is in the log");
         assert_eq!(store.unschedule(waiting[2].id).await.unwrap().as_ref(), Some(&waiting[2]));

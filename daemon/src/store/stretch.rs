@@ -1,12 +1,12 @@
 use coattail::filter::Filter;
 use coattail::id::IssuerHash;
 use coattail::name::ActionName;
-use coattail::wire::{Place, Publication, Span};
+use coattail::wire::{GroupProof, Place, Publication, Span};
 use rusqlite::{Row, params};
 
 use super::audience::Audience;
 use super::columns::{parsed_if_any, signed, unsigned};
-use super::publications::{FROM_THE_LOG, published};
+use super::log::{AUDIENCE, EXPIRES, FROM_THE_LOG, LogReader, PAYLOAD, SEQUENCE};
 use super::{Error, Store};
 
 /// For whom a log is read.
@@ -25,6 +25,8 @@ pub struct Reader {
 pub struct Stretch {
     /// What is for the reader, in order.
     pub publications: Vec<Publication>,
+    /// What shows who published them.
+    pub proofs: Vec<GroupProof>,
     /// What lies before, between and after them, and is not.
     pub skipped: Vec<Span>,
     /// Those of the skipped sequences whose time was over.
@@ -55,32 +57,34 @@ impl Store {
             let mut query = db.prepare_cached(FROM_THE_LOG)?;
             let mut rows = query.query(params![action.as_str(), signed(after), signed(MOST_LOOKED_AT)])?;
             let (mut stretch, mut bytes, mut parsed, mut looked_at) = (Stretch::default(), 0, 0, 0);
+            let mut log = LogReader::new(db, issuer, action);
             while let Some(row) = rows.next()? {
                 if looked_at > 0 && parsed > MOST_PARSED {
                     stretch.more = true;
                     break;
                 }
                 looked_at += 1;
-                let sequence = unsigned(row, "sequence")?;
-                let is_over = row.get::<_, Option<i64>>("expires")?.is_some_and(|expires| expires <= now);
+                let sequence = unsigned(row, SEQUENCE)?;
+                let is_over = row.get::<_, Option<i64>>(EXPIRES)?.is_some_and(|expires| expires <= now);
                 // Order: what needs no payload first.
                 if is_over || !is_addressed(row, &subscriber)? || !is_wanted(row, filter.as_ref(), &mut parsed)? {
                     if is_over {
                         stretch.expired.push(sequence);
                     }
-                    stretch.skip(Place { epoch: row.get("epoch")?, sequence });
+                    stretch.skip(Place { epoch: log.epoch(row)?, sequence });
                 } else {
-                    bytes += row.get_ref("payload")?.as_str().map_or(0, str::len);
+                    bytes += row.get_ref(PAYLOAD)?.as_str().map_or(0, str::len);
                     if stretch.publications.len() == max_count || bytes > max_bytes && !stretch.publications.is_empty()
                     {
                         stretch.more = true;
                         break;
                     }
-                    stretch.publications.push(published(issuer, &action, row)?);
+                    stretch.publications.push(log.take(row)?);
                 }
                 stretch.end = sequence;
             }
             stretch.more |= looked_at == MOST_LOOKED_AT;
+            stretch.proofs = log.proofs();
             Ok(stretch)
         })
         .await
@@ -98,12 +102,13 @@ impl Stretch {
         self.skipped.retain(|span| span.last < first);
         self.expired.retain(|sequence| *sequence < first);
         let end = self.skipped.last().map_or(self.end, |span| span.last);
-        Self { publications: Vec::new(), end, more: true, ..self }
+        Self { publications: Vec::new(), proofs: Vec::new(), end, more: true, ..self }
     }
 
     /// Adds what comes after it.
     pub fn append(&mut self, next: Self) {
         self.publications.extend(next.publications);
+        self.proofs.extend(next.proofs);
         for span in next.skipped {
             self.skip_span(span);
         }
@@ -125,13 +130,13 @@ impl Stretch {
 }
 
 fn is_addressed(row: &Row<'_>, subscriber: &IssuerHash) -> rusqlite::Result<bool> {
-    Ok(parsed_if_any::<Audience>(row, "audience")?.is_none_or(|audience| audience.includes(subscriber)))
+    Ok(parsed_if_any::<Audience>(row, AUDIENCE)?.is_none_or(|audience| audience.includes(subscriber)))
 }
 
 /// `parsed` counts the bytes that were read for it.
 fn is_wanted(row: &Row<'_>, filter: Option<&Filter>, parsed: &mut usize) -> rusqlite::Result<bool> {
     let Some(filter) = filter else { return Ok(true) };
-    let payload = row.get_ref("payload")?.as_str()?;
+    let payload = row.get_ref(PAYLOAD)?.as_str()?;
     *parsed += payload.len();
     // What cannot be read is found out, and said, when it is made a publication.
     Ok(serde_json::from_str(payload).map_or(true, |payload| filter.matches(&payload)))
@@ -144,7 +149,6 @@ const MOST_PARSED: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use coattail::id::PublicationId;
 
     use super::*;
     use crate::store::Draft;
@@ -156,7 +160,7 @@ mod tests {
     }
 
     fn draft(json: &str) -> Draft {
-        Draft::new(PublicationId::new(), action("a"), raw(json), 1000)
+        Draft::new(action("a"), raw(json), 1000)
     }
 
     fn sequences(stretch: &Stretch) -> Vec<u64> {

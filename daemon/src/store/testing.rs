@@ -6,7 +6,7 @@ use std::sync::Arc;
 use coattail::id::{IssuerHash, PeerId, PublicationId, SubscriptionId, TokenId, ValidationId};
 use coattail::name::{ActionName, ReceiverName};
 use coattail::wire::peer::Addressee;
-use coattail::wire::{GroupProof, Place, Publication, Raw};
+use coattail::wire::{Place, Publication, Raw};
 
 use super::{
     Database, Draft, FailedTry, Held, IssuedToken, LastTry, Migration, Peer, Signer, Store, Subscription, Validation,
@@ -62,7 +62,7 @@ pub(crate) fn raw(json: &str) -> Raw {
 }
 
 pub(crate) fn draft(log: &str, json: &str) -> Draft {
-    Draft::new(PublicationId::new(), action(log), raw(json), 1000)
+    Draft::new(action(log), raw(json), 1000)
 }
 
 pub(crate) fn peer(name: &str) -> Peer {
@@ -123,7 +123,6 @@ pub(crate) fn publication(from: &str, log: &str, sequence: u64) -> Publication {
         cause: None,
         hops: 0,
         expires: None,
-        proof: GroupProof { size: 1, index: 0, path: Vec::new(), signature: String::new() },
     }
 }
 

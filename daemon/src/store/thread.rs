@@ -13,7 +13,7 @@ use rusqlite::hooks::Wal;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
-use super::group::{Group, Signer};
+use super::group::{Group, Manner, Signer};
 use super::room::Room;
 
 /// Something to be done in a group's transaction, and answered when the fate of the group is known.
@@ -31,12 +31,12 @@ pub(super) struct Job<F, T> {
     work: Option<F>,
     result: Option<Result<T, Error>>,
     waiting: oneshot::Sender<Result<T, Error>>,
-    is_lazy: bool,
+    manner: Manner,
 }
 
 impl<F, T> Job<F, T> {
-    pub(super) fn new(work: F, waiting: oneshot::Sender<Result<T, Error>>, is_lazy: bool) -> Self {
-        Self { work: Some(work), result: None, waiting, is_lazy }
+    pub(super) fn new(work: F, waiting: oneshot::Sender<Result<T, Error>>, manner: Manner) -> Self {
+        Self { work: Some(work), result: None, waiting, manner }
     }
 }
 
@@ -47,12 +47,12 @@ where
 {
     fn run(&mut self, group: &mut Group<'_>) {
         if let Some(work) = self.work.take() {
-            self.result = Some(group.attempt(work));
+            self.result = Some(group.attempt(self.manner, work));
         }
     }
 
     fn is_lazy(&self) -> bool {
-        self.is_lazy
+        self.manner == Manner::Lazy
     }
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {

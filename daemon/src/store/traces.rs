@@ -134,7 +134,7 @@ mod tests {
     async fn what_was_published_because_of_what_is_found() {
         let store = store();
         let cause = PublicationId::new();
-        let draft = |log| Draft::new(PublicationId::new(), action(log), raw("1"), 5);
+        let draft = |log| Draft::new(action(log), raw("1"), 5);
         let drafts = vec![draft("a"), draft("b").caused_by(cause, 3), draft("a").caused_by(cause, 3)];
         let all = store.append_all(drafts).await.unwrap();
         let made = store.caused_by(cause, 9).await.unwrap();
@@ -158,7 +158,7 @@ mod tests {
             let subscription = Subscription { created, ..subscription(name, "a", id) };
             store.add_subscription(subscription).await.unwrap();
         }
-        let publication = Draft::new(PublicationId::new(), action("a"), raw("1"), 5);
+        let publication = Draft::new(action("a"), raw("1"), 5);
         let publication = store.append(publication).await.unwrap().id;
         let then = store.subscribed_at(publication, 9).await.unwrap();
         assert_eq!(then.iter().map(|state| state.subscription.created).collect::<Vec<_>>(), [4]);

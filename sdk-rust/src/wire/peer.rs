@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::host::Level;
 use super::places::{Beginning, Begun};
 use super::raw::{Raw, present};
-use super::{Done, Place, Publication, Span, method};
+use super::{Done, GroupProof, Place, Publication, Span, method};
 use crate::address::PeerAddress;
 use crate::filter::Filter;
 use crate::id::{CallId, PublicationId, SessionId, SubscriptionId, TokenId};
@@ -409,6 +409,9 @@ pub struct Deliver {
     /// Consecutive in the action's log but for what is skipped and for gaps that the publisher knows of. All of them are
     /// for everyone in `to`.
     pub publications: Vec<Publication>,
+    /// Show who published them: the first as many of them as it has leaves, the second those that follow, and so on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<GroupProof>,
     /// What lies before or between them and cannot be delivered to the subscriber, whatever it does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,

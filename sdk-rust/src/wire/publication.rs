@@ -32,8 +32,6 @@ pub struct Publication {
     /// is called with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<i64>,
-    /// Shows that `issuer` published it.
-    pub proof: GroupProof,
 }
 
 impl Publication {
@@ -76,17 +74,18 @@ impl Span {
     }
 }
 
-/// Shows that a publication belongs to a group that its issuer signed.
+/// Shows that publications, which come one after the other, belong to a group that their issuer signed.
 ///
 /// The leaves of a group (everything that one transaction accepted) form a Merkle tree as in RFC 9162,
-/// section 2.1. The root follows from the leaf and `path`, so it does not travel.
+/// section 2.1. The root follows from these leaves and `path`, so it does not travel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupProof {
     /// How many leaves the group has.
     pub size: u32,
-    /// Which leaf this one is, from 0.
-    pub index: u32,
-    /// The inclusion path of RFC 9162, section 2.1.3, lowest first; base64.
+    /// Which leaves these are, from 0, in ascending order.
+    pub leaves: Vec<u32>,
+    /// The hashes that it takes beside them to compute the root, level by level and from left to right, lowest first;
+    /// base64. Of a single leaf, this is the inclusion path of RFC 9162, section 2.1.3.
     pub path: Vec<String>,
     /// The issuer's signature of size and root; base64.
     pub signature: String,

@@ -21,7 +21,8 @@ fn calls(subscription: &str) -> Vec<(&'static str, &'static str, Value)> {
     let to = json!([{"subscription": subscription, "after": 0}]);
     // Its signature is none, so that nobody can have it stored.
     let planted = json!({"id": NOBODY, "issuer": Identity::generate().issuer(), "action": "echo", "sequence": 1, "time": 0,
-        "payload": 1, "proof": {"size": 1, "index": 0, "path": [], "signature": "AAAA"}});
+        "payload": 1});
+    let proofs = json!([{"size": 1, "leaves": [0], "path": [], "signature": "AAAA"}]);
     vec![
         ("ping", wire::Ping::NAME, json!({})),
         ("cancel", wire::Cancel::NAME, json!({"call": NOBODY})),
@@ -40,7 +41,7 @@ fn calls(subscription: &str) -> Vec<(&'static str, &'static str, Value)> {
         ("locate", places::Locate::NAME, json!({"subscription": subscription, "from": "start"})),
         ("reset", places::Reset::NAME, json!({"subscription": subscription, "epoch": 0, "sequence": 0})),
         ("end", wire::Unsubscribe::NAME, json!({"subscription": subscription})),
-        ("deliver", wire::Deliver::NAME, json!({"to": to, "publications": [planted]})),
+        ("deliver", wire::Deliver::NAME, json!({"to": to, "publications": [planted], "proofs": proofs})),
         ("move", places::Move::NAME, json!({"subscription": subscription, "epoch": 0, "sequence": 0})),
         ("hello", wire::Hello::NAME, hello(&Identity::generate(), &rand_nonce())),
         ("authenticate", wire::Authenticate::NAME, json!({"token": "x", "proof": "AAAA"})),

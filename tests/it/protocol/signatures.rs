@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use coattail::id::IssuerHash;
 use coattail_daemon::keys::{Domain, PublicIdentity};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::document::{self, Example};
@@ -75,6 +75,11 @@ fn what_the_examples_deliver_is_signed() {
     // From the text: a publication is signed to the byte.
     let publications = delivery.call.params["publications"].as_array().expect("a list");
     assert_eq!(publications.len(), 2);
+    let proofs = delivery.call.params["proofs"].as_array().expect("a list");
+    assert_eq!(proofs.len(), 1, "they are of one group");
+    let proof = &proofs[0];
+    assert_eq!((&proof["leaves"], &proof["path"]), (&json!([0, 1]), &json!([])), "and all of it");
+    let mut leaves = Vec::new();
     for publication in publications {
         let payload = publication["payload"].to_string();
         assert!(delivery.text.contains(&format!("\"payload\":{payload}")), "the payload is written as serde_json does");
@@ -93,22 +98,27 @@ fn what_the_examples_deliver_is_signed() {
         ];
         let with_length = |field: &&[u8]| [&u32::try_from(field.len()).expect("short").to_be_bytes(), *field].concat();
         let leaf = hash(&[&[0], &fields.iter().flat_map(with_length).collect::<Vec<u8>>()]);
-        let proof = &publication["proof"];
-        let sibling = bytes(&proof["path"][0]);
-        let root = match proof["index"].as_u64() {
-            Some(0) => hash(&[&[1], &leaf, &sibling]),
-            _ => hash(&[&[1], &sibling, &leaf]),
-        };
-        let size = u32::try_from(proof["size"].as_u64().expect("a number")).expect("small");
-        let signed = [&size.to_be_bytes()[..], &root].concat();
-        let domain = Domain::new("coattail publication group v1");
-        issuer.verify(domain, &signed, &bytes(&proof["signature"])).expect("the group is signed");
-        let said = document::text();
-        assert!(said.contains(&format!("root is `{}`", hex(&root))), "the root is {}", hex(&root));
-        if number("sequence") == 1 {
-            assert!(said.contains(&format!("first publication is `{}`", hex(&leaf))), "the leaf is {}", hex(&leaf));
-        }
+        leaves.push(leaf);
     }
+    let root = hash(&[&[1], &leaves[0], &leaves[1]]);
+    let size = u32::try_from(proof["size"].as_u64().expect("a number")).expect("small");
+    let signed = [&size.to_be_bytes()[..], &root].concat();
+    let domain = Domain::new("coattail publication group v1");
+    issuer.verify(domain, &signed, &bytes(&proof["signature"])).expect("the group is signed");
+    let said = document::text();
+    assert!(said.contains(&format!("root is `{}`", hex(&root))), "the root is {}", hex(&root));
+    assert!(said.contains(&format!("first publication is `{}`", hex(&leaves[0]))), "the leaf is {}", hex(&leaves[0]));
+
+    // One of them alone: the other's leaf is all that is lacking.
+    let alone = document::text().lines().filter_map(of_one).next().expect("an example of a delivery of one");
+    assert_eq!(alone, (json!([0]), STANDARD.encode(leaves[1])));
+}
+
+/// What proves the publication of a delivery of one: which leaf it is, and the hash beside it.
+fn of_one(line: &str) -> Option<(Value, String)> {
+    let call: Value = serde_json::from_str(line.strip_prefix("→ ")?).ok()?;
+    let proof = call["params"]["proofs"].as_array()?.first()?;
+    Some((proof["leaves"].clone(), proof["path"].as_array()?.first()?.as_str()?.to_owned()))
 }
 
 #[test]

@@ -4,7 +4,7 @@ use coattail::wire::fate::{DeliveredTo, Trace, Traced, TracedReceiver};
 use coattail::wire::{ErrorCode, Failure};
 
 use super::tracer::{MOST_MADE, MOST_SUBSCRIPTIONS, Traces, told};
-use crate::publications::inbox::holds;
+use crate::publications::grants::Grant;
 use crate::session::Caller;
 use crate::store::Outcome;
 
@@ -61,7 +61,8 @@ impl Traces {
         let tokens = self.store.tokens_of(subscriptions.clone()).await?;
         let mut receivers = Vec::new();
         for (subscription, token) in subscriptions.iter().zip(tokens) {
-            if holds(token, &evidence, *subscription, Some(action)).is_err() {
+            let may = |grant: Grant| grant.check(&evidence, *subscription, Some(action)).is_ok();
+            if !Grant::read(token)?.is_some_and(may) {
                 continue;
             }
             if let Some(outcome) = self.store.outcome(id, *subscription, *place).await? {
