@@ -170,13 +170,19 @@ impl Links {
         }
     }
 
+    /// What is to be attached at a publisher, and how far each has got.
+    async fn held(&self, peer: PeerId) -> Result<Vec<HeldSubscription>, Failure> {
+        let mut held = self.inner.store.held_at(peer).await?;
+        // After the look at the rows: what is confirmed meanwhile is known to the publisher.
+        held.retain(|held| !self.state().unconfirmed.contains(&held.id));
+        Ok(held)
+    }
+
     async fn attach(&self, peer: PeerId, link: &Link) -> Result<Attachment, Failure> {
         // Before the look at the rows, so that no change of them is overlooked.
         let tells_places = link.places.swap(false, Ordering::AcqRel);
         let (store, sessions) = (&self.inner.store, &self.inner.sessions);
-        let mut held = store.held_at(peer).await?;
-        // After the look at the rows: what is confirmed meanwhile is known to the publisher.
-        held.retain(|held| !self.state().unconfirmed.contains(&held.id));
+        let held = self.held(peer).await?;
         let (false, Some(row)) = (held.is_empty(), store.peer(peer).await?) else { return Ok(Attachment::Nothing) };
         let session = match sessions.get_or_dial(&sessions.target(&row.jwt, row.issuer).await?).await {
             Err(failure) if failure.code == ErrorCode::TokenRevoked => {
@@ -188,6 +194,8 @@ impl Links {
             }
             session => session?,
         };
+        // Again: to dial takes time, and what is stored meanwhile would be taken for lost.
+        let held = self.held(peer).await?;
         let subscriptions: Vec<_> = held.iter().map(|held| held.id).collect();
         let reached = |held: &HeldSubscription| held.stored.map(|place| Reached { subscription: held.id, place });
         let places = held.iter().filter(|_| tells_places).filter_map(reached).collect();
