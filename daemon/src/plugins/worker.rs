@@ -52,7 +52,7 @@ pub(super) struct Worker {
     reason: OnceLock<String>,
     /// It was ended because it had closed its stdout.
     fell_silent: AtomicBool,
-    exit: watch::Receiver<Option<Exit>>,
+    exit: watch::Sender<Option<Exit>>,
 }
 
 /// The right to give a worker one call. The worker is not stopped as idle for as long as it is held.
@@ -100,7 +100,6 @@ impl Worker {
         );
         // Nothing is read before the session is driven.
         session.serve(host.fact(PluginId::clone(&spec.id)).fact(session.clone()));
-        let (tell_exit, exit) = watch::channel(None);
         let worker = Arc::new(Self {
             id: spec.id.clone(),
             session,
@@ -116,9 +115,9 @@ impl Worker {
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
             fell_silent: AtomicBool::new(false),
-            exit,
+            exit: watch::Sender::new(None),
         });
-        let mut run = worker.clone().run(process, exited, serve, stderr, tell_exit, kill).boxed();
+        let mut run = worker.clone().run(process, exited, serve, stderr, kill).boxed();
         let hello = Initialize {
             protocol: PROTOCOL,
             software: SOFTWARE.to_owned(),
@@ -127,10 +126,14 @@ impl Worker {
             instance: settings.instance.to_string_lossy().into_owned(),
             issuer: settings.issuer,
         };
+        let mut ended = None;
         let welcome = tokio::select! {
             biased;
             welcome = timeout(start, worker.session.call(&hello)) => welcome,
-            _ = &mut run => Ok(Err(CallError::Closed)),
+            exit = &mut run => {
+                ended = Some(exit);
+                Ok(Err(CallError::Closed))
+            }
         };
         let why = match welcome {
             Ok(Ok(Initialized { protocol: PROTOCOL, input, output, .. })) => {
@@ -149,8 +152,7 @@ impl Worker {
             Err(_) => format!("it was not ready within {start:?}"),
         };
         worker.stop(&why);
-        let exit = worker.exit.borrow().clone();
-        let exit = match exit {
+        let exit = match ended {
             Some(exit) => exit,
             None => run.await,
         };
@@ -221,6 +223,11 @@ impl Worker {
         self.stop.cancel();
     }
 
+    /// Tells those who wait for the end of their calls how it ended. To be called last: they may come again at once.
+    pub(super) fn tell_exit(&self, exit: Exit) {
+        self.exit.send_replace(Some(exit));
+    }
+
     /// Runs the process until nothing of it is left.
     async fn run(
         self: Arc<Self>,
@@ -228,7 +235,6 @@ impl Worker {
         mut exited: Exited,
         serve: impl Future<Output = Ended>,
         stderr: ChildStderr,
-        tell_exit: watch::Sender<Option<Exit>>,
         kill: CancellationToken,
     ) -> Exit {
         let session_over = CancellationToken::new();
@@ -264,7 +270,6 @@ impl Worker {
         Guard::again(process, exited).dismiss().await;
         // Order: before those are told who wait for the end of their calls.
         self.left_calls.store(!self.leases.is_empty(), Ordering::Relaxed);
-        let _ = tell_exit.send(Some(exit.clone()));
         exit
     }
 
@@ -408,7 +413,7 @@ impl Worker {
 
     /// How it ended, once it has. Bounded: all steps of a stop, and what reading its last words may take.
     async fn exited(&self) -> Option<Exit> {
-        let mut exit = self.exit.clone();
+        let mut exit = self.exit.subscribe();
         let ended = exit.wait_for(Option::is_some);
         timeout(STOP_STEPS * self.grace + GUARD_TIME, ended).await.ok()?.ok()?.clone()
     }

@@ -283,6 +283,7 @@ impl Crew {
         } else {
             self.crashed(&worker, worker.ending(&exit), &worker.last_words());
         }
+        worker.tell_exit(exit);
     }
 
     fn did_not_start(&self, failure: Failure) {
