@@ -1,11 +1,11 @@
 use std::borrow::Cow;
 
 use jsonrpsee::types::ErrorObjectOwned;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::id::{Id, text};
-use crate::wire::raw::Raw;
+use crate::wire::raw::{Raw, present};
 
 /// How deep arrays and objects may be nested in a frame: what the readers of most languages take.
 pub const MAX_DEPTH: usize = 128;
@@ -48,10 +48,6 @@ struct Envelope<'a> {
     result: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
-}
-
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Sorts a line. Total: whatever the other side sends ends here as one of the cases, or as an error.

@@ -1,4 +1,3 @@
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -26,12 +25,10 @@ impl Handlers {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Adds one. Whoever polls [`run`](Self::run) adds, and before that: nobody is woken.
+    /// Adds one, which must not panic. Whoever polls [`run`](Self::run) adds, and before that: nobody is woken.
     pub(super) fn add(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.count.fetch_add(1, Ordering::Relaxed);
-        // One that panics is gone, and the others go on.
-        let work = AssertUnwindSafe(work).catch_unwind().map(drop).boxed();
-        self.added.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+        self.added.lock().unwrap_or_else(PoisonError::into_inner).push(work.boxed());
     }
 
     /// No more are added.

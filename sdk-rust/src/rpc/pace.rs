@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::task::consume_budget;
 use tokio::time::{Instant, sleep_until};
 
-/// How fast something is read that nobody asked for: what a program prints. Its pipe fills, and it waits, so that however
+/// How fast is read what a program prints. Its pipe fills, and it waits, so that however
 /// much it is costs nobody else a processor.
 ///
 /// Turns alone would not do: a system whose processes do not preempt each other gives nobody the processor of one that

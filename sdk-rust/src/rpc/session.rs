@@ -1,7 +1,9 @@
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
@@ -341,7 +343,7 @@ where
                     let busy = || format!("{most} requests are under way on this connection, that is the limit");
                     (handlers.len() >= most).then(|| Failure::busy(busy()))
                 });
-                let longest = shared.longest();
+                let (longest, of) = (shared.longest(), id.clone().into_owned());
                 let answer = match refused {
                     Some(failure) => Answer::Now(refusal(&id, failure)),
                     None => service.answer(&method, Request { id, params, longest }),
@@ -355,7 +357,11 @@ where
                     Answer::Later(work) => {
                         let shared = shared.clone();
                         handlers.add(async move {
-                            let answer = work.await;
+                            // Whoever waits for one that panics is told, and the others go on.
+                            let done = AssertUnwindSafe(work).catch_unwind().await;
+                            let panicked =
+                                || Failure::new(ErrorCode::Internal, "the call failed: a fault of the program");
+                            let answer = done.unwrap_or_else(|_| refusal(&of, panicked()));
                             crate::kill_point!("rpc.before-answer");
                             // The session has ended: nobody waits for it any more.
                             let _ = shared.outbox.send(&answer).await;
@@ -373,7 +379,7 @@ where
                     && let Answer::Later(work) = service.answer(&method, request)
                     && handlers.len() < shared.limits.in_flight.get()
                 {
-                    handlers.add(async move { _ = work.await });
+                    handlers.add(async move { _ = AssertUnwindSafe(work).catch_unwind().await });
                 }
                 shared.rest(rest).await;
             }

@@ -1,15 +1,15 @@
 //! JSON that is passed on and never looked into.
 
-use serde::{Deserialize as _, Deserializer};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// A JSON text, kept byte for byte.
 pub type Raw = Box<RawValue>;
 
-/// Reads a field of type `Option<Raw>` so that `null` is a value and only absence is `None`: an action
-/// that is given `null` and one that is given nothing are told apart, as in the original.
-pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Raw>, D::Error> {
-    Raw::deserialize(deserializer).map(Some)
+/// Reads an optional field so that `null` is a value and only absence is `None`: an action that is given `null` and one
+/// that is given nothing are told apart, as in the original.
+pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// For a field that is left out if there is nothing to count.

@@ -174,18 +174,15 @@ async fn a_call_given_up_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_costs_only_itself() {
+async fn a_handler_that_panics_is_answered_for_and_the_others_go_on() {
     let service = service(&Arc::default()).on(&Arc::new(()), |_, _, _: Hello| async { panic!("as it is meant to") });
     let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
     let ((left, run_left), (_right, run_right)) = pair(Service::new(), service, &Limits::default(), &cancel);
     tasks.spawn(run_left);
     tasks.spawn(run_right);
-    let call = Hello {};
-    let call = left.call(&call);
-    tokio::pin!(call);
-    assert!(futures::poll!(&mut call).is_pending());
+    let Err(CallError::Refused(failure)) = left.call(&Hello {}).await else { panic!("not told") };
+    assert_eq!(failure.code, ErrorCode::Internal);
     assert_eq!(left.call(&Echo { value: raw("1") }).await.unwrap().get(), "1");
-    assert!(futures::poll!(&mut call).is_pending());
 }
 
 #[tokio::test]
